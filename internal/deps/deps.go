@@ -1,0 +1,27 @@
+package deps
+
+import (
+	_ "github.com/BurntSushi/toml"
+	_ "github.com/ProtonMail/go-crypto/openpgp"
+	_ "github.com/ProtonMail/go-crypto/openpgp/clearsign"
+	_ "github.com/danielgtaylor/huma/v2"
+	_ "github.com/danielgtaylor/huma/v2/adapters/humago"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/hiddeco/sshsig"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/klauspost/compress/gzip"
+	_ "github.com/klauspost/compress/zstd"
+	_ "github.com/knqyf263/go-deb-version"
+	_ "github.com/pressly/goose/v3"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/spf13/cobra"
+	_ "github.com/xi2/xz"
+	_ "golang.org/x/crypto/ssh"
+	_ "golang.org/x/crypto/ssh/agent"
+	_ "golang.org/x/mod/sumdb/note"
+	_ "golang.org/x/mod/sumdb/tlog"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "modernc.org/sqlite"
+	_ "pgregory.net/rapid"
+)

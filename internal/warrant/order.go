@@ -1,0 +1,137 @@
+// Package warrant is leave to act: the order people sign, the curation record it rests on, and the checks by which a host
+// (or anyone) decides whether an order with its signatures is a warrant. One code per kind of attack.
+package warrant
+
+import (
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
+)
+
+// Payload types of what people sign.
+const (
+	OrderType    = "application/vnd.patchwarrant.order.v1+json"
+	CurationType = "application/vnd.patchwarrant.curation.v1+json"
+)
+
+// Order is a change order: which hosts get which exact set, when, and why.
+type Order struct {
+	ID              string        `json:"id"`
+	Class           string        `json:"class"`
+	Environment     string        `json:"environment"`
+	Sequence        int64         `json:"sequence"` // grows over all orders; a host never goes back
+	Author          string        `json:"author"`   // person ID; never counts among the approvers
+	TrustRoot       RootRef       `json:"trust_root"`
+	MadeAt          time.Time     `json:"made_at"`
+	ExpiresAt       time.Time     `json:"expires_at"`
+	Window          Window        `json:"window"`
+	Reason          string        `json:"reason"`
+	Vulnerabilities []string      `json:"vulnerabilities"` // "CVE-…/source"
+	Snapshot        SnapshotRef   `json:"snapshot"`
+	Stage           *StageRef     `json:"stage,omitempty"` // production orders: the stage evidence
+	Plan            string        `json:"plan"`            // course of action and test plan, for people
+	BackOut         string        `json:"back_out"`
+	Notices         []Notice      `json:"notices"`
+	Transactions    []Transaction `json:"transactions"`
+}
+
+// RootRef pins the trust root an order was made under.
+type RootRef struct {
+	Version int64  `json:"version"`
+	SHA256  string `json:"sha256"`
+}
+
+// Window is when the order may begin on a host: OpensAt <= now < ClosesAt.
+type Window struct {
+	OpensAt  time.Time `json:"opens_at"`
+	ClosesAt time.Time `json:"closes_at"`
+}
+
+// SnapshotRef pins the curated packages: the snapshot digest, the sha256 of its Packages index and of the curation
+// record's payload.
+type SnapshotRef struct {
+	SHA256   string `json:"sha256"`
+	Index    string `json:"index"`
+	Curation string `json:"curation"`
+}
+
+// StageRef pins what stage showed: the order run there and the sha256 of the manifest made from it.
+type StageRef struct {
+	Order    string `json:"order"`
+	Manifest string `json:"manifest"`
+}
+
+// Notice announces a change. Due: at least 72 h ahead for scheduled maintenance (R-605).
+type Notice struct {
+	At       time.Time `json:"at"`
+	Audience string    `json:"audience"`
+}
+
+// Transaction is the exact set for hosts with equal need; Actions sorted by name, arch.
+type Transaction struct {
+	Hosts   []string `json:"hosts"`
+	Actions []Action `json:"actions"`
+}
+
+// Action is one package's change. Do: install, upgrade, downgrade, remove. From is empty for install, To, SHA256, Size and
+// File for remove. File is the pool path in the curated repository. The verb decides from the versions, see Check.
+type Action struct {
+	Do     string `json:"do"`
+	Name   string `json:"name"`
+	Arch   string `json:"arch"`
+	From   string `json:"from,omitempty"`
+	To     string `json:"to,omitempty"`
+	SHA256 string `json:"sha256,omitempty"`
+	Size   int64  `json:"size,omitempty"`
+	File   string `json:"file,omitempty"`
+}
+
+// Record is the curation record: which packages are in a snapshot and who accepted each.
+type Record struct {
+	Snapshot  string          `json:"snapshot"` // sha256 of envelope.Encode of []SnapshotPackage
+	Index     string          `json:"index"`    // sha256 of the Packages file served
+	Author    string          `json:"author"`
+	TrustRoot RootRef         `json:"trust_root"`
+	MadeAt    time.Time       `json:"made_at"`
+	Upstreams []UpstreamRef   `json:"upstreams"`
+	Packages  []CuratedRecord `json:"packages"` // sorted by name, arch, version
+}
+
+// UpstreamRef is the verified origin of packages.
+type UpstreamRef struct {
+	Name        string    `json:"name"`
+	Release     string    `json:"release"` // sha256 of InRelease
+	Index       string    `json:"index"`   // sha256 of Packages
+	Date        time.Time `json:"date"`
+	Fingerprint string    `json:"fingerprint"` // of the pinned key that verified it
+}
+
+// SnapshotPackage identifies one .deb in a snapshot.
+type SnapshotPackage struct {
+	Name    string `json:"name"`
+	Arch    string `json:"arch"`
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"`
+	Size    int64  `json:"size"`
+	File    string `json:"file"` // pool/…
+}
+
+// CuratedRecord is a package of a snapshot with who let it in. Because is "accepted" or "dependency of NAME".
+type CuratedRecord struct {
+	SnapshotPackage
+	Source        string `json:"source"`
+	SourceVersion string `json:"source_version"`
+	Upstream      string `json:"upstream"`
+	AcceptedBy    string `json:"accepted_by"`
+	Decision      string `json:"decision"`
+	Because       string `json:"because"`
+}
+
+// Warrant is the document carried to a host.
+type Warrant struct {
+	Roots    []envelope.Envelope `json:"roots,omitempty"` // trust roots newer than the host's, oldest first
+	Order    envelope.Envelope   `json:"order"`
+	Curation *envelope.Envelope  `json:"curation,omitempty"`
+	Logged   proof.Logged        `json:"logged"` // the act "order.warranted", Facts[0] = sha256 of the order's payload
+}
