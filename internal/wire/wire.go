@@ -1,0 +1,190 @@
+// Package wire is what an agent and the server say to each other: the documents of protocol version 1 with their limits,
+// and the checks both sides make on what they hear. docs/protocol.md tells it to a stranger.
+package wire
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+)
+
+// Routes of the agents' door. All of them stand under one prefix, so that a proxy or a firewall can tell the door.
+const (
+	Prefix      = "/agent/v1/"
+	EnrolPath   = Prefix + "enrol"
+	RenewPath   = Prefix + "renew"
+	CheckInPath = Prefix + "checkin"
+	MissingPath = Prefix + "objects/missing"
+	ObjectPath  = Prefix + "objects/" // + digest
+	FilePath    = Prefix + "files/"   // + order + "/" + path
+	BeginPath   = Prefix + "begin"
+	ReportPath  = Prefix + "report"
+)
+
+// Limits. Each holds on both sides; what is over is refused unread.
+const (
+	MaxDocument = 1 << 20  // bytes of any JSON document but a report and the server's answers with work
+	MaxReport   = 4 << 20  // bytes of a report, the executor's envelope included
+	MaxAnswer   = 32 << 20 // bytes of an answer to a check-in (a warrant for many hosts is large)
+	MaxObject   = 16 << 20 // bytes of one uploaded object
+	MaxMissing  = 4096     // digests in one question
+	MaxFile     = 2 << 30  // bytes of one carried file
+	MaxFiles    = 10_000   // files of one order
+	MaxPath     = 240      // bytes of a carried file's path
+	MaxRoots    = 64       // file-system roots of a host; also trust roots in one answer
+	MaxName     = 253      // bytes of a host name
+)
+
+// Kinds of object, sent as the Content-Type of an upload. The kind decides how the server checks the bytes.
+const (
+	TreeObject      = "application/vnd.patchwarrant.tree.v1"      // a directory of a file tree
+	PackagesObject  = "application/vnd.patchwarrant.packages.v1"  // a package set
+	InventoryObject = "application/vnd.patchwarrant.inventory.v1" // an Inventory
+	FactsObject     = "application/vnd.patchwarrant.facts.v1"     // HostFacts: what a prediction needs
+	SessionObject   = "application/vnd.patchwarrant.session.v1"   // the log of an executor's session
+)
+
+// EnrolRequest spends a one-time token. It is the only request without a client certificate.
+type EnrolRequest struct {
+	Token     string `json:"token"`
+	Name      string `json:"name"`                 // the host's own name; kept beside the one the token was made for
+	CSR       []byte `json:"csr"`                  // PKCS #10, DER; ECDSA P-256; only its key is used
+	ReportKey string `json:"report_key,omitempty"` // base64 of the executor's Ed25519 key; empty: observe-only
+}
+
+// EnrolAnswer makes the sender a host.
+type EnrolAnswer struct {
+	HostID      string              `json:"host_id"`
+	Environment string              `json:"environment"`
+	Certificate []byte              `json:"certificate"` // DER, 72 h
+	CA          []byte              `json:"ca"`          // DER; its SHA-256 must be the enrolment line's
+	TrustRoots  []envelope.Envelope `json:"trust_roots"` // from the one the line pins to the newest
+}
+
+// RenewRequest asks for a new certificate, under the one still valid.
+type RenewRequest struct {
+	CSR []byte `json:"csr"`
+}
+
+// RenewAnswer brings it. The old certificate holds until the new one is first used.
+type RenewAnswer struct {
+	Certificate []byte `json:"certificate"`
+}
+
+// CheckIn is what a host says at each poll: digests first, the things themselves only where the server asks.
+type CheckIn struct {
+	Counter          int64             `json:"counter"` // grows with every attempt; a repeat is a clone
+	At               time.Time         `json:"at"`
+	AgentVersion     string            `json:"agent_version"`
+	PackageSet       string            `json:"package_set"`
+	Inventory        string            `json:"inventory"`
+	Trees            map[string]string `json:"trees"` // root → digest of its file tree
+	Log              LogSeen           `json:"log"`
+	TrustRootVersion int64             `json:"trust_root_version"`
+	ReportKey        string            `json:"report_key,omitempty"` // empty: no executor here, observe-only
+	Alarm            string            `json:"alarm,omitempty"`      // what the agent alarms about locally, e.g. FREEZE
+	Doing            *Doing            `json:"doing,omitempty"`
+}
+
+// LogSeen is the newest checkpoint of the ledger the host has verified; Size 0 when none.
+type LogSeen struct {
+	Size int64  `json:"size"`
+	Root string `json:"root"` // lower hex
+}
+
+// Doing tells of the order in hand and how far it is; a host with an order in hand is offered no other.
+type Doing struct {
+	Order string `json:"order"`
+	Phase string `json:"phase"`
+}
+
+// CheckInAnswer says when to come again and what to do until then.
+type CheckInAnswer struct {
+	NextSeconds int                 `json:"next_seconds"`
+	Need        []string            `json:"need"`                  // digests of the check-in the server lacks; upload, then check in again
+	Checkpoint  string              `json:"checkpoint"`            // signed note
+	Consistency [][]byte            `json:"consistency,omitempty"` // from the host's Log to Checkpoint
+	TrustRoots  []envelope.Envelope `json:"trust_roots,omitempty"` // newer than the host's, oldest first
+	Work        *Work               `json:"work,omitempty"`
+}
+
+// Work is a warrant to carry to the executor, with the files it needs.
+type Work struct {
+	OrderID string          `json:"order_id"`
+	Warrant json.RawMessage `json:"warrant"`
+	Files   []File          `json:"files"`
+}
+
+// File is one carried file; Path is relative to the carry directory and the files route.
+type File struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+	Size   int64  `json:"size"`
+}
+
+// Missing asks which of the digests the server lacks; the answer has the same shape.
+type Missing struct {
+	Digests []string `json:"digests"`
+}
+
+// Begin says that the host is about to hand an order to its executor. The server may still say no (Conflict), which ends
+// the run on the host before anything happened.
+type Begin struct {
+	Order  string      `json:"order"`
+	Before Observation `json:"before"`
+}
+
+// Observation is the state of a host at one moment, by digest.
+type Observation struct {
+	At         time.Time         `json:"at"`
+	PackageSet string            `json:"package_set"`
+	Trees      map[string]string `json:"trees"`
+	Facts      string            `json:"facts,omitempty"` // a HostFacts object
+}
+
+// Report ends a run: what the executor signed, what the host looked like before and after.
+type Report struct {
+	Order    string            `json:"order"`
+	Envelope envelope.Envelope `json:"envelope"`          // by the host's report key
+	Session  string            `json:"session,omitempty"` // digest of the session log object
+	Before   Observation       `json:"before"`
+	After    Observation       `json:"after"`
+}
+
+// Inventory is what changes rarely on a host.
+type Inventory struct {
+	Hostname       string    `json:"hostname"`
+	Distribution   string    `json:"distribution"` // os-release ID, e.g. debian
+	Release        string    `json:"release"`      // os-release VERSION_CODENAME, e.g. bookworm
+	Arch           string    `json:"arch"`         // dpkg's name, e.g. amd64
+	Kernel         Kernel    `json:"kernel"`
+	RebootRequired bool      `json:"reboot_required"`
+	Sources        []Source  `json:"sources"`
+	IndexAt        time.Time `json:"index_at"` // when the package index was last fetched; zero: never
+}
+
+// Kernel is the running kernel and the ones installed.
+type Kernel struct {
+	Running   string   `json:"running"`   // uname -r
+	Version   string   `json:"version"`   // uname -v, which names the Debian version
+	Installed []string `json:"installed"` // releases with an image under /boot, sorted
+}
+
+// Source is one package source the host trusts.
+type Source struct {
+	File       string   `json:"file"`
+	Types      []string `json:"types"`
+	URIs       []string `json:"uris"`
+	Suites     []string `json:"suites"`
+	Components []string `json:"components"`
+	SignedBy   string   `json:"signed_by,omitempty"` // path, fingerprint, or "inline"; empty: every key in trusted.gpg.d
+	Options    []string `json:"options,omitempty"`   // anything else that changes trust, e.g. trusted=yes
+}
+
+// Problem is how the door answers an error (after RFC 9457): the kind and code of package fault, and a sentence.
+type Problem struct {
+	Kind   string `json:"kind"`
+	Code   string `json:"code,omitempty"`
+	Detail string `json:"detail"`
+}
