@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 )
@@ -33,11 +34,6 @@ func Decode(r io.Reader, limit int64, v Checker) error {
 		return fault.New(fault.Invalid, "document has bytes after its end")
 	}
 	return v.Check()
-}
-
-// ValidDigest reports whether s is a SHA-256 in lower hex.
-func ValidDigest(s string) bool {
-	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // ValidOrder reports whether s is an order's ID, safe as a name in a path.
@@ -118,11 +114,11 @@ func (c *CheckIn) Check() error {
 		return invalid("at")
 	case len(c.AgentVersion) > 64:
 		return invalid("agent_version")
-	case !ValidDigest(c.PackageSet):
+	case !envelope.ValidDigest(c.PackageSet):
 		return invalid("package_set")
-	case !ValidDigest(c.Inventory):
+	case !envelope.ValidDigest(c.Inventory):
 		return invalid("inventory")
-	case c.Log.Size < 0 || c.Log.Size > 0 && !ValidDigest(c.Log.Root):
+	case c.Log.Size < 0 || c.Log.Size > 0 && !envelope.ValidDigest(c.Log.Root):
 		return invalid("log")
 	case c.TrustRootVersion < 1:
 		return invalid("trust_root_version")
@@ -141,7 +137,7 @@ func checkTrees(trees map[string]string) error {
 		return invalid("trees")
 	}
 	for root, digest := range trees {
-		if !ValidRoot(root) || !ValidDigest(digest) {
+		if !ValidRoot(root) || !envelope.ValidDigest(digest) {
 			return invalid("trees")
 		}
 	}
@@ -170,7 +166,7 @@ func (w *Work) Check() error {
 	}
 	seen := make(map[string]bool, len(w.Files))
 	for _, f := range w.Files {
-		if !ValidPath(f.Path) || seen[f.Path] || !ValidDigest(f.SHA256) || f.Size < 0 || f.Size > MaxFile {
+		if !ValidPath(f.Path) || seen[f.Path] || !envelope.ValidDigest(f.SHA256) || f.Size < 0 || f.Size > MaxFile {
 			return invalid("work.files")
 		}
 		seen[f.Path] = true
@@ -188,7 +184,7 @@ func (m *Missing) Check() error {
 
 func allDigests(ds []string) bool {
 	for _, d := range ds {
-		if !ValidDigest(d) {
+		if !envelope.ValidDigest(d) {
 			return false
 		}
 	}
@@ -205,7 +201,7 @@ func (b *Begin) Check() error {
 
 // Check implements Checker.
 func (o *Observation) Check() error {
-	if o.At.IsZero() || !ValidDigest(o.PackageSet) || o.Facts != "" && !ValidDigest(o.Facts) {
+	if o.At.IsZero() || !envelope.ValidDigest(o.PackageSet) || o.Facts != "" && !envelope.ValidDigest(o.Facts) {
 		return invalid("observation")
 	}
 	return checkTrees(o.Trees)
@@ -216,7 +212,7 @@ func (r *Report) Check() error {
 	switch {
 	case !ValidOrder(r.Order):
 		return invalid("order")
-	case r.Session != "" && !ValidDigest(r.Session):
+	case r.Session != "" && !envelope.ValidDigest(r.Session):
 		return invalid("session")
 	case len(r.Envelope.Payload) == 0 || len(r.Envelope.Signatures) != 1:
 		return invalid("envelope")

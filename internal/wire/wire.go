@@ -27,7 +27,7 @@ const (
 	MaxDocument = 1 << 20  // bytes of any JSON document but a report and the server's answers with work
 	MaxReport   = 4 << 20  // bytes of a report, the executor's envelope included
 	MaxAnswer   = 32 << 20 // bytes of an answer to a check-in (a warrant for many hosts is large)
-	MaxObject   = 16 << 20 // bytes of one uploaded object
+	MaxObject   = 32 << 20 // bytes of one uploaded object, as for a directory of a file tree
 	MaxMissing  = 4096     // digests in one question
 	MaxFile     = 2 << 30  // bytes of one carried file
 	MaxFiles    = 10_000   // files of one order

@@ -1,0 +1,180 @@
+package estate
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/pkgset"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
+)
+
+// event is an act about a host, before it is written.
+type event struct {
+	kind   string
+	detail map[string]any
+}
+
+func errCloned() error {
+	return fault.Refuse("CLONED", "this host's counter went back: two machines use its identity, or it was restored from a copy; enrol it again")
+}
+
+// facts are a check-in's digests with what the server reads in them.
+type facts struct {
+	packages  int // in the set; -1: the set is known
+	inventory wire.Inventory
+}
+
+// CheckIn takes over what a host says. It gives the host as it now is and the digests whose bytes the server lacks; while
+// there are any, contact is kept but the facts wait. Refused with CLONED when the counter does not grow.
+func (e *Estate) CheckIn(ctx context.Context, hostID string, c wire.CheckIn) (host Host, need []string, err error) {
+	need, err = e.lacking(ctx, c)
+	if err != nil {
+		return Host{}, nil, err
+	}
+	var f *facts
+	if len(need) == 0 {
+		if f, err = e.read(ctx, c); err != nil {
+			return Host{}, nil, err
+		}
+	}
+	now := e.Now()
+	err = e.DB.Write(ctx, func(tx *db.Tx) error {
+		before, err := loadHost(ctx, tx, hostID)
+		if err != nil {
+			return err
+		}
+		var events []event
+		host, events = before.hear(c, f, now)
+		if err := saveHost(ctx, tx, host); err != nil {
+			return err
+		}
+		if f != nil && f.packages >= 0 {
+			if err := saveSet(ctx, tx, c.PackageSet, f.packages, now); err != nil {
+				return err
+			}
+		}
+		for _, v := range events {
+			if err := e.act(ctx, tx, v.kind, subject(hostID), subject(hostID), v.detail); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && !host.ClonedAt.IsZero() {
+		err = errCloned()
+	}
+	return host, need, err
+}
+
+// hear decides what a check-in makes of a host, and which acts it is worth.
+func (h Host) hear(c wire.CheckIn, f *facts, now time.Time) (Host, []event) {
+	if !h.ClonedAt.IsZero() {
+		return h, nil
+	}
+	if c.Counter <= h.Counter {
+		h.ClonedAt = now
+		return h, []event{{"host.cloned", map[string]any{"counter": c.Counter, "expected_over": h.Counter}}}
+	}
+	var events []event
+	if !h.SilentAt.IsZero() {
+		events = append(events, event{"host.returned", map[string]any{"silent_at": h.SilentAt, "last_seen": h.LastSeen}})
+	}
+	if c.ReportKey != h.SeenReportKey {
+		events = append(events, event{"host.report-key-changed", map[string]any{"registered": h.ReportKey, "seen": c.ReportKey}})
+	}
+	if c.Log.Size < h.Log.Size {
+		events = append(events, event{"host.log-went-back", map[string]any{"size": c.Log.Size, "before": h.Log.Size}})
+	}
+	if c.Alarm != h.Alarm {
+		events = append(events, event{"host.alarm-changed", map[string]any{"alarm": c.Alarm, "before": h.Alarm}})
+	}
+	h.Counter, h.LastSeen, h.SilentAt = c.Counter, now, time.Time{}
+	h.SeenReportKey, h.Log, h.Alarm = c.ReportKey, c.Log, c.Alarm
+	h.TrustRootVersion, h.AgentVersion = c.TrustRootVersion, c.AgentVersion
+	if f != nil {
+		h.FactsAt, h.PackageSet, h.Inventory, h.Trees = now, c.PackageSet, c.Inventory, maps.Clone(c.Trees)
+		i := f.inventory
+		h.ReportedName, h.Distribution, h.Release, h.Arch = i.Hostname, i.Distribution, i.Release, i.Arch
+		h.KernelRunning, h.KernelVersion = i.Kernel.Running, i.Kernel.Version
+		h.RebootRequired, h.IndexAt = i.RebootRequired, i.IndexAt
+	}
+	return h, events
+}
+
+// lacking gives the digests of a check-in whose bytes are not here.
+func (e *Estate) lacking(ctx context.Context, c wire.CheckIn) ([]string, error) {
+	all := append(slices.Collect(maps.Values(c.Trees)), c.PackageSet, c.Inventory)
+	slices.Sort(all)
+	return e.Missing(ctx, slices.Compact(all))
+}
+
+// Missing gives those of the digests whose bytes are not here.
+func (e *Estate) Missing(ctx context.Context, digests []string) ([]string, error) {
+	var missing []string
+	for _, d := range digests {
+		has, err := e.Blobs.Has(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if !has {
+			missing = append(missing, d)
+		}
+	}
+	return missing, nil
+}
+
+func (e *Estate) read(ctx context.Context, c wire.CheckIn) (*facts, error) {
+	f := &facts{packages: -1}
+	b, err := blob.ReadAll(ctx, e.Blobs, c.Inventory, wire.MaxDocument)
+	if err != nil {
+		return nil, err
+	}
+	if err := wire.Decode(bytes.NewReader(b), wire.MaxDocument, &f.inventory); err != nil {
+		return nil, fault.New(fault.Invalid, "inventory: %w", err)
+	}
+	known := false
+	err = e.DB.Read(ctx, func(tx *db.Tx) error {
+		known, err = knownSet(ctx, tx, c.PackageSet)
+		return err
+	})
+	if err != nil || known {
+		return f, err
+	}
+	set, err := e.PackageSet(ctx, c.PackageSet)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "package set: %w", err)
+	}
+	if pkgset.Set(set).Digest() != c.PackageSet {
+		return nil, fault.New(fault.Invalid, "package set is not in its canonical form")
+	}
+	f.packages = len(set)
+	return f, nil
+}
+
+// Silence is the sweep that makes silence a finding: hosts not seen for longer than allowed count as silent, with
+// one act each.
+func (e *Estate) Silence(ctx context.Context) error {
+	return e.DB.Write(ctx, func(tx *db.Tx) error {
+		now := e.Now()
+		quiet, err := loadQuiet(ctx, tx, now.Add(-e.Silent))
+		if err != nil {
+			return err
+		}
+		for _, h := range quiet {
+			h.SilentAt = now
+			if err := saveHost(ctx, tx, h); err != nil {
+				return err
+			}
+			if err := e.act(ctx, tx, "host.silent", subject(h.ID), "server", map[string]any{"last_seen": h.LastSeen}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

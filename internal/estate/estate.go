@@ -1,0 +1,131 @@
+// Package estate knows the hosts: how one is enrolled, what it last said, and when it falls silent.
+package estate
+
+import (
+	"context"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/pkgset"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
+)
+
+// Host is a host as the estate knows it. Facts (package set, inventory, trees) are of FactsAt, which can be older than
+// LastSeen while the server waits for their bytes.
+type Host struct {
+	ID           string    `json:"id"`
+	Name         string    `json:"name"` // given by the person who made the enrolment token
+	ReportedName string    `json:"reported_name"`
+	Environment  string    `json:"environment"`
+	EnrolledAt   time.Time `json:"enrolled_at"`
+	LastSeen     time.Time `json:"last_seen"`
+	SilentAt     time.Time `json:"silent_at,omitzero"` // since when it counts as silent; zero: it speaks
+	ClonedAt     time.Time `json:"cloned_at,omitzero"` // when its counter went back; it must be enrolled again
+	FactsAt      time.Time `json:"facts_at,omitzero"`
+
+	PackageSet     string            `json:"package_set"`
+	Inventory      string            `json:"inventory"`
+	Trees          map[string]string `json:"trees"`
+	Distribution   string            `json:"distribution"`
+	Release        string            `json:"release"`
+	Arch           string            `json:"arch"`
+	KernelRunning  string            `json:"kernel_running"`
+	KernelVersion  string            `json:"kernel_version"`
+	RebootRequired bool              `json:"reboot_required"`
+	IndexAt        time.Time         `json:"index_at,omitzero"`
+
+	ReportKey        string       `json:"report_key,omitempty"`      // registered at enrolment; empty: observe-only
+	SeenReportKey    string       `json:"seen_report_key,omitempty"` // what the host says now
+	Counter          int64        `json:"counter"`
+	Log              wire.LogSeen `json:"log"`
+	TrustRootVersion int64        `json:"trust_root_version"`
+	AgentVersion     string       `json:"agent_version"`
+	Alarm            string       `json:"alarm,omitempty"` // the host's own alarm
+
+	CertExpiresAt time.Time `json:"cert_expires_at"`
+	cert          string    // sha256 of the certificate in use
+	nextCert      string    // sha256 of a renewed one, not yet used
+}
+
+// CanExecute reports whether the host may be offered work: it has an executor, and the one it was enrolled with.
+func (h Host) CanExecute() bool {
+	return h.ReportKey != "" && h.ReportKey == h.SeenReportKey && h.ClonedAt.IsZero()
+}
+
+// HostSet is a host's package set with what matching it needs.
+type HostSet struct {
+	HostID        string
+	Release       string
+	Environment   string
+	SetDigest     string
+	KernelRunning string
+	KernelVersion string
+}
+
+// Ledger is the log that every change of state is written to.
+type Ledger interface {
+	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
+}
+
+// Config of an Estate.
+type Config struct {
+	DB     *db.DB
+	Ledger Ledger
+	Blobs  blob.Store
+	CA     *CA
+	Now    func() time.Time
+	Silent time.Duration // after which a host that says nothing counts as silent
+}
+
+// Estate is the hosts.
+type Estate struct{ Config }
+
+// New makes an Estate.
+func New(c Config) *Estate { return &Estate{c} }
+
+// Host gives one host, or NotFound.
+func (e *Estate) Host(ctx context.Context, id string) (host Host, err error) {
+	err = e.DB.Read(ctx, func(tx *db.Tx) error {
+		host, err = loadHost(ctx, tx, id)
+		return err
+	})
+	return host, err
+}
+
+// Hosts gives all hosts by name.
+func (e *Estate) Hosts(ctx context.Context) (hosts []Host, err error) {
+	err = e.DB.Read(ctx, func(tx *db.Tx) error {
+		hosts, err = loadHosts(ctx, tx)
+		return err
+	})
+	return hosts, err
+}
+
+// HostSets gives every host whose package set is known.
+func (e *Estate) HostSets(ctx context.Context) ([]HostSet, error) {
+	hosts, err := e.Hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sets := make([]HostSet, 0, len(hosts))
+	for _, h := range hosts {
+		if h.PackageSet != "" {
+			sets = append(sets, HostSet{HostID: h.ID, Release: h.Release, Environment: h.Environment, SetDigest: h.PackageSet,
+				KernelRunning: h.KernelRunning, KernelVersion: h.KernelVersion})
+		}
+	}
+	return sets, nil
+}
+
+// PackageSet gives a set by digest.
+func (e *Estate) PackageSet(ctx context.Context, digest string) (pkgset.Set, error) {
+	b, err := blob.ReadAll(ctx, e.Blobs, digest, wire.MaxObject)
+	if err != nil {
+		return nil, err
+	}
+	return pkgset.Parse(b)
+}
+
+func subject(host string) string { return "host/" + host }
