@@ -2,6 +2,17 @@
 // people and services make (sshsig, webauthn, ed25519), and the strict decoding of what was signed.
 package envelope
 
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+)
+
 // Envelope is a DSSE envelope. The signatures are over PAE(PayloadType, Payload), never over a re-encoding.
 type Envelope struct {
 	PayloadType string      `json:"payloadType"`
@@ -11,7 +22,7 @@ type Envelope struct {
 
 // Signature kinds.
 const (
-	SSH      = "sshsig"   // SSHSIG over the PAE, namespace = Namespace(payload type), hash sha512 or sha256
+	SSH      = "sshsig"   // SSHSIG over the PAE, namespace = Namespace(payload type), hash sha512
 	WebAuthn = "webauthn" // assertion whose challenge is SHA-256(PAE)
 	Ed25519  = "ed25519"  // plain signature over the PAE, for hosts and services
 )
@@ -50,4 +61,100 @@ type Proof struct {
 	UserPresent  bool // sk- keys and webauthn: touched
 	UserVerified bool // sk- keys and webauthn: PIN or biometry
 	Hardware     bool // sk- key or webauthn
+}
+
+// Digest gives the SHA-256 of b in lower hex, the name of every signed payload and fact.
+func Digest(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// ValidDigest reports whether s has the form Digest gives.
+func ValidDigest(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == sha256.Size && hex.EncodeToString(b) == s
+}
+
+// PAE is the pre-authentication encoding: the bytes that are signed. Source: DSSE v1.
+func PAE(payloadType string, payload []byte) []byte {
+	return append(fmt.Appendf(nil, "DSSEv1 %d %s %d ", len(payloadType), payloadType, len(payload)), payload...)
+}
+
+var payloadTypes = regexp.MustCompile(`^application/vnd\.patchwarrant\.([a-z0-9-]+\.v[1-9][0-9]*)\+json$`)
+
+// Namespace gives the SSHSIG namespace of one of our payload types, such as "order.v1@patchwarrant", so that a signature
+// for one type is none for another. It is empty for types that are not ours.
+func Namespace(payloadType string) string {
+	m := payloadTypes.FindStringSubmatch(payloadType)
+	if m == nil {
+		return ""
+	}
+	return m[1] + "@patchwarrant"
+}
+
+// Verify checks that s is k's signature of the payload. Refusals have the code SIGNATURE.
+func (k Key) Verify(payloadType string, payload []byte, s Signature) (Proof, error) {
+	p := Proof{KeyID: k.ID, Kind: k.Kind}
+	public, err := k.parse()
+	switch {
+	case err != nil:
+	case s.KeyID != k.ID || s.Kind != k.Kind || (s.Assertion != nil) != (k.Kind == WebAuthn):
+		err = fmt.Errorf("signature is of another key or kind")
+	default:
+		err = public.verify(payloadType, payload, s, &p)
+	}
+	if err != nil {
+		return Proof{}, fault.Refuse(fault.BadSignature, "verify %s signature by %s: %w", k.Kind, k.ID, err)
+	}
+	return p, nil
+}
+
+// Check reports what is wrong with a key: its form, its algorithm, or an ID that is not the key's.
+func (k Key) Check() error {
+	_, err := k.parse()
+	return err
+}
+
+// publicKey is a parsed Key.
+type publicKey interface {
+	verify(payloadType string, payload []byte, s Signature, p *Proof) error
+}
+
+func (k Key) parse() (publicKey, error) {
+	if k.Kind != WebAuthn && (k.RPID != "" || k.Origins != nil) {
+		return nil, fault.New(fault.Invalid, "key %s: rp_id and origins are for webauthn keys", k.ID)
+	}
+	switch k.Kind {
+	case SSH:
+		return parseSSH(k)
+	case WebAuthn:
+		return parseWebAuthn(k)
+	case Ed25519:
+		b, err := base64.StdEncoding.Strict().DecodeString(k.Public)
+		if err != nil || len(b) != ed25519.PublicKeySize || Ed25519Key(b).ID != k.ID {
+			return nil, fault.New(fault.Invalid, "key %s: not the ed25519 key of this ID", k.ID)
+		}
+		return plainKey(b), nil
+	}
+	return nil, fault.New(fault.Invalid, "key %s: unknown kind %q", k.ID, k.Kind)
+}
+
+type plainKey ed25519.PublicKey
+
+func (k plainKey) verify(payloadType string, payload []byte, s Signature, _ *Proof) error {
+	if !ed25519.Verify(ed25519.PublicKey(k), PAE(payloadType, payload), s.Sig) {
+		return fmt.Errorf("does not verify")
+	}
+	return nil
+}
+
+// Ed25519Key gives the Key of a host's or service's public key.
+func Ed25519Key(pub ed25519.PublicKey) Key {
+	return Key{ID: "ed25519:" + Digest(pub)[:32], Kind: Ed25519, Public: base64.StdEncoding.EncodeToString(pub)}
+}
+
+// SignEd25519 signs as a host or service.
+func SignEd25519(private ed25519.PrivateKey, payloadType string, payload []byte) Signature {
+	key := Ed25519Key(private.Public().(ed25519.PublicKey))
+	return Signature{KeyID: key.ID, Kind: Ed25519, Sig: ed25519.Sign(private, PAE(payloadType, payload))}
 }

@@ -22,6 +22,8 @@ type Root struct {
 	Rules        []Rule     `json:"rules"`
 	Ledger       Ledger     `json:"ledger"`
 	Repository   Repository `json:"repository"`
+
+	digest string // of the payload it was decoded from
 }
 
 // Person is someone with keys and roles. Roles: cirt-analyst, product-manager, risk-manager, operations-manager,

@@ -1,0 +1,197 @@
+package warrant
+
+import (
+	"slices"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+)
+
+// skew is how far a host's clock may be behind the ledger's.
+const skew = 5 * time.Minute
+
+// Parse reads a warrant document of at most 4 MiB, strictly. Nothing in it is believed before Check.
+func Parse(b []byte) (*Warrant, error) {
+	w := new(Warrant)
+	if err := envelope.DecodeUpTo(maxWarrant, b, w); err != nil {
+		return nil, fault.Refuse(fault.Malformed, "%w", err)
+	}
+	return w, nil
+}
+
+// Encode gives the form that Parse reads.
+func (w *Warrant) Encode() ([]byte, error) { return envelope.Encode(w) }
+
+// RefOf pins a trust root that was decoded.
+func RefOf(r *trustroot.Root) RootRef { return RootRef{r.Version, r.Digest()} }
+
+// Host is what a host knows of itself and remembers of earlier warrants. Environment may be empty: then it is not checked.
+type Host struct {
+	ID, Environment string
+	Root            *trustroot.Root // in force; never nil
+	LastSequence    int64           // of the last order obeyed
+	LatestTime      time.Time       // latest time seen, by own clock or checkpoint
+	LogSize         int64           // of the last checkpoint seen
+	LogRoot         [32]byte
+	Now             time.Time
+}
+
+// Leave is what a warrant allows one host to do.
+type Leave struct {
+	Order       Order
+	OrderDigest string
+	Transaction Transaction // the host's
+	Record      *Record     // nil when no package is installed
+	Approvals   []trustroot.Approval
+	Root        *trustroot.Root // the newest, to be kept
+	Checkpoint  proof.Checkpoint
+}
+
+// Check decides whether w gives h leave to act at h.Now. The checks come in this order, and the first that fails gives its
+// code: clock (CLOCK); trust roots (ROOT-CHAIN, SIGNATURE, QUORUM, ROOT-EXPIRED); the order's signatures, form, root and
+// quorum (SIGNATURE, MALFORMED, ROOT-ROLLBACK, ROOT-CHAIN, CLASS, AUTHOR, QUORUM, LOCAL); the curation record's likewise;
+// what they say together (MIXMATCH, ARBITRARY, DOWNGRADE); whether it is for this host, now (ENVIRONMENT, WRONG-HOST,
+// REPLAY, EXPIRED, WINDOW-TOO-LONG, WINDOW); the ledger (UNLOGGED, LOG-ROLLBACK, FREEZE, CLOCK).
+func (w *Warrant) Check(h Host) (*Leave, error) {
+	if h.Now.Add(skew).Before(h.LatestTime) {
+		return nil, fault.Refuse(fault.Clock, "the clock says %s, but the host has seen %s", stamp(h.Now), stamp(h.LatestTime))
+	}
+	root, err := h.Root.Follow(w.Roots)
+	if err != nil {
+		return nil, err
+	}
+	if err := root.Current(h.Now); err != nil {
+		return nil, err
+	}
+	l := &Leave{Root: root, OrderDigest: envelope.Digest(w.Order.Payload)}
+	for _, step := range []func(*Warrant, Host) error{l.signedOrder, l.signedRecord, l.together, l.forHost, l.logged} {
+		if err := step(w, h); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func (l *Leave) signedOrder(w *Warrant, _ Host) (err error) {
+	if l.Approvals, err = open(l.Root, w.Order, OrderType); err != nil {
+		return err
+	}
+	if l.Order, err = DecodeOrder(w.Order.Payload); err != nil {
+		return fault.Refuse(fault.Malformed, "%w", err)
+	}
+	switch ref := l.Order.TrustRoot; {
+	case ref.Version < l.Root.Version:
+		return fault.Refuse(fault.RootRollback, "order %s was made under trust root version %d; version %d is in force: it must be signed again",
+			l.Order.ID, ref.Version, l.Root.Version)
+	case ref != RefOf(l.Root):
+		return fault.Refuse(fault.RootChain, "order %s was made under a trust root version %d that the host does not have", l.Order.ID, ref.Version)
+	}
+	return approved(l.Root, l.Order.Class, l.Order.Author, l.Approvals)
+}
+
+func (l *Leave) signedRecord(w *Warrant, _ Host) error {
+	if w.Curation == nil {
+		if len(l.Order.subjects()) > 0 {
+			return fault.Refuse(fault.MixMatch, "order %s installs packages, but the warrant has no curation record", l.Order.ID)
+		}
+		return nil
+	}
+	approvals, err := open(l.Root, *w.Curation, CurationType)
+	if err != nil {
+		return err
+	}
+	record, err := DecodeRecord(w.Curation.Payload)
+	if err != nil {
+		return fault.Refuse(fault.Malformed, "%w", err)
+	}
+	l.Record = &record
+	return approved(l.Root, trustroot.Curation, record.Author, approvals)
+}
+
+func open(r *trustroot.Root, e envelope.Envelope, payloadType string) ([]trustroot.Approval, error) {
+	if e.PayloadType != payloadType {
+		return nil, fault.Refuse(fault.Malformed, "payload type is %q, not %q", e.PayloadType, payloadType)
+	}
+	return r.Approvals(e)
+}
+
+func approved(r *trustroot.Root, class, author string, approvals []trustroot.Approval) error {
+	if _, known := r.Person(author); !known {
+		return fault.Refuse(fault.Author, "the author %q is not a person of trust root version %d", author, r.Version)
+	}
+	return r.Quorum(class, author, approvals)
+}
+
+func (l *Leave) together(w *Warrant, _ Host) error {
+	curated := map[SnapshotPackage]bool{}
+	if l.Record != nil {
+		s := SnapshotRef{l.Record.Snapshot, l.Record.Index, envelope.Digest(w.Curation.Payload)}
+		if s != l.Order.Snapshot {
+			return fault.Refuse(fault.MixMatch, "order %s was made for another snapshot, index or curation record than the warrant carries", l.Order.ID)
+		}
+		for _, p := range l.Record.Packages {
+			curated[p.SnapshotPackage] = true
+		}
+	}
+	for _, t := range l.Order.Transactions {
+		for _, a := range t.Actions {
+			if a.File != "" && !curated[SnapshotPackage{a.Name, a.Arch, a.To, a.SHA256, a.Size, a.File}] {
+				return fault.Refuse(fault.Arbitrary, "%s %s %s with sha256 %s is not in the curation record", a.Name, a.Arch, a.To, a.SHA256)
+			}
+			c := compareVersions(a.From, a.To)
+			if a.Do == "upgrade" && c >= 0 || a.Do == "downgrade" && c <= 0 {
+				return fault.Refuse(fault.Downgrade, "%s of %s goes from %s to %s", a.Do, a.Name, a.From, a.To)
+			}
+		}
+	}
+	return nil
+}
+
+func (l *Leave) forHost(_ *Warrant, h Host) error {
+	o := l.Order
+	rule, _ := l.Root.Rule(o.Class)
+	if h.Environment != "" && h.Environment != o.Environment ||
+		len(rule.Environments) > 0 && !slices.Contains(rule.Environments, o.Environment) {
+		return fault.Refuse(fault.Environment, "order %s of class %s is for %s, the host is in %q", o.ID, o.Class, o.Environment, h.Environment)
+	}
+	i := slices.IndexFunc(o.Transactions, func(t Transaction) bool { return slices.Contains(t.Hosts, h.ID) })
+	if i < 0 {
+		return fault.Refuse(fault.WrongHost, "order %s does not name host %s", o.ID, h.ID)
+	}
+	l.Transaction = o.Transactions[i]
+	switch opens, closes := o.Window.OpensAt, o.Window.ClosesAt; {
+	case o.Sequence <= h.LastSequence:
+		return fault.Refuse(fault.Replay, "order %s has sequence number %d, the host has obeyed %d", o.ID, o.Sequence, h.LastSequence)
+	case !h.Now.Before(o.ExpiresAt):
+		return fault.Refuse(fault.Expired, "order %s expired at %s", o.ID, stamp(o.ExpiresAt))
+	case closes.Sub(opens) > time.Duration(rule.MaxWindowHours)*time.Hour:
+		return fault.Refuse(fault.WindowTooLong, "the window of order %s is longer than the %d h of class %s", o.ID, rule.MaxWindowHours, o.Class)
+	case h.Now.Before(opens) || !h.Now.Before(closes):
+		return fault.Refuse(fault.OutsideWindow, "the window of order %s is %s to %s; it is %s", o.ID, stamp(opens), stamp(closes), stamp(h.Now))
+	}
+	return nil
+}
+
+func (l *Leave) logged(w *Warrant, h Host) (err error) {
+	var act proof.Act
+	if act, l.Checkpoint, err = w.Logged.Verify(l.Root.Ledger.Keys, l.Root.Ledger.Origin); err != nil {
+		return err
+	}
+	c, oldest := l.Checkpoint, time.Duration(l.Root.Ledger.MaxCheckpointAgeHours)*time.Hour
+	switch {
+	case act.Kind != "order.warranted" || act.Subject != "order/"+l.Order.ID || len(act.Facts) == 0 || act.Facts[0] != l.OrderDigest:
+		return fault.Refuse(fault.Unlogged, "entry %d of the ledger is not the warrant of order %s", w.Logged.Index, l.Order.ID)
+	case c.Size < h.LogSize || c.Size == h.LogSize && c.Root != h.LogRoot:
+		return fault.Refuse(fault.LogRollback, "the ledger has %d acts and is not the one of %d acts the host has seen", c.Size, h.LogSize)
+	case h.Now.Sub(c.At) > oldest:
+		return fault.Refuse(fault.Freeze, "the checkpoint is of %s, older than %s", stamp(c.At), oldest)
+	case c.At.Sub(h.Now) > skew:
+		return fault.Refuse(fault.Clock, "the clock says %s, but the checkpoint is of %s", stamp(h.Now), stamp(c.At))
+	}
+	return nil
+}
