@@ -29,7 +29,7 @@ const maxVisited = 5_000_000
 // Diff compares the trees with the top digests a and b and gives the changes in the order of a walk, names sorted; an empty
 // digest is the empty tree. Equal subtrees are not read. Errors: an object that is missing or is no directory object.
 func Diff(ctx context.Context, objects Objects, a, b string) ([]Change, error) {
-	d := differ{ctx: ctx, objects: objects}
+	d := differ{ctx: ctx, objects: objects, left: maxVisited}
 	if err := d.trees("", a, b, 0); err != nil {
 		return nil, fmt.Errorf("compare trees %.12s and %.12s: %w", a, b, err)
 	}
@@ -39,7 +39,7 @@ func Diff(ctx context.Context, objects Objects, a, b string) ([]Change, error) {
 type differ struct {
 	ctx     context.Context
 	objects Objects
-	visited int
+	left    int // entries it may still look at
 	changes []Change
 }
 
@@ -67,7 +67,7 @@ func (d *differ) trees(dir, a, b string, depth int) error {
 	if err != nil {
 		return err
 	}
-	if d.visited += len(before) + len(after); d.visited > maxVisited || depth > MaxDepth+1 {
+	if d.left -= len(before) + len(after); d.left < 0 || depth > MaxDepth+1 {
 		return fault.New(fault.Invalid, "tree is too large or too deep at %s", dir)
 	}
 	if err := d.ctx.Err(); err != nil {
