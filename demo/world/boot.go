@@ -1,0 +1,187 @@
+package world
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const nspawn = "systemd-nspawn"
+
+// boot starts systemd as PID 1 of a container and waits until it has started everything. The error says what the
+// machine lacks.
+func (h *Host) boot(ctx context.Context, machine string) error {
+	path, err := exec.LookPath(nspawn)
+	if err != nil {
+		return errors.New("there is no systemd-nspawn here (apt-get install systemd-container)")
+	}
+	console, err := os.Create(h.console)
+	if err != nil {
+		return err
+	}
+	defer console.Close()
+	// Neither a bus nor machined is needed on the machine: the container stays in the caller's cgroup. livingIn
+	// knows a container by its second argument.
+	h.nspawn = &exec.Cmd{
+		Path: path,
+		Args: []string{nspawn, "-D", h.Root, "--quiet", "--boot", "--machine=" + machine, "--hostname=" + h.Name,
+			"--register=no", "--keep-unit", "--console=pipe", "--resolv-conf=off", "--timezone=off"},
+		// Without it the container's systemd looks for cgroups of version 1 on a machine that has both, and hangs.
+		Env:         append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1"),
+		Stdout:      console,
+		Stderr:      console,
+		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	}
+	if err := h.start(); err != nil {
+		return fmt.Errorf("start systemd-nspawn: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, bootTime)
+	defer cancel()
+	return h.awaitBoot(ctx)
+}
+
+// start starts the container on an own thread that lives as long as it: the death signal of a child comes when the
+// thread that started it ends, not the process. Source: prctl(2), PR_SET_PDEATHSIG.
+func (h *Host) start() error {
+	started := make(chan error, 1)
+	ended := make(chan struct{})
+	container := h.nspawn
+	h.ended = ended
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread()
+		err := container.Start()
+		started <- err
+		if err == nil {
+			_ = container.Wait() // however it ended, it has; the console says why
+		}
+	}()
+	err := <-started
+	if err != nil {
+		h.nspawn = nil
+	}
+	return err
+}
+
+func (h *Host) awaitBoot(ctx context.Context) error {
+	for {
+		// Fails until systemd answers, and when the state is degraded: only what it says counts.
+		out, _ := h.Exec(ctx, "systemctl", "is-system-running", "--wait")
+		switch state := strings.TrimSpace(string(out)); {
+		case state == "running" || state == "degraded":
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("systemd did not come up in the container (%s): %w: %s", state, ctx.Err(), h.consoleTail())
+		}
+		select {
+		case <-h.ended:
+			return fmt.Errorf("the container ended while starting: %s", h.consoleTail())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (h *Host) consoleTail() string {
+	out, err := os.ReadFile(h.console)
+	if err != nil {
+		return err.Error()
+	}
+	return tail(out)
+}
+
+// init finds the container's PID 1 among the children of systemd-nspawn. It changes when the host reboots.
+func (h *Host) init() (int, error) {
+	if h.nspawn == nil {
+		return 0, fmt.Errorf("host %s is not running", h.Name)
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", h.nspawn.Process.Pid))
+	if err != nil {
+		return 0, fmt.Errorf("host %s is not running: %w", h.Name, err)
+	}
+	for _, child := range strings.Fields(string(children)) {
+		status, err := os.ReadFile("/proc/" + child + "/status")
+		if err == nil && isInit(string(status)) {
+			return strconv.Atoi(child)
+		}
+	}
+	return 0, fmt.Errorf("host %s has no init now: it is starting, rebooting or down", h.Name)
+}
+
+// isInit tells PID 1 of a namespace by the last number of the line NSpid. Source: proc_pid_status(5).
+func isInit(status string) bool {
+	for line := range strings.Lines(status) {
+		if pids, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			f := strings.Fields(pids)
+			return len(f) > 1 && f[len(f)-1] == "1"
+		}
+	}
+	return false
+}
+
+// Unit states, as systemctl says them. Source: systemctl(1), "is-active".
+var settled = []string{"active", "inactive", "failed"}
+
+// Start starts a unit of the host; when it returns without error the unit is active (a socket listens).
+func (h *Host) Start(ctx context.Context, unit string) error {
+	if h.Direct != "" {
+		return h.programs.start(h, unit)
+	}
+	_, err := h.Exec(ctx, "systemctl", "start", unit)
+	return err
+}
+
+// Stop stops a unit as a person would.
+func (h *Host) Stop(ctx context.Context, unit string) error {
+	if h.Direct != "" {
+		return h.programs.signal(unit, syscall.SIGTERM)
+	}
+	_, err := h.Exec(ctx, "systemctl", "stop", unit)
+	return err
+}
+
+// Kill sends a signal to the main process of a unit, or of each unit that the pattern names: kill -9, say.
+func (h *Host) Kill(ctx context.Context, unit string, sig syscall.Signal) error {
+	if h.Direct != "" {
+		return h.programs.signal(unit, sig)
+	}
+	_, err := h.Exec(ctx, "systemctl", "kill", "--kill-whom=main", fmt.Sprintf("--signal=%d", int(sig)), unit)
+	return err
+}
+
+// State gives the settled state of a unit: active, inactive or failed.
+func (h *Host) State(ctx context.Context, unit string) (string, error) {
+	if h.Direct != "" {
+		return h.programs.state(unit), nil
+	}
+	for {
+		out, err := h.Exec(ctx, "systemctl", "show", "--value", "--property=ActiveState", unit)
+		if err != nil {
+			return "", err
+		}
+		if state := strings.TrimSpace(string(out)); slices.Contains(settled, state) {
+			return state, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Journal gives what a unit, or each unit that the pattern names, has said.
+func (h *Host) Journal(ctx context.Context, unit string) (string, error) {
+	if h.Direct != "" {
+		return h.programs.journal(h, unit)
+	}
+	out, err := h.Exec(ctx, "journalctl", "--no-pager", "--output=cat", "--unit="+unit)
+	return string(out), err
+}
