@@ -1,0 +1,19 @@
+package intake
+
+import (
+	"io"
+	"time"
+)
+
+// Parser makes a Reading of a source's bytes. It is pure, streams, and answers fault.Invalid for bytes that are not what
+// the source promises.
+type Parser func(r io.Reader) (Reading, error)
+
+// Source is a channel of advisories, registered at start. Where two sources speak about the same vulnerability in the
+// same package and release, the one registered first gives the verdict and the others stay visible.
+type Source struct {
+	Name     string
+	Parse    Parser
+	MaxBytes int64         // a larger file is refused unread
+	MaxAge   time.Duration // a source that was not received for so long has fallen silent
+}

@@ -1,0 +1,93 @@
+// Package intake receives what sources say about vulnerabilities: the bytes kept as facts, the acts of receiving and
+// refusing, the freshness clock of each source, and the queue of advisories that a person has yet to review.
+package intake
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+)
+
+// Status is what a vendor says about a source package in a release.
+type Status string
+
+const (
+	Fixed        Status = "fixed"        // fixed in FixedVersion and later
+	Open         Status = "open"         // every version of the release is affected, no fix exists
+	NotAffected  Status = "not-affected" // no version of the release was ever affected
+	Undetermined Status = "undetermined" // the vendor does not know, or what it says cannot be used; see Note
+)
+
+// Statement is what one source says about one vulnerability in one source package of one release.
+type Statement struct {
+	Source       string `json:"source"`                  // who says it: the name of a Source, e.g. "debian-tracker"
+	Package      string `json:"package"`                 // source package, never a binary one
+	Release      string `json:"release"`                 // codename, e.g. "bookworm"
+	ID           string `json:"id"`                      // CVE-…, or the vendor's temporary name
+	Status       Status `json:"status"`                  //
+	FixedVersion string `json:"fixed_version,omitempty"` // only with Fixed: a version of the source package
+	Urgency      string `json:"urgency,omitempty"`       // the vendor's word, unchanged
+	Expectation  string `json:"expectation,omitempty"`   // fix expectation: "no-dsa", "ignored", "postponed", "next-point-update", "end-of-life"
+	Note         string `json:"note,omitempty"`          // the vendor's reason, or why the record is undetermined
+	Scope        string `json:"scope,omitempty"`         // "remote", "local" or ""
+	Description  string `json:"description,omitempty"`   // text for people; not part of the digest
+}
+
+// Digest names what the statement claims: sha256 of its encoding without the description, whose wording changes
+// without any change of fact. Decisions cite it.
+func (s Statement) Digest() string {
+	s.Description = ""
+	b, err := envelope.Encode(s)
+	if err != nil {
+		panic("intake: a struct of strings always encodes: " + err.Error())
+	}
+	return envelope.Digest(b)
+}
+
+// Signal is what a source says about a vulnerability regardless of packages: that it is exploited (KEV), or how likely
+// exploitation is (EPSS).
+type Signal struct {
+	ID         string
+	Exploited  *Exploited // KEV
+	Score      float64    // EPSS: probability of exploitation within 30 days, 0 to 1
+	Percentile float64    // EPSS: share of CVEs with the same or a lower score, 0 to 1; 0 when the file has none
+}
+
+// Exploited is an entry of a catalogue of vulnerabilities known to be exploited.
+type Exploited struct {
+	Name       string
+	Since      string // date added, YYYY-MM-DD
+	Due        string // the catalogue's own deadline, YYYY-MM-DD
+	Ransomware bool
+}
+
+// Reading is what a parser made of a source's bytes.
+type Reading struct {
+	Statements []Statement
+	Signals    []Signal
+}
+
+// advisories groups the statements by advisory (ID) and gives each a revision: a digest that changes exactly when a
+// claim changes.
+func (r Reading) advisories() map[string]string {
+	byID := make(map[string][]string)
+	for _, s := range r.Statements {
+		byID[s.ID] = append(byID[s.ID], s.Digest())
+	}
+	revisions := make(map[string]string, len(byID))
+	for id, digests := range byID {
+		slices.Sort(digests)
+		b, err := envelope.Encode(digests)
+		if err != nil {
+			panic("intake: a list of strings always encodes: " + err.Error())
+		}
+		revisions[id] = envelope.Digest(b)
+	}
+	return revisions
+}
+
+// Compare orders statements by release, package and ID: what belongs to one rule book stands together.
+func Compare(a, b Statement) int {
+	return cmp.Or(cmp.Compare(a.Release, b.Release), cmp.Compare(a.Package, b.Package), cmp.Compare(a.ID, b.ID))
+}
