@@ -17,7 +17,7 @@ CREATE TABLE ledger_hash (
     hash BLOB NOT NULL
 );
 CREATE TABLE ledger_checkpoint (
-    size BIGINT PRIMARY KEY,
-    signed_at BIGINT NOT NULL,
+    id BIGINT PRIMARY KEY,
     note TEXT NOT NULL
 );
+INSERT INTO ledger_checkpoint (id, note) VALUES (1, '');
