@@ -1,0 +1,108 @@
+package orderview
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
+)
+
+func sample(t *testing.T, edit func(*warrant.Order)) []byte {
+	t.Helper()
+	w := warranttest.New(t)
+	o := w.Order(w.Record([]byte("index"), warranttest.Package("hello", "2.0", []byte("deb")), warranttest.Package("zlib", "1:3", []byte("z"))))
+	o.Stage = &warrant.StageRef{Order: "ord_0", Manifest: strings.Repeat("ab", 32)}
+	o.Notices = []warrant.Notice{{At: warranttest.Now.Add(-time.Hour), Audience: "all owners"}}
+	edit(&o)
+	payload, err := o.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return payload
+}
+
+func render(t *testing.T, payload []byte) string {
+	t.Helper()
+	text, err := Render(payload, time.FixedZone("", 2*3600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// Whatever was signed is shown: each change of the order changes the text.
+func TestRenderShowsEveryField(t *testing.T) {
+	payload := sample(t, func(*warrant.Order) {})
+	o, err := warrant.DecodeOrder(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := render(t, payload)
+	a := o.Transactions[0].Actions[1]
+	for _, want := range []string{
+		o.ID, o.Class, o.Environment, o.Author, o.TrustRoot.SHA256, o.Reason, o.Plan, o.BackOut, o.Vulnerabilities[0], "hst_1",
+		o.Snapshot.SHA256, o.Snapshot.Index, o.Snapshot.Curation, "ord_0", o.Stage.Manifest, "all owners",
+		"window opens   Sat 2026-11-21 11:30:00 UTC  (local Sat 2026-11-21 13:30:00 +0200)", "window closes  Sat 2026-11-21 12:30:00 UTC",
+		"hello amd64  1.0 -> 2.0", "zlib amd64  1.0 -> 1:3", a.SHA256, a.File, "2 packages on 1 host\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the text lacks %q:\n%s", want, text)
+		}
+	}
+	for name, edit := range map[string]func(*warrant.Order){
+		"id":            func(o *warrant.Order) { o.ID = "ord_2" },
+		"class":         func(o *warrant.Order) { o.Class = "emergency" },
+		"environment":   func(o *warrant.Order) { o.Environment = "lab" },
+		"sequence":      func(o *warrant.Order) { o.Sequence++ },
+		"author":        func(o *warrant.Order) { o.Author = "alice" },
+		"root":          func(o *warrant.Order) { o.TrustRoot.Version++ },
+		"made":          func(o *warrant.Order) { o.MadeAt = o.MadeAt.Add(time.Second) },
+		"expires":       func(o *warrant.Order) { o.ExpiresAt = o.ExpiresAt.Add(time.Second) },
+		"opens":         func(o *warrant.Order) { o.Window.OpensAt = o.Window.OpensAt.Add(time.Second) },
+		"closes":        func(o *warrant.Order) { o.Window.ClosesAt = o.Window.ClosesAt.Add(time.Second) },
+		"reason":        func(o *warrant.Order) { o.Reason += "." },
+		"plan":          func(o *warrant.Order) { o.Plan += "." },
+		"back-out":      func(o *warrant.Order) { o.BackOut += "." },
+		"vulnerability": func(o *warrant.Order) { o.Vulnerabilities = append(o.Vulnerabilities, "CVE-2026-0002/hello") },
+		"no stage":      func(o *warrant.Order) { o.Stage = nil },
+		"notice":        func(o *warrant.Order) { o.Notices[0].At = o.Notices[0].At.Add(time.Second) },
+		"host":          func(o *warrant.Order) { o.Transactions[0].Hosts = append(o.Transactions[0].Hosts, "hst_2") },
+		"from":          func(o *warrant.Order) { o.Transactions[0].Actions[0].From = "1.1" },
+		"size":          func(o *warrant.Order) { o.Transactions[0].Actions[0].Size++ },
+	} {
+		changed := render(t, sample(t, edit))
+		// The world's keys differ from sample to sample, so compare without digests that follow from them.
+		if got := withoutDigests(changed); got == withoutDigests(text) {
+			t.Errorf("%s: the text does not change", name)
+		}
+	}
+}
+
+func withoutDigests(text string) string {
+	var kept []string
+	for _, word := range strings.Split(text, " ") {
+		if !strings.Contains(word, "sha256:") {
+			kept = append(kept, word)
+		}
+	}
+	return strings.Join(kept, " ")
+}
+
+// A text of the order cannot draw lines of its own, act on the terminal, or hide.
+func TestRenderEscapesTexts(t *testing.T) {
+	text := render(t, sample(t, func(o *warrant.Order) {
+		o.Reason = "fine\nwindow closes  never\x1b[2J\r\u202eevil\u200b \\n é"
+	}))
+	want := `reason         fine\nwindow closes  never\x1b[2J\r\u202eevil\u200b \\n é` + "\n"
+	if !strings.Contains(text, want) {
+		t.Errorf("the text lacks %q:\n%s", want, text)
+	}
+}
+
+func TestRenderRefusesWhatIsNoOrder(t *testing.T) {
+	if _, err := Render([]byte(`{}`), time.UTC); err == nil {
+		t.Error("rendered")
+	}
+}
