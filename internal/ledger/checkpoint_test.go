@@ -76,7 +76,7 @@ func TestACheckpointIsRenewedWhenTheLogGrewOrAMinutePassed(t *testing.T) {
 // TestNothingIsSignedOverALostTail: neither with the database's own memory of the checkpoint nor without it.
 func TestNothingIsSignedOverALostTail(t *testing.T) {
 	for name, forget := range map[string]bool{"checkpoint kept": false, "checkpoint forgotten": true} {
-		t.Run(finding, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			w := open(t, dbtest.Open(t))
 			w.mustGrow(t, 10)
 			mustCheckpoint(t, w)
