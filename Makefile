@@ -1,0 +1,50 @@
+# Programs, packages, tests. `make help` lists the targets.
+
+VERSION ?= 0.1.0
+ARCH ?= $(shell go env GOARCH)
+PROGRAMS = patchwarrantd patchwarrant patchwarrant-agent patchwarrant-executor
+PACKAGES = cli server agent executor
+TOOL = go tool -modfile=tools/go.mod
+
+# Everything in a package gets the time of the commit, so that two builds of one commit are equal byte for byte.
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+export VERSION ARCH
+
+.PHONY: build packages demo test world lint bench-match bench-files help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+build: ## the programs, static, into bin/
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags='-s -w' -o bin/ $(PROGRAMS:%=./cmd/%)
+
+packages: build ## .deb and .rpm of each program into dist/
+	rm -rf dist
+	mkdir dist
+	set -e; for package in $(PACKAGES); do for format in deb rpm; do \
+		$(TOOL) nfpm package --config packaging/$$package/nfpm.yaml --packager $$format --target dist/; \
+	done; done
+
+demo: need packages ## two Debian hosts patched under two signatures, and three attacks that fail
+	go run ./demo
+
+test: need ## vet and all tests, with the race detector
+	go vet ./...
+	go test -race ./...
+
+world: need packages ## the whole flow on real hosts, as a test
+	go vet -tags world ./demo/...
+	go test -tags world -count=1 -timeout 20m ./demo/...
+
+lint: ## static checks
+	$(TOOL) golangci-lint run
+
+bench-match: need ## version compare and fleet matching, beside debsecan
+	go run ./bench/match
+
+bench-files: need ## file state of a real tree, beside AIDE
+	go run ./bench/files
+
+.PHONY: need
+need:
+	@.ci/need
