@@ -1,0 +1,173 @@
+// Package pgp checks and makes the OpenPGP signatures of package archives: clear-signed release files, by keys pinned by
+// fingerprint.
+package pgp
+
+import (
+	"bytes"
+	"crypto"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+)
+
+// Bounds, in bytes and signatures. Debian's largest release file has 200 kB and three signatures.
+const (
+	maxKeyring    = 4 << 20
+	maxClearText  = 16 << 20
+	maxSignatures = 16
+)
+
+// Keyring holds public keys.
+type Keyring struct{ entities openpgp.EntityList }
+
+// LoadKeyring reads public keys: binary packets as in /usr/share/keyrings/*.gpg, or one or more armoured blocks. Secret keys
+// are refused: a keyring is for everyone to read.
+func LoadKeyring(b []byte) (*Keyring, error) {
+	if len(b) > maxKeyring {
+		return nil, fault.New(fault.Invalid, "the keyring is larger than %d bytes", maxKeyring)
+	}
+	entities, err := readEntities(b)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "the keyring holds no readable OpenPGP keys: %w", err)
+	}
+	for _, e := range entities {
+		if e.PrivateKey != nil {
+			return nil, fault.New(fault.Invalid, "the keyring holds a secret key; give the public one")
+		}
+	}
+	return &Keyring{entities}, nil
+}
+
+const armourBegin = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+
+func readEntities(b []byte) (openpgp.EntityList, error) {
+	if !bytes.HasPrefix(bytes.TrimSpace(b), []byte("-----BEGIN PGP ")) {
+		return openpgp.ReadKeyRing(bytes.NewReader(b))
+	}
+	var all openpgp.EntityList
+	for rest := b; len(bytes.TrimSpace(rest)) > 0; {
+		block := rest
+		if next := bytes.Index(rest[1:], []byte("\n"+armourBegin)); next >= 0 {
+			block, rest = rest[:next+2], rest[next+2:]
+		} else {
+			rest = nil
+		}
+		entities, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(block))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, entities...)
+	}
+	return all, nil
+}
+
+// Fingerprints gives the fingerprints of the primary keys, in lower hex.
+func (k *Keyring) Fingerprints() []string {
+	var all []string
+	for _, e := range k.entities {
+		all = append(all, fingerprint(e))
+	}
+	return all
+}
+
+func fingerprint(e *openpgp.Entity) string { return hex.EncodeToString(e.PrimaryKey.Fingerprint) }
+
+// normalFingerprint reads a fingerprint as people write it: spaces and either case.
+func normalFingerprint(s string) string {
+	return strings.ToLower(strings.ReplaceAll(s, " ", ""))
+}
+
+const clearsignBegin = "-----BEGIN PGP SIGNED MESSAGE-----\n"
+
+// VerifyClearsigned checks a clear-signed document such as InRelease and gives the text that was signed and the
+// fingerprint of the primary key that signed it. At least one signature must be good at the time now and by a key (or a
+// signing subkey of it) whose primary fingerprint is pinned; other signatures are passed over, as Debian signs with old and
+// new keys together. Text outside the signed message is refused, and the text given back is exactly what was signed
+// (line ends made "\n"; blanks at line ends, which no signature covers, are gone).
+//
+// Errors have kind Denied and the code SIGNATURE.
+func VerifyClearsigned(data []byte, keys *Keyring, pinned []string, now time.Time) (text []byte, signer string, err error) {
+	if len(data) > maxClearText {
+		return nil, "", fault.Refuse("SIGNATURE", "the signed document is larger than %d bytes", maxClearText)
+	}
+	block, rest := clearsign.Decode(data)
+	if block == nil || !bytes.HasPrefix(data, []byte(clearsignBegin)) || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, "", fault.Refuse("SIGNATURE", "the document is not one clear-signed OpenPGP message and nothing else")
+	}
+	trusted := keys.pinned(pinned)
+	if len(trusted) == 0 {
+		return nil, "", fault.Refuse("SIGNATURE", "the keyring holds none of the pinned keys %s", strings.Join(pinned, ", "))
+	}
+	signatures, err := readSignatures(block.ArmoredSignature.Body)
+	if err != nil {
+		return nil, "", err
+	}
+	var problems []string
+	for _, s := range signatures {
+		signer, err := check(s, block.Bytes, trusted, now)
+		if err == nil {
+			return append(bytes.ReplaceAll(block.Bytes, []byte("\r\n"), []byte("\n")), '\n'), signer, nil
+		}
+		problems = append(problems, err.Error())
+	}
+	return nil, "", fault.Refuse("SIGNATURE", "no good signature by a pinned key: %s", strings.Join(problems, "; "))
+}
+
+func (k *Keyring) pinned(fingerprints []string) openpgp.EntityList {
+	var trusted openpgp.EntityList
+	for _, e := range k.entities {
+		if slices.ContainsFunc(fingerprints, func(f string) bool { return normalFingerprint(f) == fingerprint(e) }) {
+			trusted = append(trusted, e)
+		}
+	}
+	return trusted
+}
+
+func readSignatures(r io.Reader) ([]*packet.Signature, error) {
+	packets := packet.NewReader(r)
+	var all []*packet.Signature
+	for {
+		p, err := packets.Next()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		} else if err != nil {
+			return nil, fault.Refuse("SIGNATURE", "the signature block is damaged: %w", err)
+		}
+		s, ok := p.(*packet.Signature)
+		if !ok || len(all) == maxSignatures {
+			return nil, fault.Refuse("SIGNATURE", "the signature block holds something else than signatures, or more than %d", maxSignatures)
+		}
+		all = append(all, s)
+	}
+}
+
+// check verifies one signature and gives the primary fingerprint of its key.
+func check(s *packet.Signature, signed []byte, trusted openpgp.EntityList, now time.Time) (string, error) {
+	issuer := "an unnamed key"
+	if s.IssuerKeyId != nil {
+		issuer = fmt.Sprintf("key %016x", *s.IssuerKeyId)
+	}
+	if !slices.Contains([]crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512}, s.Hash) {
+		return "", fmt.Errorf("%s used the weak digest %v", issuer, s.Hash)
+	}
+	var one bytes.Buffer
+	if err := s.Serialize(&one); err != nil {
+		return "", fmt.Errorf("%s: %w", issuer, err)
+	}
+	config := &packet.Config{Time: func() time.Time { return now }}
+	e, err := openpgp.CheckDetachedSignature(trusted, bytes.NewReader(signed), &one, config)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", issuer, err)
+	}
+	return fingerprint(e), nil
+}
