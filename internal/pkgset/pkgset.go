@@ -35,8 +35,8 @@ type Set []Package
 // header is the first line of the canonical form and says its version.
 const header = "patchwarrant-package-set 1\n"
 
-// Of gives the set of what dpkg's status names.
-func Of(status []deb.Installed) Set {
+// FromStatus gives the set of what dpkg's status names.
+func FromStatus(status []deb.Installed) Set {
 	var s Set
 	for _, p := range status {
 		if p.State == "not-installed" || p.State == "config-files" {

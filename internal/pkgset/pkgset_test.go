@@ -20,7 +20,7 @@ var status = []deb.Installed{
 }
 
 func TestSetOfStatus(t *testing.T) {
-	s := Of(status)
+	s := FromStatus(status)
 	want := Set{
 		{"libc6", "amd64", "2.36-9", "glibc", "2.36-9", "", false},
 		{"libc6", "i386", "2.36-9", "glibc", "2.36-9", "reinstreq", false},
@@ -39,7 +39,7 @@ func TestSetOfStatus(t *testing.T) {
 }
 
 func TestCanonicalComesBack(t *testing.T) {
-	for _, s := range []Set{{}, Of(status)} {
+	for _, s := range []Set{{}, FromStatus(status)} {
 		got, err := Parse(s.Canonical())
 		if err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestCanonicalComesBack(t *testing.T) {
 }
 
 func TestOtherFormsAreRefused(t *testing.T) {
-	good := Of(status).Canonical()
+	good := FromStatus(status).Canonical()
 	replace := func(old, new string) []byte { return bytes.Replace(good, []byte(old), []byte(new), 1) }
 	for rule, b := range map[string][]byte{
 		"empty": {}, "header": replace("set 1", "set 2"), "no line end": good[:len(good)-1],
@@ -69,7 +69,7 @@ func TestOtherFormsAreRefused(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(Of(status).Canonical())
+	f.Add(FromStatus(status).Canonical())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if s, err := Parse(b); err == nil && !bytes.Equal(s.Canonical(), b) {
 			t.Fatalf("read %q and wrote %q", b, s.Canonical())
