@@ -259,8 +259,8 @@ func TestTheTreeIsAlwaysTheOneOfItsLeaves(t *testing.T) {
 		w := open(t, dbtest.Open(t))
 		var want int
 		before := proof.Checkpoint{Origin: origin}
-		for range rapid.IntRange(1, 12).Draw(r, "steps") {
-			batch := rapid.IntRange(0, 40).Draw(r, "batch")
+		for range rapid.IntRange(1, 6).Draw(r, "steps") {
+			batch := rapid.IntRange(0, 15).Draw(r, "batch")
 			rollback := rapid.Bool().Draw(r, "rollback")
 			acts := make([]proof.Act, batch)
 			for i := range acts {
