@@ -1,0 +1,90 @@
+package intake
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+)
+
+// Advisory is what one source states under one ID, in the queue for review (R-206). A revised one queues again.
+type Advisory struct {
+	Source    string    `json:"source"`
+	ID        string    `json:"id"`
+	Revision  string    `json:"revision"`
+	FirstAt   time.Time `json:"first_at"`
+	RevisedAt time.Time `json:"revised_at"`
+	DueAt     time.Time `json:"due_at"`
+}
+
+// MaxQueue is the most advisories Queue gives at once.
+const MaxQueue = 10_000
+
+// Queue gives the advisories without a review, the longest due first, and how many there are in all.
+func (in *Intake) Queue(ctx context.Context, limit int) (queue []Advisory, all int, err error) {
+	if limit <= 0 || limit > MaxQueue {
+		limit = MaxQueue
+	}
+	err = in.DB.Read(ctx, func(tx *db.Tx) error {
+		if all, err = countQueue(ctx, tx); err != nil {
+			return err
+		}
+		queue, err = loadQueue(ctx, tx, limit)
+		return err
+	})
+	return queue, all, err
+}
+
+// Review is a person's word on advisories of one source: relevant or not, one reason for all of them.
+type Review struct {
+	Source   string
+	IDs      []string
+	Relevant bool
+	Reason   string
+}
+
+// reviewed is the detail of the act advisory.reviewed. Its fact is the list of [ID, revision] pairs that were looked at.
+type reviewed struct {
+	Count    int    `json:"count"`
+	Relevant bool   `json:"relevant"`
+	Reason   string `json:"reason"`
+}
+
+// Review takes advisories off the queue, in one act. An ID that is not in the queue is a Conflict and nothing changes.
+func (in *Intake) Review(ctx context.Context, who string, r Review) error {
+	if who == "" || strings.TrimSpace(r.Reason) == "" || len(r.IDs) == 0 {
+		return fault.New(fault.Invalid, "a review needs a person, a reason and at least one advisory")
+	}
+	now := in.Now()
+	ids := slices.Compact(slices.Sorted(slices.Values(r.IDs)))
+	return in.DB.Write(ctx, func(tx *db.Tx) error {
+		looked := make([][2]string, 0, len(ids))
+		for _, id := range ids {
+			revision, due, err := loadDue(ctx, tx, r.Source, id)
+			if err != nil {
+				return err
+			}
+			if !due {
+				return fault.New(fault.Conflict, "advisory %s of %s waits for no review; look at the queue again", clip(id), clip(r.Source))
+			}
+			looked = append(looked, [2]string{id, revision})
+			if err := saveReview(ctx, tx, who, r, id, now); err != nil {
+				return err
+			}
+		}
+		list, err := envelope.Encode(looked)
+		if err != nil {
+			return err
+		}
+		fact, err := blob.PutBytes(ctx, in.Blobs, list)
+		if err != nil {
+			return err
+		}
+		return in.act(ctx, tx, who, "advisory.reviewed", r.Source, []string{fact}, reviewed{len(ids), r.Relevant, clip(r.Reason)})
+	})
+}
