@@ -1,0 +1,236 @@
+// Package rollout carries a warranted order to its hosts: who needs which transaction, who is offered the warrant when,
+// and what became of it.
+package rollout
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+)
+
+// Ledger is what a rollout needs of the log: to write acts, and to prove the act order.warranted to a host.
+type Ledger interface {
+	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
+	Prove(ctx context.Context, index int64) (proof.Logged, error)
+}
+
+// Roots gives the trust root envelopes newer than a version, oldest first.
+type Roots interface {
+	Since(ctx context.Context, version int64) ([]envelope.Envelope, error)
+}
+
+// Hosts gives what the estate knows of a host: here, the key of its executor's reports.
+type Hosts interface {
+	Host(ctx context.Context, id string) (estate.Host, error)
+}
+
+// Config of Rollouts.
+type Config struct {
+	DB     *db.DB
+	Ledger Ledger
+	Blobs  blob.Store
+	Roots  Roots
+	Hosts  Hosts
+	Now    func() time.Time
+}
+
+// Rollouts keeps all rollouts.
+type Rollouts struct{ Config }
+
+// New makes Rollouts.
+func New(c Config) *Rollouts { return &Rollouts{c} }
+
+// Warranted is an order that has its quorum: what Start needs to carry it out.
+type Warranted struct {
+	Order    warrant.Order
+	Digest   string // of the order's payload
+	Envelope string // digest of the stored envelope of the order with its signatures
+	Curation string // digest of the stored envelope of the curation record
+	Index    int64  // of the act order.warranted
+}
+
+// Start makes the rollout of an order and its runs, in the transaction that warrants it. The failure budget is 0: the
+// first failed run halts it.
+func (s *Rollouts) Start(ctx context.Context, tx *db.Tx, w Warranted) error {
+	var hosts []string
+	for _, t := range w.Order.Transactions {
+		hosts = append(hosts, t.Hosts...)
+	}
+	if len(hosts) == 0 {
+		return fault.New(fault.Invalid, "order %s names no host", w.Order.ID)
+	}
+	r := Rollout{
+		Order: w.Order.ID, OrderDigest: w.Digest, Author: w.Order.Author, Envelope: w.Envelope, Curation: w.Curation,
+		Warranted: w.Index, Sequence: w.Order.Sequence, Window: w.Order.Window, State: Running, StartedAt: s.Now(),
+	}
+	runs := make([]Run, len(hosts))
+	wave := waves(len(hosts))
+	for i, h := range hosts {
+		runs[i] = Run{Order: r.Order, Host: h, Position: i, Wave: wave[i], State: Waiting}
+	}
+	if err := insert(ctx, tx, r, runs); err != nil {
+		return err
+	}
+	return s.act(ctx, tx, "rollout.started", "rollout/"+r.Order, "server", []string{w.Digest},
+		map[string]any{"hosts": len(hosts), "waves": wave[len(wave)-1] + 1})
+}
+
+// Offer is work for a host: the warrant as its executor wants it, and the snapshot whose files go with it.
+type Offer struct {
+	Order    warrant.Order
+	Warrant  []byte
+	Snapshot string
+}
+
+// Offer gives the host the first order it may carry out now, or nil. rootVersion is the trust root the host has.
+// The proof in the warrant is always under the newest checkpoint, so that no host takes it for a frozen log.
+func (s *Rollouts) Offer(ctx context.Context, host string, rootVersion int64) (*Offer, error) {
+	var r Rollout
+	found := false
+	err := s.DB.Write(ctx, func(tx *db.Tx) error {
+		found = false
+		orders, err := openOrders(ctx, tx, host)
+		if err != nil {
+			return err
+		}
+		for _, order := range orders {
+			var runs []Run
+			if r, runs, err = load(ctx, tx, order); err != nil {
+				return err
+			}
+			run := runs[slices.IndexFunc(runs, func(x Run) bool { return x.Host == host })]
+			if !mayOffer(r, runs, run, s.Now()) {
+				continue
+			}
+			found = true
+			if run.State != Waiting {
+				return nil
+			}
+			run.OfferedAt = s.Now()
+			return s.move(ctx, tx, run, Offered, "server", nil)
+		}
+		return nil
+	})
+	if err != nil || !found {
+		return nil, wrap("offer work to host "+host, err)
+	}
+	offer, err := s.assemble(ctx, r, rootVersion)
+	return offer, wrap("assemble warrant of order "+r.Order, err)
+}
+
+func (s *Rollouts) assemble(ctx context.Context, r Rollout, rootVersion int64) (*Offer, error) {
+	w := warrant.Warrant{Curation: new(envelope.Envelope)}
+	if err := s.stored(ctx, r.Envelope, &w.Order); err != nil {
+		return nil, err
+	}
+	if err := s.stored(ctx, r.Curation, w.Curation); err != nil {
+		return nil, err
+	}
+	order, err := warrant.DecodeOrder(w.Order.Payload)
+	if err != nil {
+		return nil, err
+	}
+	if w.Roots, err = s.Roots.Since(ctx, rootVersion); err != nil {
+		return nil, err
+	}
+	if w.Logged, err = s.Ledger.Prove(ctx, r.Warranted); err != nil {
+		return nil, err
+	}
+	b, err := w.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return &Offer{Order: order, Warrant: b, Snapshot: order.Snapshot.SHA256}, nil
+}
+
+// stored reads an envelope from the blob store.
+func (s *Rollouts) stored(ctx context.Context, digest string, e *envelope.Envelope) error {
+	b, err := blob.ReadAll(ctx, s.Blobs, digest, maxEnvelope)
+	if err != nil {
+		return err
+	}
+	return envelope.DecodeUpTo(maxEnvelope, b, e)
+}
+
+const maxEnvelope = 4 << 20
+
+// Halt stops offers; runs that have begun go on. A person says why.
+func (s *Rollouts) Halt(ctx context.Context, who, order, reason string) error {
+	return s.turn(ctx, who, order, reason, Running, Halted, "rollout.halted", func(r *Rollout, _ []Run) error { return nil })
+}
+
+// Resume lets a halted rollout go on, bearing the failures it has now: approval of a person other than the order's author.
+func (s *Rollouts) Resume(ctx context.Context, who, order, reason string) error {
+	return s.turn(ctx, who, order, reason, Halted, Running, "rollout.resumed", func(r *Rollout, runs []Run) error {
+		if who == r.Author {
+			return fault.New(fault.Denied, "the author of order %s cannot approve that its rollout goes on", order)
+		}
+		r.Budget = 0
+		for _, run := range runs {
+			if run.State.bad() {
+				r.Budget++
+			}
+		}
+		return nil
+	})
+}
+
+func (s *Rollouts) turn(ctx context.Context, who, order, reason, from, to, kind string, decide func(*Rollout, []Run) error) error {
+	if reason == "" {
+		return fault.New(fault.Invalid, "a reason is needed")
+	}
+	return s.DB.Write(ctx, func(tx *db.Tx) error {
+		r, runs, err := load(ctx, tx, order)
+		if err != nil {
+			return err
+		}
+		if r.State != from {
+			return fault.New(fault.Conflict, "the rollout of order %s is %s, not %s", order, r.State, from)
+		}
+		if err := decide(&r, runs); err != nil {
+			return err
+		}
+		r.State = to
+		if err := saveRollout(ctx, tx, r); err != nil {
+			return err
+		}
+		return s.act(ctx, tx, kind, "rollout/"+order, "person/"+who, []string{r.OrderDigest},
+			map[string]any{"reason": reason, "budget": r.Budget})
+	})
+}
+
+// Get gives a rollout with its runs in order.
+func (s *Rollouts) Get(ctx context.Context, order string) (r Rollout, runs []Run, err error) {
+	err = s.DB.Read(ctx, func(tx *db.Tx) error {
+		r, runs, err = load(ctx, tx, order)
+		return err
+	})
+	return r, runs, err
+}
+
+// act writes one act; detail is encoded canonically (maps have their keys sorted).
+func (s *Rollouts) act(ctx context.Context, tx *db.Tx, kind, subject, who string, facts []string, detail map[string]any) error {
+	b, err := json.Marshal(detail)
+	if err != nil {
+		return err
+	}
+	_, err = s.Ledger.Append(ctx, tx, proof.Act{Kind: kind, Subject: subject, At: s.Now(), Who: who, Facts: facts, Detail: b})
+	return wrap("record "+kind, err)
+}
+
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
