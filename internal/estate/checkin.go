@@ -10,7 +10,6 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
-	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -21,7 +20,7 @@ type event struct {
 }
 
 func errCloned() error {
-	return fault.Refuse("CLONED", "this host's counter went back: two machines use its identity, or it was restored from a copy; enrol it again")
+	return fault.Refuse(wire.Cloned, "this host's counter went back: two machines use its identity, or it was restored from a copy; enrol it again")
 }
 
 // facts are a check-in's digests with what the server reads in them.
@@ -149,9 +148,6 @@ func (e *Estate) read(ctx context.Context, c wire.CheckIn) (*facts, error) {
 	set, err := e.PackageSet(ctx, c.PackageSet)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "package set: %w", err)
-	}
-	if pkgset.Set(set).Digest() != c.PackageSet {
-		return nil, fault.New(fault.Invalid, "package set is not in its canonical form")
 	}
 	f.packages = len(set)
 	return f, nil

@@ -182,6 +182,10 @@ type Source struct {
 	Options    []string `json:"options,omitempty"`   // anything else that changes trust, e.g. trusted=yes
 }
 
+// Cloned is the code of the refusal that ends a host's identity: its counter went back, so two machines use it, or one was
+// restored from a copy. Only a new enrolment helps.
+const Cloned = "CLONED"
+
 // Problem is how the door answers an error (after RFC 9457): the kind and code of package fault, and a sentence.
 type Problem struct {
 	Kind   string `json:"kind"`

@@ -1,0 +1,204 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/filetree"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
+)
+
+// object is something the server may ask for by its digest.
+type object struct {
+	kind  string
+	bytes []byte
+}
+
+// observation is a host's state with the bytes behind its digests.
+type observation struct {
+	wire.Observation
+	inventory string
+	objects   map[string]object
+}
+
+func (o *observation) add(kind string, b []byte) string {
+	digest := envelope.Digest(b)
+	o.objects[digest] = object{kind, b}
+	return digest
+}
+
+// look reads packages and inventory, and the trees: anew where scan is set or none is known, else as last scanned.
+func (a *Agent) look(ctx context.Context, scan bool) (*observation, error) {
+	o := &observation{Observation: wire.Observation{At: a.now().UTC().Truncate(time.Microsecond), Trees: map[string]string{}}, objects: map[string]object{}}
+	set, err := readPackages(a.places.Root)
+	if err != nil {
+		return nil, fmt.Errorf("read packages: %w", err)
+	}
+	o.PackageSet = o.add(wire.PackagesObject, set.Canonical())
+	inventory, err := readInventory(a.places.Root, hostArch(set))
+	if err != nil {
+		return nil, fmt.Errorf("read inventory: %w", err)
+	}
+	b, err := envelope.Encode(inventory)
+	if err != nil {
+		return nil, fmt.Errorf("read inventory: %w", err)
+	}
+	o.inventory = o.add(wire.InventoryObject, b)
+	for _, root := range a.config.Roots {
+		if o.Trees[root], err = a.tree(ctx, root, scan); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// seenTree is what the agent remembers of a root's last scan.
+type seenTree struct {
+	Digest string    `json:"digest"`
+	At     time.Time `json:"at"`
+}
+
+// tree gives the digest of a root's file state: anew where scan is set or the last one is old.
+func (a *Agent) tree(ctx context.Context, root string, scan bool) (string, error) {
+	seen, known := a.memory.Trees[root]
+	if known && !scan && a.now().Sub(seen.At) < a.config.scanEvery() {
+		return seen.Digest, nil
+	}
+	file := a.places.tree(root)
+	prev, err := filetree.Read(file)
+	if err != nil {
+		prev = nil
+		if !errors.Is(err, fs.ErrNotExist) {
+			a.log.Warn("the last file state is of no use; all files are read anew", "root", root, "error", err)
+		}
+	}
+	began := a.now()
+	state, err := filetree.Scan(ctx, filepath.Join(a.places.Root, root), filetree.Options{Exclude: a.exclude(root), Start: began}, prev)
+	if err != nil {
+		return "", fmt.Errorf("take the file state of %s: %w", root, err)
+	}
+	if err := state.Write(file); err != nil {
+		return "", err
+	}
+	a.memory.Trees[root] = seenTree{state.Digest, began.UTC()}
+	a.log.Info("file state taken", "root", root, "digest", state.Digest, "files", state.Stats.Files, "bytes_read", state.Stats.Hashed,
+		"gaps", state.Stats.Gaps, "took", a.now().Sub(began).Round(time.Millisecond))
+	return state.Digest, a.remember()
+}
+
+// exclude names what is left out of a root's scan: what the system leaves empty at boot, our own spools, and what the
+// host's administrator says.
+func (a *Agent) exclude(root string) []string {
+	all := filetree.DefaultExclude()
+	if root == "/" {
+		all = append(all, a.places.State, a.places.Executor)
+	}
+	return append(all, a.config.Exclude...)
+}
+
+// upload sends the server what it lacks of an observation: of trees only the directories it does not know, each after
+// those below it, so that a directory that is there is there with all it holds.
+func (a *Agent) upload(ctx context.Context, o *observation) error {
+	var plain []string
+	for digest := range o.objects {
+		plain = append(plain, digest)
+	}
+	slices.Sort(plain)
+	missing, err := a.missing(ctx, plain)
+	if err != nil {
+		return err
+	}
+	for _, digest := range missing {
+		if x, ok := o.objects[digest]; ok {
+			if err := a.client.put(ctx, digest, x.kind, x.bytes); err != nil {
+				return err
+			}
+		}
+	}
+	for root, digest := range o.Trees {
+		if err := a.uploadTree(ctx, root, digest); err != nil {
+			return fmt.Errorf("upload the file state of %s: %w", root, err)
+		}
+	}
+	return nil
+}
+
+func (a *Agent) uploadTree(ctx context.Context, root, digest string) error {
+	if missing, err := a.missing(ctx, []string{digest}); err != nil || len(missing) == 0 {
+		return err
+	}
+	tree, err := filetree.Read(a.places.tree(root))
+	if err == nil && tree.Digest != digest {
+		err = fault.New(fault.Conflict, "it was taken again meanwhile")
+	}
+	if err != nil {
+		delete(a.memory.Trees, root)
+		return err
+	}
+	lacks := map[string][]string{} // a directory the server lacks → what it holds
+	for level := []string{tree.Digest}; len(level) > 0; {
+		missing, err := a.missing(ctx, level)
+		if err != nil {
+			return err
+		}
+		level = nil
+		for _, digest := range missing {
+			b, err := tree.Get(ctx, digest)
+			if err != nil {
+				return err
+			}
+			below, err := filetree.Subtrees(b)
+			if err != nil {
+				return err
+			}
+			lacks[digest] = below
+			level = append(level, below...)
+		}
+		slices.Sort(level)
+		level = slices.DeleteFunc(slices.Compact(level), func(d string) bool { _, known := lacks[d]; return known })
+	}
+	var send func(digest string) error
+	send = func(digest string) error {
+		below, lacking := lacks[digest]
+		if !lacking {
+			return nil
+		}
+		delete(lacks, digest)
+		for _, d := range below {
+			if err := send(d); err != nil {
+				return err
+			}
+		}
+		b, err := tree.Get(ctx, digest)
+		if err != nil {
+			return err
+		}
+		return a.client.put(ctx, digest, wire.TreeObject, b)
+	}
+	return send(tree.Digest)
+}
+
+// missing asks the server which of the digests it lacks.
+func (a *Agent) missing(ctx context.Context, digests []string) ([]string, error) {
+	var all []string
+	for chunk := range slices.Chunk(digests, wire.MaxMissing) {
+		var answer wire.Missing
+		if err := a.client.post(ctx, wire.MissingPath, wire.Missing{Digests: chunk}, wire.MaxDocument, &answer); err != nil {
+			return nil, err
+		}
+		for _, d := range answer.Digests {
+			if !slices.Contains(chunk, d) {
+				return nil, fault.New(fault.Unavailable, "the server asks for an object it was not told of")
+			}
+		}
+		all = append(all, answer.Digests...)
+	}
+	return all, nil
+}
