@@ -6,43 +6,24 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
-// ReportType of the envelopes executors sign.
-const ReportType = "application/vnd.patchwarrant.report.v1+json"
-
-const reportPredicate = "https://patchwarrant.org/report/v1"
-
-// Report is what a host's executor says became of an order.
-type Report struct {
-	Order       string `json:"order"`
-	OrderDigest string `json:"order_sha256"`
-	Host        string `json:"host"`
-	Outcome     State  `json:"outcome"`
-	Code        string `json:"code,omitempty"`
-	Session     string `json:"session"`
-}
-
-// readReport verifies a report by the key the host registered when it was enrolled.
-func readReport(in wire.Report, host estate.Host) (Report, error) {
+// readReport verifies a report by the key the host registered when it was enrolled, and that it is about the order's
+// bytes. A refusal may name no order: the executor could not read what it was given.
+func readReport(in wire.Report, host estate.Host, orderDigest string) (warrant.Report, error) {
 	public, err := base64.StdEncoding.DecodeString(host.ReportKey)
 	if err != nil || len(public) != 32 {
-		return Report{}, fault.New(fault.Denied, "host %s has registered no report key", host.ID)
+		return warrant.Report{}, fault.New(fault.Denied, "host %s has registered no report key", host.ID)
 	}
-	key := envelope.Ed25519Key(public)
-	if in.Envelope.PayloadType != ReportType || len(in.Envelope.Signatures) != 1 {
-		return Report{}, fault.Refuse(fault.Malformed, "it is no report with one signature")
-	}
-	if _, err := key.Verify(ReportType, in.Envelope.Payload, in.Envelope.Signatures[0]); err != nil {
-		return Report{}, err
-	}
-	r, _, err := envelope.DecodeStatement[Report](in.Envelope.Payload, reportPredicate)
+	r, err := warrant.OpenReport(in.Envelope, envelope.Ed25519Key(public))
 	if err != nil {
-		return r, fault.Refuse(fault.Malformed, "%w", err)
+		return r, err
 	}
-	if r.Host != host.ID || r.Order != in.Order {
-		return r, fault.New(fault.Denied, "it is of host %s on order %s", r.Host, r.Order)
+	unread := r.Outcome == warrant.Refused && r.Order == ""
+	if r.Host != host.ID || !unread && (r.Order != in.Order || r.OrderDigest != orderDigest) {
+		return r, fault.New(fault.Denied, "it is of host %s on order %q with digest %q", r.Host, r.Order, r.OrderDigest)
 	}
 	return r, nil
 }

@@ -106,17 +106,22 @@ func (w *world) begin(host string) error {
 	return w.Begin(w.t.Context(), host, wire.Begin{Order: w.order.ID, Before: wire.Observation{At: w.now, PackageSet: digestOf("set before")}})
 }
 
-func (w *world) signed(host string, r Report) wire.Report {
+func (w *world) signed(host string, r warrant.Report) wire.Report {
 	w.t.Helper()
-	payload, err := envelope.EncodeStatement(reportPredicate, nil, r)
+	payload, err := r.Encode()
 	w.ok(err)
 	return wire.Report{Order: w.order.ID, After: wire.Observation{At: w.now, PackageSet: digestOf("set after")},
-		Envelope: envelope.Envelope{PayloadType: ReportType, Payload: payload,
-			Signatures: []envelope.Signature{envelope.SignEd25519(w.keys[host], ReportType, payload)}}}
+		Envelope: envelope.Envelope{PayloadType: warrant.ReportType, Payload: payload,
+			Signatures: []envelope.Signature{envelope.SignEd25519(w.keys[host], warrant.ReportType, payload)}}}
+}
+
+func (w *world) says(host string, outcome State, code string) warrant.Report {
+	return warrant.Report{Order: w.order.ID, OrderDigest: w.digest, Host: host, Outcome: string(outcome), Code: code,
+		BegunAt: warranttest.Now, EndedAt: warranttest.Now, Packages: []warrant.Observed{}, Session: digestOf("session")}
 }
 
 func (w *world) report(host string, outcome State, code string) error {
-	return w.Report(w.t.Context(), host, w.signed(host, Report{Order: w.order.ID, OrderDigest: w.digest, Host: host, Outcome: outcome, Code: code, Session: digestOf("session")}))
+	return w.Report(w.t.Context(), host, w.signed(host, w.says(host, outcome, code)))
 }
 
 // carryOut takes a host through its run.
@@ -271,7 +276,7 @@ func TestRepeatsChangeNothing(t *testing.T) {
 func TestReportsAreBelievedOnlyFromTheHost(t *testing.T) {
 	w := start(t, dbtest.Open(t), "h1", "h2")
 	w.carryOut("h1", Done)
-	good := Report{Order: w.order.ID, OrderDigest: w.digest, Host: "h2", Outcome: Done, Session: digestOf("s")}
+	good := w.says("h2", Done, "")
 	for name, in := range map[string]wire.Report{
 		"another host's key": w.signed("h1", good),
 		"another host's report": func() wire.Report {
@@ -286,7 +291,7 @@ func TestReportsAreBelievedOnlyFromTheHost(t *testing.T) {
 		}(),
 		"no outcome": func() wire.Report {
 			r := good
-			r.Outcome = Begun
+			r.Outcome = string(Begun)
 			return w.signed("h2", r)
 		}(),
 	} {
@@ -295,6 +300,19 @@ func TestReportsAreBelievedOnlyFromTheHost(t *testing.T) {
 		}
 	}
 	w.want("states", w.states(), "running done waiting")
+}
+
+// An executor that cannot read what it was given refuses without knowing the order.
+func TestARefusalMayNameNoOrder(t *testing.T) {
+	w := start(t, dbtest.Open(t), "h1")
+	r := w.says("h1", Done, "")
+	r.Order, r.OrderDigest = "", ""
+	if err := w.Report(t.Context(), "h1", w.signed("h1", r)); fault.KindOf(err) != fault.Denied {
+		t.Errorf("done without an order: %v", err)
+	}
+	r.Outcome, r.Code = warrant.Refused, fault.Malformed
+	w.ok(w.Report(t.Context(), "h1", w.signed("h1", r)))
+	w.want("states", w.states(), "ended refused")
 }
 
 func TestSilenceCountsAsFailed(t *testing.T) {

@@ -47,7 +47,11 @@ func (s *Rollouts) Report(ctx context.Context, host string, in wire.Report) erro
 	if err != nil {
 		return err
 	}
-	said, err := readReport(in, known)
+	at, _, err := s.Get(ctx, in.Order)
+	if err != nil {
+		return err
+	}
+	said, err := readReport(in, known, at.OrderDigest)
 	if err != nil {
 		return wrap("report of host "+host+" on order "+in.Order, err)
 	}
@@ -58,16 +62,9 @@ func (s *Rollouts) Report(ctx context.Context, host string, in wire.Report) erro
 	var refused error
 	err = s.DB.Write(ctx, func(tx *db.Tx) error {
 		refused = nil
-		r, _, err := load(ctx, tx, in.Order)
-		if err != nil {
-			return err
-		}
 		run, err := loadRun(ctx, tx, in.Order, host)
 		if err != nil {
 			return err
-		}
-		if said.OrderDigest != r.OrderDigest {
-			return fault.New(fault.Denied, "host %s reports on other bytes than order %s has", host, in.Order)
 		}
 		payload := envelope.Digest(in.Envelope.Payload)
 		if run.Payload == payload {
@@ -83,7 +80,7 @@ func (s *Rollouts) Report(ctx context.Context, host string, in wire.Report) erro
 			run.Before = &in.Before
 		}
 		facts := slices.Concat([]string{stored}, nonempty(said.Session), observed(in.Before), observed(in.After))
-		if err := s.move(ctx, tx, run, said.Outcome, "host/"+host, facts); err != nil {
+		if err := s.move(ctx, tx, run, State(said.Outcome), "host/"+host, facts); err != nil {
 			return err
 		}
 		return s.settle(ctx, tx, in.Order)

@@ -16,15 +16,15 @@ type State string
 // to waiting. Lost and missed are given when the window has been closed for the time of Grace; a late report still
 // replaces lost, because what a host signed is worth more than our assumption.
 const (
-	Waiting     State = "waiting"     // its wave has not come
-	Offered     State = "offered"     // the host was handed the warrant
-	Begun       State = "begun"       // the host is about to start, or started, its executor
-	Done        State = "done"        // the plan was carried out
-	Refused     State = "refused"     // the executor refused before changing anything; Code says which attack it looks like
-	Failed      State = "failed"      // the executor tried and did not succeed
-	Interrupted State = "interrupted" // the executor was stopped in the middle and says so
-	Lost        State = "lost"        // offered, then silence
-	Missed      State = "missed"      // never offered: the host was silent, or the rollout halted before its wave
+	Waiting     State = "waiting"           // its wave has not come
+	Offered     State = "offered"           // the host was handed the warrant
+	Begun       State = "begun"             // the host is about to start, or started, its executor
+	Done        State = warrant.Done        // the plan was carried out
+	Refused     State = warrant.Refused     // the executor refused before changing anything; Code says which attack it looks like
+	Failed      State = warrant.RunFailed   // the executor tried and did not succeed
+	Interrupted State = warrant.Interrupted // the executor was stopped in the middle and says so
+	Lost        State = "lost"              // offered, then silence
+	Missed      State = "missed"            // never offered: the host was silent, or the rollout halted before its wave
 )
 
 // Grace is how long after its window a run may still report before it counts as lost.
