@@ -34,7 +34,6 @@ type errand struct {
 	Work    wire.Work         `json:"work"`
 	Before  wire.Observation  `json:"before"`
 	Report  envelope.Envelope `json:"report"`
-	Session string            `json:"session,omitempty"`
 	After   wire.Observation  `json:"after"`
 }
 
@@ -109,7 +108,7 @@ func settled(err error) bool {
 	case fault.Conflict, fault.NotFound, fault.Invalid:
 		return true
 	}
-	return false
+	return fault.KindOf(err) == fault.Denied && fault.CodeOf(err) != wire.Cloned
 }
 
 // drop ends an errand: the file that names it goes last.
@@ -206,7 +205,7 @@ func (a *Agent) begin(ctx context.Context, e *errand) error {
 
 // report brings the outcome to the server and ends the errand. A report the server will not have is kept on the host.
 func (a *Agent) report(ctx context.Context, e *errand) error {
-	r := wire.Report{Order: e.Order, Envelope: e.Report, Session: e.Session, Before: e.Before, After: e.After}
+	r := wire.Report{Order: e.Order, Envelope: e.Report, Before: e.Before, After: e.After}
 	err := a.client.post(ctx, wire.ReportPath, r, 0, nil)
 	if err != nil && !settled(err) {
 		return err

@@ -5,15 +5,14 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -25,14 +24,16 @@ const beat = time.Minute
 func (a *Agent) execute(ctx context.Context, e *errand) error {
 	type outcome struct {
 		report envelope.Envelope
+		said   warrant.Report
 		err    error
 	}
 	done := make(chan outcome, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		report, err := a.hand(ctx, e.Work.Warrant)
-		done <- outcome{report, err}
+		var o outcome
+		o.report, o.said, o.err = a.hand(ctx, e.Work.Warrant)
+		done <- o
 	}()
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
@@ -43,7 +44,7 @@ func (a *Agent) execute(ctx context.Context, e *errand) error {
 				return fmt.Errorf("hand the warrant to the executor: %w", o.err)
 			}
 			e.Report = o.report
-			return a.session(ctx, e)
+			return a.session(ctx, e.Order, o.said)
 		case <-ticker.C:
 			if _, err := a.say(ctx, e); err != nil {
 				a.log.Warn("check-in while the executor works", "error", err)
@@ -53,57 +54,59 @@ func (a *Agent) execute(ctx context.Context, e *errand) error {
 }
 
 // hand writes the warrant to the executor's socket and reads the report, which must be signed by this host's executor.
-func (a *Agent) hand(ctx context.Context, warrant []byte) (report envelope.Envelope, err error) {
+func (a *Agent) hand(ctx context.Context, document []byte) (report envelope.Envelope, said warrant.Report, err error) {
+	b, err := a.talk(ctx, document)
+	if err != nil {
+		return report, said, fault.New(fault.Unavailable, "%w", err)
+	}
+	if err := json.Unmarshal(b, &report); err != nil {
+		return report, said, fault.New(fault.Unavailable, "the executor ended without a report (%d bytes)", len(b))
+	}
+	key, err := readReportKey(a.places.reportKey())
+	if err != nil {
+		return report, said, err
+	}
+	public, err := base64.StdEncoding.DecodeString(key)
+	if err != nil || len(public) != ed25519.PublicKeySize {
+		return report, said, fault.New(fault.Unavailable, "%s is missing", a.places.reportKey())
+	}
+	said, err = warrant.OpenReport(report, envelope.Ed25519Key(public))
+	return report, said, err
+}
+
+// talk is one exchange on the socket: all that is said, half a close, all that is answered.
+func (a *Agent) talk(ctx context.Context, document []byte) ([]byte, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", a.places.Socket)
 	if err != nil {
-		return report, fault.New(fault.Unavailable, "%w", err)
+		return nil, err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if _, err = conn.Write(warrant); err == nil {
-		err = conn.(*net.UnixConn).CloseWrite()
+	if _, err := conn.Write(document); err != nil {
+		return nil, err
 	}
-	var b []byte
-	if err == nil {
-		b, err = io.ReadAll(io.LimitReader(conn, wire.MaxReport))
+	if err := conn.(*net.UnixConn).CloseWrite(); err != nil {
+		return nil, err
 	}
-	if err != nil {
-		return report, fault.New(fault.Unavailable, "%w", err)
-	}
-	if err := json.Unmarshal(b, &report); err != nil {
-		return report, fault.New(fault.Unavailable, "the executor ended without a report (%d bytes)", len(b))
-	}
-	return report, a.signedHere(report)
+	return io.ReadAll(io.LimitReader(conn, wire.MaxReport))
 }
 
-// session brings the log of the executor's session to the server. A report without one stands alone: a refusal
-// comes before any session.
-func (a *Agent) session(ctx context.Context, e *errand) error {
-	b, err := readFile(a.places.session(e.Order), wire.MaxObject)
-	if errors.Is(err, fs.ErrNotExist) {
+// session brings the log of the executor's session to the server: the very bytes that the report names.
+func (a *Agent) session(ctx context.Context, order string, said warrant.Report) error {
+	if said.Session == "" {
 		return nil
-	} else if err != nil {
+	}
+	b, err := readFile(a.places.session(order), wire.MaxObject)
+	if err != nil {
 		return fmt.Errorf("read the session log: %w", err)
 	}
-	e.Session = envelope.Digest(b)
-	missing, err := a.missing(ctx, []string{e.Session})
+	if envelope.Digest(b) != said.Session {
+		return fault.New(fault.Unavailable, "%s is not the session log that the report names", a.places.session(order))
+	}
+	missing, err := a.missing(ctx, []string{said.Session})
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	return a.client.put(ctx, e.Session, wire.SessionObject, b)
-}
-
-// signedHere checks that a report is by the executor of this host.
-func (a *Agent) signedHere(report envelope.Envelope) error {
-	text, err := readReportKey(a.places.reportKey())
-	if err != nil {
-		return err
-	}
-	public, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || len(public) != ed25519.PublicKeySize || len(report.Signatures) != 1 {
-		return errors.New("no executor's key, or no signature on the report")
-	}
-	_, err = envelope.Ed25519Key(public).Verify(report.PayloadType, report.Payload, report.Signatures[0])
-	return err
+	return a.client.put(ctx, said.Session, wire.SessionObject, b)
 }

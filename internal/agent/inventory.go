@@ -26,7 +26,7 @@ func readPackages(root string) (pkgset.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pkgset.Of(installed), nil
+	return pkgset.FromStatus(installed), nil
 }
 
 // hostArch is the architecture of dpkg itself, which is what dpkg calls native.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -171,8 +173,14 @@ func (d *Door) report(w http.ResponseWriter, r *http.Request, host estate.Host) 
 	if err := read(w, r, wire.MaxReport, &report); err != nil {
 		return err
 	}
-	if err := signedBy(host, report.Envelope); err != nil {
+	said, err := open(host, report.Envelope)
+	if err != nil {
 		return err
+	}
+	if said.Session != "" {
+		if missing, err := d.Estate.Missing(r.Context(), []string{said.Session}); err != nil || len(missing) > 0 {
+			return errors.Join(err, fault.New(fault.Unavailable, "the session log is not here; upload it first"))
+		}
 	}
 	for _, o := range []wire.Observation{report.Before, report.After} {
 		if err := d.here(r.Context(), o); err != nil {
@@ -202,12 +210,15 @@ func (d *Door) here(ctx context.Context, o wire.Observation) error {
 	return err
 }
 
-// signedBy checks that a report is by the executor the host was enrolled with.
-func signedBy(host estate.Host, e envelope.Envelope) error {
+// open checks that a report is by the executor the host was enrolled with, and speaks of this host.
+func open(host estate.Host, e envelope.Envelope) (warrant.Report, error) {
 	public, err := base64.StdEncoding.DecodeString(host.ReportKey)
 	if err != nil || len(public) != ed25519.PublicKeySize {
-		return fault.Refuse(fault.BadSignature, "this host was enrolled without an executor; enrol it again")
+		return warrant.Report{}, fault.Refuse(fault.BadSignature, "this host was enrolled without an executor; enrol it again")
 	}
-	_, err = envelope.Ed25519Key(public).Verify(e.PayloadType, e.Payload, e.Signatures[0])
-	return err
+	said, err := warrant.OpenReport(e, envelope.Ed25519Key(public))
+	if err == nil && said.Host != host.ID {
+		err = fault.Refuse(fault.WrongHost, "the report is about another host")
+	}
+	return said, err
 }

@@ -212,8 +212,6 @@ func (r *Report) Check() error {
 	switch {
 	case !ValidOrder(r.Order):
 		return invalid("order")
-	case r.Session != "" && !envelope.ValidDigest(r.Session):
-		return invalid("session")
 	case len(r.Envelope.Payload) == 0 || len(r.Envelope.Signatures) != 1:
 		return invalid("envelope")
 	}

@@ -143,11 +143,11 @@ type Observation struct {
 	Facts      string            `json:"facts,omitempty"` // a HostFacts object
 }
 
-// Report ends a run: what the executor signed, what the host looked like before and after.
+// Report ends a run: what the executor signed (a report of package warrant), what the host looked like before and after. The
+// session log that the signed report names has been uploaded.
 type Report struct {
 	Order    string            `json:"order"`
 	Envelope envelope.Envelope `json:"envelope"`          // by the host's report key
-	Session  string            `json:"session,omitempty"` // digest of the session log object
 	Before   Observation       `json:"before"`
 	After    Observation       `json:"after"`
 }
