@@ -1,0 +1,183 @@
+package change
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+)
+
+// Approve takes who's signature over the order's payload. When it fills the quorum of the class, the order is warranted and
+// its rollout starts, in the same transaction. The order's state tells whether that happened.
+func (c *Changes) Approve(ctx context.Context, who, order string, s envelope.Signature) (o Order, err error) {
+	root, err := c.Root.CurrentRoot(ctx)
+	if err != nil {
+		return o, fmt.Errorf("approve order %s: %w", order, err)
+	}
+	err = c.DB.Write(ctx, func(tx *db.Tx) error {
+		if o, err = load(ctx, tx, order); err != nil {
+			return err
+		}
+		if err := open(o, c.Now()); err != nil {
+			return err
+		}
+		a, err := approval(root, o, who, s)
+		if err != nil {
+			return err
+		}
+		signed := Signature{Person: who, At: c.Now().UTC(), Signature: s}
+		o.Signatures = append(o.Signatures, signed)
+		if err := insertSignature(ctx, tx, order, signed); err != nil {
+			return err
+		}
+		_, err = c.act(ctx, tx, "order.approved", order, "person/"+who, []string{o.Digest},
+			map[string]any{"key": s.KeyID, "kind": s.Kind, "hardware": a.Proof.Hardware})
+		if err != nil {
+			return err
+		}
+		return c.warrant(ctx, tx, root, &o)
+	})
+	if err != nil {
+		return o, fmt.Errorf("approve order %s: %w", order, err)
+	}
+	return o, nil
+}
+
+// approval decides whether one signature counts as who's approval.
+func approval(root *trustroot.Root, o Order, who string, s envelope.Signature) (trustroot.Approval, error) {
+	none := trustroot.Approval{}
+	if o.TrustRoot != warrant.RefOf(root) {
+		return none, fault.Refuse(fault.RootRollback, "it was made under trust root version %d; version %d is in force: withdraw it and propose it again",
+			o.TrustRoot.Version, root.Version)
+	}
+	if who == o.Author {
+		return none, fault.Refuse(fault.Author, "%s is its author; others approve it", who)
+	}
+	if slices.ContainsFunc(o.Signatures, func(x Signature) bool { return x.Person == who }) {
+		return none, fault.New(fault.Conflict, "%s has approved it already", who)
+	}
+	approvals, err := root.Approvals(envelope.Envelope{PayloadType: warrant.OrderType, Payload: o.Payload, Signatures: []envelope.Signature{s}})
+	if err != nil {
+		return none, err
+	}
+	if signer := approvals[0].Person.ID; signer != who {
+		return none, fault.Refuse(fault.BadSignature, "the signature is %s's, not %s's", signer, who)
+	}
+	return approvals[0], nil
+}
+
+// signedEnvelope is the order as hosts get it.
+func (o Order) signedEnvelope() envelope.Envelope {
+	e := envelope.Envelope{PayloadType: warrant.OrderType, Payload: o.Payload, Signatures: []envelope.Signature{}}
+	for _, s := range o.Signatures {
+		e.Signatures = append(e.Signatures, s.Signature)
+	}
+	return e
+}
+
+// warrant turns an order into a warrant if its signatures are enough; otherwise it stays proposed.
+func (c *Changes) warrant(ctx context.Context, tx *db.Tx, root *trustroot.Root, o *Order) error {
+	e := o.signedEnvelope()
+	approvals, err := root.Approvals(e)
+	if err != nil {
+		return err
+	}
+	switch err := root.Quorum(o.Class, o.Author, approvals); fault.CodeOf(err) {
+	case "":
+		if err != nil {
+			return err
+		}
+	case fault.Quorum, fault.Local, fault.Author:
+		return nil
+	default:
+		return err
+	}
+	b, err := envelope.Encode(e)
+	if err != nil {
+		return err
+	}
+	if o.Envelope, err = blob.PutBytes(ctx, c.Blobs, b); err != nil {
+		return fmt.Errorf("keep envelope: %w", err)
+	}
+	index, err := c.act(ctx, tx, "order.warranted", o.ID, "server", []string{o.Digest, o.Envelope}, map[string]any{"sequence": o.Sequence})
+	if err != nil {
+		return err
+	}
+	o.State = Warranted
+	if err := saveOrder(ctx, tx, *o); err != nil {
+		return err
+	}
+	curation, err := curationOf(ctx, tx, o.ID)
+	if err != nil {
+		return err
+	}
+	return c.Rollouts.Start(ctx, tx, rollout.Warranted{
+		Order: o.Order, Digest: o.Digest, Envelope: o.Envelope, Curation: curation, Index: index,
+	})
+}
+
+// Reject ends a proposed order by an approver's no. The author withdraws instead.
+func (c *Changes) Reject(ctx context.Context, who, order, reason string) error {
+	return c.end(ctx, who, order, reason, Rejected, func(o Order) error {
+		if who == o.Author {
+			return fault.New(fault.Denied, "%s is the author of order %s: withdraw it", who, order)
+		}
+		return nil
+	})
+}
+
+// Withdraw ends a proposed order by its author.
+func (c *Changes) Withdraw(ctx context.Context, who, order, reason string) error {
+	return c.end(ctx, who, order, reason, Withdrawn, func(o Order) error {
+		if who != o.Author {
+			return fault.New(fault.Denied, "order %s is %s's to withdraw; reject it", order, o.Author)
+		}
+		return nil
+	})
+}
+
+func (c *Changes) end(ctx context.Context, who, order, reason, state string, decide func(Order) error) error {
+	if reason == "" {
+		return fault.New(fault.Invalid, "a reason is needed")
+	}
+	err := c.DB.Write(ctx, func(tx *db.Tx) error {
+		o, err := load(ctx, tx, order)
+		if err != nil {
+			return err
+		}
+		if err := open(o, c.Now()); err != nil {
+			return err
+		}
+		if err := decide(o); err != nil {
+			return err
+		}
+		return c.finish(ctx, tx, o, state, "person/"+who, map[string]any{"reason": reason})
+	})
+	if err != nil {
+		return fmt.Errorf("end order %s: %w", order, err)
+	}
+	return nil
+}
+
+// finish moves an order to a state with the act order.<state>, citing its payload and what was found.
+func (c *Changes) finish(ctx context.Context, tx *db.Tx, o Order, state, who string, detail map[string]any) error {
+	o.State, o.EndedAt = state, c.Now()
+	if err := saveOrder(ctx, tx, o); err != nil {
+		return err
+	}
+	facts := []string{o.Digest}
+	for _, f := range []string{o.Manifest, o.Result} {
+		if f != "" {
+			facts = append(facts, f)
+		}
+	}
+	_, err := c.act(ctx, tx, "order."+state, o.ID, who, facts, detail)
+	return err
+}

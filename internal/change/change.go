@@ -1,0 +1,302 @@
+// Package change keeps the change orders: who proposed what, who approved it, and what it came to. It turns a proposal into
+// the exact bytes people sign, counts their signatures under the trust root, starts the rollout and closes the order.
+package change
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/deb"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/id"
+	"github.com/patchwarrant/patchwarrant/internal/pkgset"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+)
+
+// Ledger is what changes need of the log.
+type Ledger interface {
+	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
+}
+
+// Root gives the trust root in force.
+type Root interface {
+	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
+}
+
+// Snapshot is a curated snapshot as an order needs it.
+type Snapshot struct {
+	Ref      warrant.SnapshotRef
+	Curation string           // digest of the stored envelope of the curation record
+	Packages []deb.IndexEntry // of the index served
+}
+
+// Curation gives snapshots that have their quorum, and what the channels point at.
+type Curation interface {
+	Snapshot(ctx context.Context, digest string) (Snapshot, error)
+	Channel(ctx context.Context, name string) (digest string, err error)
+}
+
+// Estate gives the hosts and their packages.
+type Estate interface {
+	Hosts(ctx context.Context) ([]estate.Host, error)
+	PackageSet(ctx context.Context, digest string) (pkgset.Set, error)
+}
+
+// Config of Changes.
+type Config struct {
+	DB          *db.DB
+	Ledger      Ledger
+	Blobs       blob.Store
+	Root        Root
+	Curation    Curation
+	Estate      Estate
+	Rollouts    *rollout.Rollouts
+	Integrity   Integrity
+	Now         func() time.Time
+	NoticeHours int // see DefaultNoticeHours
+}
+
+// Changes keeps all orders.
+type Changes struct{ Config }
+
+// New makes Changes.
+func New(c Config) *Changes { return &Changes{c} }
+
+// Order is an order with what became of it.
+type Order struct {
+	warrant.Order
+	Kind          string
+	Of            string // the order it follows or undoes
+	Payload       []byte // what people sign
+	Digest        string // of Payload
+	State         string
+	Signatures    []Signature
+	Envelope      string // digest of the stored envelope with its signatures, once warranted
+	Manifest      string // stage orders, once closed
+	Result        string // digest of the reconciliation, once made
+	Investigation string
+	EndedAt       time.Time
+}
+
+// Signature is one person's approval.
+type Signature struct {
+	Person string
+	At     time.Time
+	envelope.Signature
+}
+
+// Propose works out the exact payload of an order: hosts and their transactions, sequence number, trust root. The
+// author is who; approving it is for others. Idle are the hosts that need nothing from it.
+func (c *Changes) Propose(ctx context.Context, who string, p Proposal) (o Order, idle []string, err error) {
+	if p.Kind == Stage && p.Class == "" {
+		p.Class = trustroot.Stage
+	}
+	if err := p.check(c.Now()); err != nil {
+		return o, nil, err
+	}
+	if err := noticed(p.Class, p.Window, p.Notices, c.NoticeHours); err != nil {
+		return o, nil, err
+	}
+	root, err := c.Root.CurrentRoot(ctx)
+	if err != nil {
+		return o, nil, fmt.Errorf("propose order: %w", err)
+	}
+	if err := fits(root, who, p); err != nil {
+		return o, nil, err
+	}
+	snapshot, err := c.Curation.Snapshot(ctx, p.Snapshot)
+	if err != nil {
+		return o, nil, fmt.Errorf("propose order: snapshot %s: %w", p.Snapshot, err)
+	}
+	if o, idle, err = c.draft(ctx, p, snapshot); err != nil {
+		return o, nil, err
+	}
+	o.Author, o.TrustRoot = who, warrant.RefOf(root)
+	if err := c.insert(ctx, &o, snapshot.Curation, p); err != nil {
+		return o, nil, fmt.Errorf("propose order: %w", err)
+	}
+	return o, idle, nil
+}
+
+// fits refuses what the trust root would never warrant: an unknown author, a class without rule, a window too long.
+func fits(root *trustroot.Root, who string, p Proposal) error {
+	if _, known := root.Person(who); !known {
+		return fault.Refuse(fault.Author, "%s is not a person of trust root version %d", who, root.Version)
+	}
+	rule, ok := root.Rule(p.Class)
+	if !ok {
+		return fault.Refuse(fault.Class, "trust root version %d has no rule for class %s", root.Version, p.Class)
+	}
+	if long := p.Window.ClosesAt.Sub(p.Window.OpensAt); long > time.Duration(rule.MaxWindowHours)*time.Hour {
+		return fault.Refuse(fault.WindowTooLong, "the window is %s long; class %s may have %d h", long, p.Class, rule.MaxWindowHours)
+	}
+	return nil
+}
+
+// draft makes the order but for author, trust root and sequence number.
+func (c *Changes) draft(ctx context.Context, p Proposal, snapshot Snapshot) (Order, []string, error) {
+	now := c.Now().UTC().Truncate(time.Second)
+	o := Order{Kind: p.Kind, Of: p.Of, State: Proposed, Order: warrant.Order{
+		ID: id.New("ord", now), Class: p.Class, MadeAt: now, ExpiresAt: p.Window.ClosesAt.UTC(),
+		Window: warrant.Window{OpensAt: p.Window.OpensAt.UTC(), ClosesAt: p.Window.ClosesAt.UTC()},
+		Reason: p.Reason, Vulnerabilities: slices.Sorted(slices.Values(p.Vulnerabilities)),
+		Snapshot: snapshot.Ref, Plan: p.Plan, BackOut: p.BackOut, Notices: append([]warrant.Notice{}, p.Notices...),
+	}}
+	if o.Vulnerabilities == nil {
+		o.Vulnerabilities = []string{}
+	}
+	for i := range o.Notices {
+		o.Notices[i].At = o.Notices[i].At.UTC()
+	}
+	if p.Grounds != "" {
+		o.Reason += "\nEmergency, because: " + p.Grounds
+	}
+	plan, err := c.plan(ctx, &o, p, snapshot)
+	if err != nil {
+		return o, nil, err
+	}
+	if len(plan.Transactions) == 0 {
+		return o, nil, fault.New(fault.Conflict, "no host of environment %s needs anything from snapshot %s", o.Environment, p.Snapshot)
+	}
+	o.Transactions = plan.Transactions
+	return o, plan.Idle, nil
+}
+
+// plan sets the environment and the stage evidence and works out the transactions.
+func (c *Changes) plan(ctx context.Context, o *Order, p Proposal, snapshot Snapshot) (rollout.Plan, error) {
+	var of Order
+	if p.Kind != Stage {
+		var err error
+		if of, err = c.Get(ctx, p.Of); err != nil {
+			return rollout.Plan{}, err
+		}
+	}
+	switch p.Kind {
+	case Stage:
+		o.Environment = "stage"
+	case Production:
+		promoted, err := c.Curation.Channel(ctx, "production")
+		if err != nil {
+			return rollout.Plan{}, fmt.Errorf("channel production: %w", err)
+		}
+		if err := follows(of, p.Snapshot, promoted); err != nil {
+			return rollout.Plan{}, err
+		}
+		o.Environment = "production"
+		o.Stage = &warrant.StageRef{Order: of.ID, Manifest: of.Manifest}
+	case BackOut:
+		if err := undoable(of); err != nil {
+			return rollout.Plan{}, err
+		}
+		o.Environment = of.Environment
+	}
+	hosts, err := c.hosts(ctx, o.Environment)
+	if err != nil {
+		return rollout.Plan{}, fmt.Errorf("hosts of %s: %w", o.Environment, err)
+	}
+	if hosts, err = chosen(hosts, p.Hosts, o.Environment); err != nil {
+		return rollout.Plan{}, err
+	}
+	if p.Kind == BackOut {
+		return rollout.PlanBackOut(of.Transactions, hosts, snapshot.Packages)
+	}
+	return rollout.PlanTransactions(hosts, snapshot.Packages)
+}
+
+// hosts gives those of an environment that can be offered work and have said what they have.
+func (c *Changes) hosts(ctx context.Context, environment string) ([]rollout.HostPackages, error) {
+	all, err := c.Estate.Hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var some []rollout.HostPackages
+	sets := map[string]pkgset.Set{}
+	for _, h := range all {
+		if h.Environment != environment || !h.CanExecute() || h.PackageSet == "" {
+			continue
+		}
+		set, ok := sets[h.PackageSet]
+		if !ok {
+			if set, err = c.Estate.PackageSet(ctx, h.PackageSet); err != nil {
+				return nil, fmt.Errorf("packages of host %s: %w", h.ID, err)
+			}
+			sets[h.PackageSet] = set
+		}
+		some = append(some, rollout.HostPackages{ID: h.ID, Arch: h.Arch, Packages: set})
+	}
+	return some, nil
+}
+
+func chosen(hosts []rollout.HostPackages, names []string, environment string) ([]rollout.HostPackages, error) {
+	if len(names) == 0 {
+		return hosts, nil
+	}
+	var some []rollout.HostPackages
+	for _, n := range names {
+		i := slices.IndexFunc(hosts, func(h rollout.HostPackages) bool { return h.ID == n })
+		if i < 0 {
+			return nil, fault.New(fault.NotFound, "host %s is not in environment %s, or cannot be offered work", n, environment)
+		}
+		some = append(some, hosts[i])
+	}
+	return some, nil
+}
+
+// insert gives the order its sequence number, encodes and saves it, with the act.
+func (c *Changes) insert(ctx context.Context, o *Order, curation string, p Proposal) error {
+	return c.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		if o.Sequence, err = nextSequence(ctx, tx); err != nil {
+			return err
+		}
+		if o.Payload, err = o.Order.Encode(); err != nil {
+			return err
+		}
+		o.Digest = envelope.Digest(o.Payload)
+		if err := insertOrder(ctx, tx, *o, curation); err != nil {
+			return err
+		}
+		detail := map[string]any{"kind": o.Kind, "class": o.Class, "sequence": o.Sequence, "notice_hours": c.NoticeHours}
+		if p.Grounds != "" {
+			detail["grounds"] = p.Grounds
+		}
+		_, err = c.act(ctx, tx, "order.proposed", o.ID, "person/"+o.Author, []string{o.Digest}, detail)
+		return err
+	})
+}
+
+// Get gives an order with its signatures.
+func (c *Changes) Get(ctx context.Context, order string) (o Order, err error) {
+	err = c.DB.Read(ctx, func(tx *db.Tx) error {
+		o, err = load(ctx, tx, order)
+		return err
+	})
+	return o, err
+}
+
+// List gives the latest orders, newest first, at most limit, without signatures.
+func (c *Changes) List(ctx context.Context, limit int) (all []Order, err error) {
+	err = c.DB.Read(ctx, func(tx *db.Tx) error {
+		all, err = latest(ctx, tx, limit)
+		return err
+	})
+	return all, err
+}
+
+// act writes one act on an order.
+func (c *Changes) act(ctx context.Context, tx *db.Tx, kind, order, who string, facts []string, detail map[string]any) (int64, error) {
+	b, err := json.Marshal(detail)
+	if err != nil {
+		return 0, err
+	}
+	return c.Ledger.Append(ctx, tx, proof.Act{Kind: kind, Subject: "order/" + order, At: c.Now(), Who: who, Facts: facts, Detail: b})
+}

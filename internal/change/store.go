@@ -1,0 +1,132 @@
+package change
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+)
+
+const orderColumns = `order_id, kind, of_order, payload, state, envelope, manifest, result, investigation, ended_at`
+
+var (
+	takeSequence = db.Q(`UPDATE change_sequence SET last = last + 1 WHERE id = 1`)
+	readSequence = db.Q(`SELECT last FROM change_sequence WHERE id = 1`)
+	addOrder     = db.Q(`INSERT INTO change_order (order_id, kind, of_order, payload, curation, sequence, state, envelope, manifest,
+		result, investigation, ended_at) VALUES ($1,$2,$3,$4,$5,$6,$7,'','','','',0)`)
+	updateOrder = db.Q(`UPDATE change_order SET state = $2, envelope = $3, manifest = $4, result = $5, investigation = $6, ended_at = $7
+		WHERE order_id = $1`)
+	selectOrder    = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE order_id = $1`)
+	selectLatest   = db.Q(`SELECT ` + orderColumns + ` FROM change_order ORDER BY sequence DESC LIMIT $1`)
+	selectOpen     = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE state IN ('proposed', 'warranted', 'under-investigation') ORDER BY sequence`)
+	selectCuration = db.Q(`SELECT curation FROM change_order WHERE order_id = $1`)
+	addSignature   = db.Q(`INSERT INTO change_signature (order_id, person, position, signed_at, signature)
+		SELECT $1, $2, COUNT(*), $3, $4 FROM change_signature WHERE order_id = $5`)
+	selectSignatures = db.Q(`SELECT person, signed_at, signature FROM change_signature WHERE order_id = $1 ORDER BY position`)
+)
+
+func nextSequence(ctx context.Context, tx *db.Tx) (n int64, err error) {
+	if _, err := tx.Exec(ctx, takeSequence); err != nil {
+		return 0, fmt.Errorf("take sequence number: %w", err)
+	}
+	if err := tx.QueryRow(ctx, readSequence).Scan(&n); err != nil {
+		return 0, fmt.Errorf("read sequence number: %w", err)
+	}
+	return n, nil
+}
+
+func insertOrder(ctx context.Context, tx *db.Tx, o Order, curation string) error {
+	if _, err := tx.Exec(ctx, addOrder, o.ID, o.Kind, o.Of, o.Payload, curation, o.Sequence, o.State); err != nil {
+		return fmt.Errorf("save order %s: %w", o.ID, err)
+	}
+	return nil
+}
+
+func saveOrder(ctx context.Context, tx *db.Tx, o Order) error {
+	_, err := tx.Exec(ctx, updateOrder, o.ID, o.State, o.Envelope, o.Manifest, o.Result, o.Investigation, db.Micros(o.EndedAt))
+	if err != nil {
+		return fmt.Errorf("save order %s: %w", o.ID, err)
+	}
+	return nil
+}
+
+func insertSignature(ctx context.Context, tx *db.Tx, order string, s Signature) error {
+	b, err := json.Marshal(s.Signature)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, addSignature, order, s.Person, db.Micros(s.At), string(b), order); err != nil {
+		return fmt.Errorf("save signature on order %s: %w", order, err)
+	}
+	return nil
+}
+
+func scanOrder(row interface{ Scan(...any) error }) (Order, error) {
+	var o Order
+	var order string
+	var ended int64
+	err := row.Scan(&order, &o.Kind, &o.Of, &o.Payload, &o.State, &o.Envelope, &o.Manifest, &o.Result, &o.Investigation, &ended)
+	if err != nil {
+		return o, err
+	}
+	o.EndedAt, o.Digest = db.Time(ended), envelope.Digest(o.Payload)
+	if o.Order, err = warrant.DecodeOrder(o.Payload); err != nil {
+		return o, fmt.Errorf("stored order %s: %w", order, err)
+	}
+	return o, nil
+}
+
+func load(ctx context.Context, tx *db.Tx, order string) (Order, error) {
+	o, err := scanOrder(tx.QueryRow(ctx, selectOrder, order))
+	if errors.Is(err, sql.ErrNoRows) {
+		return o, fault.New(fault.NotFound, "there is no order %s", order)
+	}
+	if err != nil {
+		return o, fmt.Errorf("load order %s: %w", order, err)
+	}
+	rows, err := tx.Query(ctx, selectSignatures, order)
+	o.Signatures, err = db.Collect(rows, err, func(r *sql.Rows) (Signature, error) {
+		var s Signature
+		var at int64
+		var text string
+		if err := r.Scan(&s.Person, &at, &text); err != nil {
+			return s, err
+		}
+		s.At = db.Time(at)
+		return s, json.Unmarshal([]byte(text), &s.Signature)
+	})
+	if err != nil {
+		return o, fmt.Errorf("load signatures on order %s: %w", order, err)
+	}
+	return o, nil
+}
+
+func orders(rows *sql.Rows, err error) ([]Order, error) {
+	all, err := db.Collect(rows, err, func(r *sql.Rows) (Order, error) { return scanOrder(r) })
+	if err != nil {
+		return nil, fmt.Errorf("load orders: %w", err)
+	}
+	return all, nil
+}
+
+func latest(ctx context.Context, tx *db.Tx, limit int) ([]Order, error) {
+	return orders(tx.Query(ctx, selectLatest, limit))
+}
+
+func unfinished(ctx context.Context, tx *db.Tx) ([]Order, error) {
+	return orders(tx.Query(ctx, selectOpen))
+}
+
+// curationOf gives the digest of the stored curation envelope an order rests on.
+func curationOf(ctx context.Context, tx *db.Tx, order string) (digest string, err error) {
+	if err := tx.QueryRow(ctx, selectCuration, order).Scan(&digest); err != nil {
+		return "", fmt.Errorf("load curation of order %s: %w", order, err)
+	}
+	return digest, nil
+}
