@@ -1,0 +1,164 @@
+// Package staff knows the people: the chain of trust roots, logins by SSH signature, sessions, and who may do what.
+package staff
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+)
+
+// Config says what a staff room is made of.
+type Config struct {
+	DB     *db.DB
+	Ledger *ledger.Ledger
+	Now    func() time.Time
+}
+
+// Staff holds the trust roots and the sessions of one server.
+type Staff struct {
+	Config
+	current atomic.Pointer[trustroot.Root] // the latest verified; a hint, the database decides
+}
+
+// New opens the room.
+func New(c Config) *Staff { return &Staff{Config: c} }
+
+// Install takes the first trust root, pinned by the digest of its payload that people were given out of band. It must name
+// this server's ledger. Done once, at the server's console.
+func (s *Staff) Install(ctx context.Context, e envelope.Envelope, digest string) (*trustroot.Root, error) {
+	r, err := trustroot.First(e, digest, s.Now())
+	if err != nil {
+		return nil, fmt.Errorf("install trust root: %w", err)
+	}
+	err = s.DB.Write(ctx, func(tx *db.Tx) error {
+		version, _, err := latestRoot(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if version > 0 {
+			return fault.New(fault.Conflict, "trust root version %d is in force; advance it instead", version)
+		}
+		return s.enforce(ctx, tx, r, e, "trust-root.installed", "server")
+	})
+	if err != nil {
+		return nil, fmt.Errorf("install trust root: %w", err)
+	}
+	return r, nil
+}
+
+// Advance takes the next trust root, signed by a quorum under the one in force and under itself.
+func (s *Staff) Advance(ctx context.Context, who string, e envelope.Envelope) (next *trustroot.Root, err error) {
+	current, err := s.CurrentRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if next, err = current.Next(e, s.Now()); err != nil {
+		return nil, fmt.Errorf("advance trust root: %w", err)
+	}
+	err = s.DB.Write(ctx, func(tx *db.Tx) error {
+		version, digest, err := latestRoot(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if version != current.Version || digest != current.Digest() {
+			return fault.New(fault.Conflict, "trust root version %d came meanwhile", version)
+		}
+		return s.enforce(ctx, tx, next, e, "trust-root.advanced", "person/"+who)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("advance trust root: %w", err)
+	}
+	return next, nil
+}
+
+// enforce puts a verified root in force.
+func (s *Staff) enforce(ctx context.Context, tx *db.Tx, r *trustroot.Root, e envelope.Envelope, kind, who string) error {
+	if r.Ledger.Origin != s.Ledger.Origin || !slices.Contains(r.Ledger.Keys, s.Ledger.Verifier) {
+		return fault.New(fault.Conflict, "the trust root does not name this server's ledger, origin %q with key %q",
+			s.Ledger.Origin, s.Ledger.Verifier)
+	}
+	if err := saveRoot(ctx, tx, r, e, s.Now()); err != nil {
+		return err
+	}
+	detail := struct {
+		Version   int64     `json:"version"`
+		ExpiresAt time.Time `json:"expires_at"`
+	}{r.Version, r.ExpiresAt}
+	return s.act(ctx, tx, kind, fmt.Sprintf("trust-root/%d", r.Version), who, detail, r.Digest())
+}
+
+// act appends an act with a detail.
+func (s *Staff) act(ctx context.Context, tx *db.Tx, kind, subject, who string, detail any, facts ...string) error {
+	b, err := json.Marshal(detail)
+	if err != nil {
+		return err
+	}
+	_, err = s.Ledger.Append(ctx, tx, proof.Act{Kind: kind, Subject: subject, At: s.Now(), Who: who, Facts: facts, Detail: b})
+	return err
+}
+
+// Roots gives the envelopes of the trust roots from a version on, oldest first.
+func (s *Staff) Roots(ctx context.Context, from int64) (roots []envelope.Envelope, err error) {
+	err = s.DB.Read(ctx, func(tx *db.Tx) error {
+		roots, err = loadRoots(ctx, tx, from)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load trust roots: %w", err)
+	}
+	return roots, nil
+}
+
+// CurrentRoot gives the trust root in force. The database is not trusted for it: the whole chain is verified from version
+// 1 on when it changes. fault.Unavailable if none is installed. It may have expired: see trustroot.Root.Current.
+func (s *Staff) CurrentRoot(ctx context.Context) (*trustroot.Root, error) {
+	var roots []envelope.Envelope
+	cached := s.current.Load()
+	err := s.DB.Read(ctx, func(tx *db.Tx) error {
+		version, digest, err := latestRoot(ctx, tx)
+		if err != nil || cached != nil && cached.Version == version && cached.Digest() == digest {
+			return err
+		}
+		cached = nil
+		roots, err = loadRoots(ctx, tx, 1)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load trust root: %w", err)
+	}
+	if cached != nil {
+		return cached, nil
+	}
+	r, err := verify(roots)
+	if err != nil {
+		return nil, fmt.Errorf("load trust root: %w", err)
+	}
+	s.current.Store(r)
+	return r, nil
+}
+
+// verify walks a chain of roots from version 1. Roots that have expired meanwhile are part of it, so each is looked at
+// when it was made.
+func verify(roots []envelope.Envelope) (*trustroot.Root, error) {
+	if len(roots) == 0 {
+		return nil, fault.New(fault.Unavailable, "no trust root is installed: run patchwarrantd trust-root install")
+	}
+	first, err := trustroot.Decode(roots[0].Payload)
+	if err != nil {
+		return nil, err
+	}
+	if first, err = trustroot.First(roots[0], first.Digest(), first.MadeAt); err != nil {
+		return nil, err
+	}
+	return first.Follow(roots[1:])
+}
