@@ -21,6 +21,9 @@ const (
 	ArchiveSource = "debian-archive"
 )
 
+// MaxTracker bounds the tracker's JSON, in bytes. The whole file of all releases had about 70 MB in 2026.
+const MaxTracker = 256 << 20
+
 // trackerIssue is a (source package, vulnerability) record of the tracker. Fields we do not use (repositories, debianbug)
 // are left out. Source of the format: the generator, lib/python and bin/tracker_service.py of Debian's security-tracker.
 type trackerIssue struct {

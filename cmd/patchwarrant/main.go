@@ -1,0 +1,70 @@
+// Patchwarrant is the command line of a person: it talks to a server, renders and signs what the person approves, and
+// checks evidence and package lists offline.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+)
+
+// Exit codes.
+const (
+	exitOK       = 0
+	exitFailed   = 1
+	exitUsage    = 2 // the command line is wrong; nothing was tried
+	exitConflict = 3 // the state does not allow it now; look again
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	root := newRootCommand()
+	err := root.Execute()
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(os.Stderr, "patchwarrant: "+err.Error())
+	if _, tried := errors.AsType[*failure](err); !tried {
+		return exitUsage
+	}
+	if fault.KindOf(err) == fault.Conflict {
+		return exitConflict
+	}
+	return exitFailed
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "patchwarrant",
+		Short:         "Security patches under warrant: no patch without two signatures",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(newScanCommand())
+	markFailures(root)
+	return root
+}
+
+// failure is an error of a command that ran, not of its command line.
+type failure struct{ error }
+
+func (f *failure) Unwrap() error { return f.error }
+
+func markFailures(c *cobra.Command) {
+	if do := c.RunE; do != nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if err := do(c, args); err != nil {
+				return &failure{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		markFailures(sub)
+	}
+}
