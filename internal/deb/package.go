@@ -89,6 +89,22 @@ func Read(r io.Reader) (*Package, error) {
 	return p, nil
 }
 
+// ReadControl reads only as far as the control file: name, version, architecture, control members and conffiles, without
+// Files, SHA256 and Size.
+func ReadControl(r io.Reader) (*Package, error) {
+	p := &Package{}
+	err := walk(io.LimitReader(r, MaxPackage), func(member string, contents *tar.Reader) error {
+		if member == "control.tar" {
+			return p.readControl(contents)
+		}
+		return errEnough
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read .deb: %w", err)
+	}
+	return p, nil
+}
+
 type countingReader struct {
 	r io.Reader
 	n int64
