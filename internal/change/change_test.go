@@ -49,7 +49,8 @@ func (w *world) ok(err error) {
 
 func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error)      { return w.people.Root, nil }
 func (w *world) Channel(context.Context, string) (string, error)           { return w.promoted, nil }
-func (w *world) Since(context.Context, int64) ([]envelope.Envelope, error) { return nil, nil }
+func (w *world) Roots(context.Context, int64) ([]envelope.Envelope, error) { return nil, nil }
+func (w *world) Carry(context.Context, string) ([]wire.File, error)        { return nil, nil }
 
 func (w *world) Snapshot(_ context.Context, digest string) (Snapshot, error) {
 	if digest != w.snapshot.Ref.SHA256 {
@@ -111,7 +112,7 @@ func begin(t *testing.T, d *db.DB) *world {
 		Packages: []deb.IndexEntry{{Name: "hello", Arch: "amd64", Version: "2.0", Filename: hello.File, Size: hello.Size, SHA256: hello.SHA256}},
 	}
 	w.found.Digest = envelope.Digest([]byte("reconciled"))
-	rollouts := rollout.New(rollout.Config{DB: d, Ledger: w.log, Blobs: blobs, Roots: w, Hosts: w, Now: clock})
+	rollouts := rollout.New(rollout.Config{DB: d, Ledger: w.log, Blobs: blobs, Roots: w, Files: w, Hosts: w, Now: clock})
 	w.Changes = New(Config{DB: d, Ledger: w.log, Blobs: blobs, Root: w, Curation: w, Estate: w, Rollouts: rollouts,
 		Integrity: w, Now: clock, NoticeHours: DefaultNoticeHours})
 	return w

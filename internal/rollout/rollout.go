@@ -6,7 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
@@ -16,6 +18,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 // Ledger is what a rollout needs of the log: to write acts, and to prove the act order.warranted to a host.
@@ -24,9 +27,15 @@ type Ledger interface {
 	Prove(ctx context.Context, index int64) (proof.Logged, error)
 }
 
-// Roots gives the trust root envelopes newer than a version, oldest first.
+// Roots gives the trust root envelopes from a version on, oldest first.
 type Roots interface {
-	Since(ctx context.Context, version int64) ([]envelope.Envelope, error)
+	Roots(ctx context.Context, from int64) ([]envelope.Envelope, error)
+}
+
+// Carrier gives the files by which a host installs from a snapshot without reaching the repository: release, index and
+// packages, by their paths in the repository. Their bytes are blobs.
+type Carrier interface {
+	Carry(ctx context.Context, snapshot string) ([]wire.File, error)
 }
 
 // Hosts gives what the estate knows of a host: here, the key of its executor's reports.
@@ -40,6 +49,7 @@ type Config struct {
 	Ledger Ledger
 	Blobs  blob.Store
 	Roots  Roots
+	Files  Carrier
 	Hosts  Hosts
 	Now    func() time.Time
 }
@@ -85,16 +95,9 @@ func (s *Rollouts) Start(ctx context.Context, tx *db.Tx, w Warranted) error {
 		map[string]any{"hosts": len(hosts), "waves": wave[len(wave)-1] + 1})
 }
 
-// Offer is work for a host: the warrant as its executor wants it, and the snapshot whose files go with it.
-type Offer struct {
-	Order    warrant.Order
-	Warrant  []byte
-	Snapshot string
-}
-
 // Offer gives the host the first order it may carry out now, or nil. rootVersion is the trust root the host has.
 // The proof in the warrant is always under the newest checkpoint, so that no host takes it for a frozen log.
-func (s *Rollouts) Offer(ctx context.Context, host string, rootVersion int64) (*Offer, error) {
+func (s *Rollouts) Offer(ctx context.Context, host string, rootVersion int64) (*wire.Work, error) {
 	var r Rollout
 	found := false
 	err := s.DB.Write(ctx, func(tx *db.Tx) error {
@@ -124,23 +127,23 @@ func (s *Rollouts) Offer(ctx context.Context, host string, rootVersion int64) (*
 	if err != nil || !found {
 		return nil, wrap("offer work to host "+host, err)
 	}
-	offer, err := s.assemble(ctx, r, rootVersion)
-	return offer, wrap("assemble warrant of order "+r.Order, err)
+	work, err := s.assemble(ctx, host, r, rootVersion)
+	return work, wrap("assemble warrant of order "+r.Order, err)
 }
 
-func (s *Rollouts) assemble(ctx context.Context, r Rollout, rootVersion int64) (*Offer, error) {
+func (s *Rollouts) assemble(ctx context.Context, host string, r Rollout, rootVersion int64) (*wire.Work, error) {
 	w := warrant.Warrant{Curation: new(envelope.Envelope)}
 	if err := s.stored(ctx, r.Envelope, &w.Order); err != nil {
+		return nil, err
+	}
+	files, err := s.files(ctx, host, w.Order.Payload)
+	if err != nil {
 		return nil, err
 	}
 	if err := s.stored(ctx, r.Curation, w.Curation); err != nil {
 		return nil, err
 	}
-	order, err := warrant.DecodeOrder(w.Order.Payload)
-	if err != nil {
-		return nil, err
-	}
-	if w.Roots, err = s.Roots.Since(ctx, rootVersion); err != nil {
+	if w.Roots, err = s.Roots.Roots(ctx, rootVersion+1); err != nil {
 		return nil, err
 	}
 	if w.Logged, err = s.Ledger.Prove(ctx, r.Warranted); err != nil {
@@ -150,7 +153,52 @@ func (s *Rollouts) assemble(ctx context.Context, r Rollout, rootVersion int64) (
 	if err != nil {
 		return nil, err
 	}
-	return &Offer{Order: order, Warrant: b, Snapshot: order.Snapshot.SHA256}, nil
+	return &wire.Work{OrderID: r.Order, Warrant: b, Files: files}, nil
+}
+
+// files gives what the host needs of the order's snapshot: release and index, and of the packages only its own.
+func (s *Rollouts) files(ctx context.Context, host string, payload []byte) ([]wire.File, error) {
+	order, err := warrant.DecodeOrder(payload)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(order.Transactions, func(t warrant.Transaction) bool { return slices.Contains(t.Hosts, host) })
+	if i < 0 {
+		return nil, fault.New(fault.NotFound, "order %s does not name host %s", order.ID, host)
+	}
+	all, err := s.Files.Carry(ctx, order.Snapshot.SHA256)
+	if err != nil {
+		return nil, fmt.Errorf("files of snapshot %s: %w", order.Snapshot.SHA256, err)
+	}
+	return slices.DeleteFunc(all, func(f wire.File) bool {
+		return strings.HasPrefix(f.Path, "pool/") &&
+			!slices.ContainsFunc(order.Transactions[i].Actions, func(a warrant.Action) bool { return a.File == f.Path })
+	}), nil
+}
+
+// File opens a file of an order that the host has been offered and not finished; NotFound for any other.
+func (s *Rollouts) File(ctx context.Context, host, order, path string) (io.ReadCloser, error) {
+	r, runs, err := s.Get(ctx, order)
+	if err != nil {
+		return nil, err
+	}
+	none := fault.New(fault.NotFound, "host %s has been offered no file %s of order %s", host, path, order)
+	if !slices.ContainsFunc(runs, func(run Run) bool { return run.Host == host && (run.State == Offered || run.State == Begun) }) {
+		return nil, none
+	}
+	var e envelope.Envelope
+	if err := s.stored(ctx, r.Envelope, &e); err != nil {
+		return nil, err
+	}
+	files, err := s.files(ctx, host, e.Payload)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(files, func(f wire.File) bool { return f.Path == path })
+	if i < 0 {
+		return nil, none
+	}
+	return s.Blobs.Open(ctx, files[i].SHA256)
 }
 
 // stored reads an envelope from the blob store.

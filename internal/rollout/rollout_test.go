@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -41,8 +43,22 @@ func (w *world) Host(_ context.Context, id string) (estate.Host, error) {
 	return estate.Host{ID: id, ReportKey: base64.StdEncoding.EncodeToString(public)}, nil
 }
 
-func (w *world) Since(_ context.Context, version int64) ([]envelope.Envelope, error) {
-	if version >= w.people.Root.Version {
+// Carry gives the files of the one snapshot; their bytes are their paths.
+func (w *world) Carry(ctx context.Context, snapshot string) ([]wire.File, error) {
+	var files []wire.File
+	for _, p := range []string{"dists/x/InRelease", w.order.Transactions[0].Actions[0].File, "pool/other.deb"} {
+		digest, err := blob.PutBytes(ctx, w.Blobs, []byte(p))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, wire.File{Path: p, SHA256: digest, Size: int64(len(p))})
+	}
+	return files, nil
+}
+
+// Roots gives the one trust root.
+func (w *world) Roots(_ context.Context, from int64) ([]envelope.Envelope, error) {
+	if from > w.people.Root.Version {
 		return nil, nil
 	}
 	return []envelope.Envelope{w.people.RootEnvelope}, nil
@@ -69,7 +85,7 @@ func start(t *testing.T, d *db.DB, hosts ...string) *world {
 	w.ok(err)
 	blobs, err := blob.Dir(t.TempDir())
 	w.ok(err)
-	w.log, w.Rollouts = log, New(Config{DB: d, Ledger: log, Blobs: blobs, Roots: w, Hosts: w, Now: clock})
+	w.log, w.Rollouts = log, New(Config{DB: d, Ledger: log, Blobs: blobs, Roots: w, Files: w, Hosts: w, Now: clock})
 
 	record := w.people.Record([]byte("index"), warranttest.Package("hello", "2.0", []byte("deb")))
 	w.order = w.people.Order(record)
@@ -199,8 +215,25 @@ func TestTheOfferIsAWarrantThatHolds(t *testing.T) {
 	host := w.people.Host()
 	leave, err := doc.Check(host)
 	w.ok(err)
-	if leave.OrderDigest != w.digest || o.Snapshot != w.order.Snapshot.SHA256 || len(doc.Roots) != 1 {
+	if leave.OrderDigest != w.digest || len(doc.Roots) != 1 {
 		t.Errorf("offer of %s with %d roots", leave.OrderDigest, len(doc.Roots))
+	}
+	if len(o.Files) != 2 || o.Files[1].Path != w.order.Transactions[0].Actions[0].File {
+		t.Errorf("files %v, want the release and the host's own package", o.Files)
+	}
+	f, err := w.File(t.Context(), "hst_1", w.order.ID, o.Files[1].Path)
+	w.ok(err)
+	b, err := io.ReadAll(f)
+	w.ok(errors.Join(err, f.Close()))
+	w.want("file", string(b), o.Files[1].Path)
+	for _, c := range [][2]string{{"hst_1", "pool/other.deb"}, {"hst_2", o.Files[1].Path}} {
+		if _, err := w.File(t.Context(), c[0], w.order.ID, c[1]); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("file %s for %s: %v", c[1], c[0], err)
+		}
+	}
+	w.ok(w.report("hst_1", Done, ""))
+	if _, err := w.File(t.Context(), "hst_1", w.order.ID, o.Files[1].Path); fault.KindOf(err) != fault.NotFound {
+		t.Errorf("a file after the end of the run: %v", err)
 	}
 }
 
