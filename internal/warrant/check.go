@@ -16,7 +16,7 @@ const skew = 5 * time.Minute
 // Parse reads a warrant document of at most 4 MiB, strictly. Nothing in it is believed before Check.
 func Parse(b []byte) (*Warrant, error) {
 	w := new(Warrant)
-	if err := envelope.DecodeUpTo(maxWarrant, b, w); err != nil {
+	if err := envelope.DecodeUpTo(MaxWarrant, b, w); err != nil {
 		return nil, fault.Refuse(fault.Malformed, "%w", err)
 	}
 	return w, nil

@@ -15,7 +15,9 @@ import (
 const (
 	orderPredicate    = "https://patchwarrant.org/order/v1"
 	curationPredicate = "https://patchwarrant.org/curation/v1"
-	maxWarrant        = 4 << 20 // bytes
+
+	// MaxWarrant bounds a warrant document, in bytes.
+	MaxWarrant = 4 << 20
 )
 
 // Forms of the words that reach a command line or a path. Source: Debian policy 5.6.1, 5.6.8, 5.6.12.
