@@ -49,6 +49,7 @@ func New(c Config) (*Ledger, error) {
 var (
 	kindForm    = regexp.MustCompile(`^[a-z]+(-[a-z]+)*(\.[a-z]+(-[a-z]+)*)+$`)
 	subjectForm = regexp.MustCompile(`^[a-z]+(-[a-z]+)*/[!-~]{1,300}$`)
+	whoForm     = regexp.MustCompile(`^(server|(person|host)/[!-~]{1,100})$`)
 )
 
 // Append writes an act in the caller's transaction and gives its index. It sets Prev to the latest act on the subject,
@@ -62,8 +63,8 @@ func (l *Ledger) Append(ctx context.Context, tx *db.Tx, a proof.Act) (int64, err
 }
 
 func (l *Ledger) append(ctx context.Context, tx *db.Tx, a proof.Act) (int64, error) {
-	if !kindForm.MatchString(a.Kind) || !subjectForm.MatchString(a.Subject) || a.Who == "" {
-		return 0, fault.New(fault.Internal, "an act needs a dotted kind, a subject noun/id and who did it")
+	if !kindForm.MatchString(a.Kind) || !subjectForm.MatchString(a.Subject) || !whoForm.MatchString(a.Who) {
+		return 0, fault.New(fault.Internal, "an act needs a dotted kind, a subject noun/id, and a person/, a host/ or the server who did it")
 	}
 	if a.At.IsZero() {
 		a.At = l.Now()
