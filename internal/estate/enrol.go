@@ -95,8 +95,8 @@ func (e *Estate) Enrol(ctx context.Context, r wire.EnrolRequest) (host Host, cer
 		if err := spendToken(ctx, tx, hash, host.ID, now); err != nil {
 			return err
 		}
-		return e.act(ctx, tx, kind, subject(host.ID), "token/"+hash[:16], map[string]any{"name": host.Name, "reported_name": host.ReportedName,
-			"environment": host.Environment, "certificate": host.cert, "report_key": host.ReportKey})
+		return e.act(ctx, tx, kind, subject(host.ID), subject(host.ID), map[string]any{"name": host.Name, "reported_name": host.ReportedName,
+			"environment": host.Environment, "certificate": host.cert, "report_key": host.ReportKey, "token": hash[:16]})
 	})
 	if err == nil {
 		err = refused
