@@ -82,8 +82,8 @@ func (k *Keyring) Fingerprints() []string {
 
 func fingerprint(e *openpgp.Entity) string { return hex.EncodeToString(e.PrimaryKey.Fingerprint) }
 
-// normalFingerprint reads a fingerprint as people write it: spaces and either case.
-func normalFingerprint(s string) string {
+// NormalFingerprint reads a fingerprint as people write it: spaces and either case.
+func NormalFingerprint(s string) string {
 	return strings.ToLower(strings.ReplaceAll(s, " ", ""))
 }
 
@@ -126,7 +126,7 @@ func VerifyClearsigned(data []byte, keys *Keyring, pinned []string, now time.Tim
 func (k *Keyring) pinned(fingerprints []string) openpgp.EntityList {
 	var trusted openpgp.EntityList
 	for _, e := range k.entities {
-		if slices.ContainsFunc(fingerprints, func(f string) bool { return normalFingerprint(f) == fingerprint(e) }) {
+		if slices.ContainsFunc(fingerprints, func(f string) bool { return NormalFingerprint(f) == fingerprint(e) }) {
 			trusted = append(trusted, e)
 		}
 	}

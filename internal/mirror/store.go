@@ -1,0 +1,51 @@
+package mirror
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/patchwarrant/patchwarrant/internal/db"
+)
+
+var (
+	qLoad = db.Q(`SELECT release, text_digest, index_digest, index_path, released_at, valid_until, fingerprint, packages,
+accepted_at, seen_at, refused_at, refused_code, refused_why FROM mirror_upstream WHERE name = $1`)
+	qSave = db.Q(`INSERT INTO mirror_upstream (name, release, text_digest, index_digest, index_path, released_at, valid_until,
+fingerprint, packages, accepted_at, seen_at, refused_at, refused_code, refused_why)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+ON CONFLICT (name) DO UPDATE SET release = excluded.release, text_digest = excluded.text_digest,
+index_digest = excluded.index_digest, index_path = excluded.index_path, released_at = excluded.released_at,
+valid_until = excluded.valid_until, fingerprint = excluded.fingerprint, packages = excluded.packages,
+accepted_at = excluded.accepted_at, seen_at = excluded.seen_at, refused_at = excluded.refused_at,
+refused_code = excluded.refused_code, refused_why = excluded.refused_why`)
+)
+
+// state is a row: the release and the digest of its signed text, which tells a new signature from a new release.
+type state struct {
+	Release
+	text string
+}
+
+// load gives an upstream's row, empty if there is none yet.
+func load(ctx context.Context, tx *db.Tx, name string) (state, error) {
+	s := state{Release: Release{Upstream: name}}
+	var date, until, accepted, seen, refused int64
+	err := tx.QueryRow(ctx, qLoad, name).Scan(&s.InRelease, &s.text, &s.Index, &s.IndexPath, &date, &until, &s.Fingerprint,
+		&s.Packages, &accepted, &seen, &refused, &s.RefusedCode, &s.RefusedWhy)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return s, fmt.Errorf("load upstream %s: %w", name, err)
+	}
+	s.Date, s.ValidUntil, s.AcceptedAt, s.SeenAt, s.RefusedAt = db.Time(date), db.Time(until), db.Time(accepted), db.Time(seen), db.Time(refused)
+	return s, nil
+}
+
+func save(ctx context.Context, tx *db.Tx, s state) error {
+	_, err := tx.Exec(ctx, qSave, s.Upstream, s.InRelease, s.text, s.Index, s.IndexPath, db.Micros(s.Date), db.Micros(s.ValidUntil),
+		s.Fingerprint, s.Packages, db.Micros(s.AcceptedAt), db.Micros(s.SeenAt), db.Micros(s.RefusedAt), s.RefusedCode, s.RefusedWhy)
+	if err != nil {
+		return fmt.Errorf("save upstream %s: %w", s.Upstream, err)
+	}
+	return nil
+}
