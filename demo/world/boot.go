@@ -27,20 +27,14 @@ func (h *Host) boot(ctx context.Context, machine string) error {
 	if err != nil {
 		return err
 	}
-	defer console.Close()
 	// Neither a bus nor machined is needed on the machine: the container stays in the caller's cgroup. livingIn
 	// knows a container by its second argument.
-	h.nspawn = &exec.Cmd{
-		Path: path,
-		Args: []string{nspawn, "-D", h.Root, "--quiet", "--boot", "--machine=" + machine, "--hostname=" + h.Name,
-			"--register=no", "--keep-unit", "--console=pipe", "--resolv-conf=off", "--timezone=off"},
-		// Without it the container's systemd looks for cgroups of version 1 on a machine that has both, and hangs.
-		Env:         append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1"),
-		Stdout:      console,
-		Stderr:      console,
-		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
-	}
-	if err := h.start(); err != nil {
+	args := []string{nspawn, "-D", h.Root, "--quiet", "--boot", "--machine=" + machine, "--hostname=" + h.Name,
+		"--register=no", "--keep-unit", "--console=pipe", "--resolv-conf=off", "--timezone=off"}
+	started := make(chan error, 1)
+	h.ended = make(chan struct{})
+	go h.keep(path, args, console, started)
+	if err := <-started; err != nil {
 		return fmt.Errorf("start systemd-nspawn: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, bootTime)
@@ -48,27 +42,38 @@ func (h *Host) boot(ctx context.Context, machine string) error {
 	return h.awaitBoot(ctx)
 }
 
-// start starts the container on an own thread that lives as long as it: the death signal of a child comes when the
-// thread that started it ends, not the process. Source: prctl(2), PR_SET_PDEATHSIG.
-func (h *Host) start() error {
-	started := make(chan error, 1)
-	ended := make(chan struct{})
-	container := h.nspawn
-	h.ended = ended
-	go func() {
-		defer close(ended)
-		runtime.LockOSThread()
-		err := container.Start()
-		started <- err
-		if err == nil {
-			_ = container.Wait() // however it ended, it has; the console says why
+// rebooted is how systemd-nspawn ends when, with --keep-unit, the container asked for a reboot: it wants to be started
+// again. Source: RestartForceExitStatus= in systemd-nspawn@.service.
+const rebooted = 133
+
+// keep runs the container, again after each reboot, until it ends. It has a thread of its own as long as the
+// container lives: the death signal of a child comes when the thread that started it ends, not when the process does.
+// Source: prctl(2), PR_SET_PDEATHSIG.
+func (h *Host) keep(path string, args []string, console *os.File, started chan<- error) {
+	runtime.LockOSThread()
+	defer close(h.ended)
+	defer console.Close()
+	for {
+		cmd := exec.Cmd{Path: path, Args: args, Stdout: console, Stderr: console,
+			// Without it the container's systemd looks for cgroups of version 1 on a machine that has both, and hangs.
+			Env:         append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1"),
+			SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 		}
-	}()
-	err := <-started
-	if err != nil {
-		h.nspawn = nil
+		err := cmd.Start()
+		if started != nil {
+			started <- err
+			started = nil
+		}
+		if err != nil {
+			return
+		}
+		h.container.Store(int64(cmd.Process.Pid))
+		_ = cmd.Wait() // if it did not reboot it has ended, however; the console says why
+		h.container.Store(0)
+		if cmd.ProcessState.ExitCode() != rebooted {
+			return
+		}
 	}
-	return err
 }
 
 func (h *Host) awaitBoot(ctx context.Context) error {
@@ -99,10 +104,7 @@ func (h *Host) consoleTail() string {
 
 // init finds the container's PID 1 among the children of systemd-nspawn. It changes when the host reboots.
 func (h *Host) init() (int, error) {
-	if h.nspawn == nil {
-		return 0, fmt.Errorf("host %s is not running", h.Name)
-	}
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", h.nspawn.Process.Pid))
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%[1]d/task/%[1]d/children", h.container.Load()))
 	if err != nil {
 		return 0, fmt.Errorf("host %s is not running: %w", h.Name, err)
 	}
@@ -124,6 +126,32 @@ func isInit(status string) bool {
 		}
 	}
 	return false
+}
+
+// Reboot reboots the host and waits until it is up again.
+func (h *Host) Reboot(ctx context.Context) error {
+	if h.Direct != "" {
+		return fmt.Errorf("host %s cannot reboot: %s", h.Name, h.Direct)
+	}
+	before, err := h.init()
+	if err != nil {
+		return err
+	}
+	if _, err := h.Exec(ctx, "systemctl", "--no-block", "reboot"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, bootTime)
+	defer cancel()
+	for {
+		if after, err := h.init(); err == nil && after != before {
+			return h.awaitBoot(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("host %s does not come back after a reboot: %w: %s", h.Name, ctx.Err(), h.consoleTail())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // Unit states, as systemctl says them. Source: systemctl(1), "is-active".

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -25,10 +26,10 @@ type Host struct {
 	// init; Start runs a unit's program as its user in a chroot, and none of the unit's sandbox is real.
 	Direct string
 
-	console  string // file that takes what the container's console says
-	nspawn   *exec.Cmd
-	ended    chan struct{} // closed when the container has ended
-	programs *programs     // what Start started, when Direct
+	console   string        // file that takes what the container's console says
+	container atomic.Int64  // process ID of its systemd-nspawn, 0 if none
+	ended     chan struct{} // closed when the container has ended for good; nil if there never was one
+	programs  *programs     // what Start started, when Direct
 }
 
 // How long to wait for a boot and for a shutdown; half a second is usual for either.
@@ -159,10 +160,9 @@ func (h *Host) Shutdown() error {
 	if h.programs != nil {
 		h.programs.stopAll()
 	}
-	if h.nspawn == nil {
+	if h.ended == nil {
 		return nil
 	}
-	defer func() { h.nspawn = nil }()
 	if init, err := h.init(); err == nil {
 		// SIGRTMIN+4 asks systemd to power off. Source: systemd(1), "Signals".
 		const sigrtmin = 34
@@ -175,8 +175,10 @@ func (h *Host) Shutdown() error {
 		return nil
 	case <-time.After(shutdownTime):
 	}
-	if err := h.nspawn.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("end the container of %s: %w", h.Name, err)
+	if pid := h.container.Load(); pid != 0 {
+		if err := syscall.Kill(int(pid), syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("end the container of %s: %w", h.Name, err)
+		}
 	}
 	<-h.ended
 	return nil
