@@ -60,7 +60,7 @@ func Collect(root string, packages []string, now time.Time) (wire.HostFacts, err
 	for _, glob := range heads {
 		c.glob(glob)
 	}
-	f := wire.HostFacts{At: now.UTC(), Shared: c.shared}
+	f := wire.HostFacts{At: now.UTC().Truncate(time.Microsecond), Shared: c.shared}
 	for _, file := range c.found {
 		f.Files = append(f.Files, file)
 	}
