@@ -81,7 +81,7 @@ func do(ctx context.Context, verb string, args []string, stdout, stderr io.Write
 
 var errUsage = errors.New("usage")
 
-// enrol also starts a fresh life for an agent that was enrolled before.
+// enrol makes this machine a host; of an agent that was enrolled before only its configuration stays.
 func enrol(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var line agent.Line
 	flags := flag.NewFlagSet("enrol", flag.ContinueOnError)

@@ -207,7 +207,7 @@ type Status struct {
 // Status reads it without talking to anyone.
 func (a *Agent) Status() (Status, error) {
 	s := Status{HostID: a.config.HostID, Server: a.config.Server, TrustRoot: a.root.Version, CertExpiresAt: a.identity.Leaf.NotAfter,
-		ContactAt: a.memory.ContactAt, CheckpointAt: a.memory.CheckpointAt, Counter: a.memory.Counter, Alarm: a.memory.Alarm, Executor: a.executorHere()}
+		ContactAt: a.memory.ContactAt, CheckpointAt: a.memory.CheckpointAt, Counter: a.memory.Counter, Alarm: a.memory.Alarm, Executor: executorListens(a.places)}
 	if s.Alarm == "" {
 		s.Alarm = judge(nil, s.CheckpointAt, a.now())
 	}
@@ -218,8 +218,8 @@ func (a *Agent) Status() (Status, error) {
 	return s, err
 }
 
-// executorHere reports whether there is an executor to carry warrants to.
-func (a *Agent) executorHere() bool {
-	info, err := os.Stat(a.places.Socket)
+// executorListens reports whether there is an executor to carry warrants to.
+func executorListens(p Places) bool {
+	info, err := os.Stat(p.Socket)
 	return err == nil && info.Mode().Type() == fs.ModeSocket
 }

@@ -49,7 +49,7 @@ func Enrol(ctx context.Context, places Places, line Line, now func() time.Time) 
 		return nil, err
 	}
 	request := wire.EnrolRequest{Token: line.Token, Name: hostname(places.Root), CSR: csr}
-	if request.ReportKey, err = readReportKey(places.reportKey()); err != nil {
+	if request.ReportKey, err = wake(ctx, places); err != nil {
 		return nil, err
 	}
 	var answer wire.EnrolAnswer
@@ -62,13 +62,29 @@ func Enrol(ctx context.Context, places Places, line Line, now func() time.Time) 
 	if cert, err := x509.ParseCertificate(answer.Certificate); err != nil || !key.PublicKey.Equal(cert.PublicKey) {
 		return nil, fault.New(fault.Denied, "enrol: the server's answer is refused: no certificate for this host's key")
 	}
-	if err := forget(places); err != nil {
+	if err := forget(places, line.TrustRoot); err != nil {
 		return nil, err
 	}
 	if err := writeIdentity(places.identity(), key, answer.Certificate); err != nil {
 		return nil, err
 	}
 	return &answer, writeEnrolment(places, line, &answer)
+}
+
+// wake gives the report key of this host's executor, which makes it when it is first spoken to; empty where there is no
+// executor.
+func wake(ctx context.Context, places Places) (string, error) {
+	key, err := readReportKey(places.reportKey())
+	if err != nil || key != "" || !executorListens(places) {
+		return key, err
+	}
+	if _, err := talk(ctx, places.Socket, nil); err != nil {
+		return "", fmt.Errorf("wake the executor: %w", err)
+	}
+	if key, err = readReportKey(places.reportKey()); err == nil && key == "" {
+		err = fault.New(fault.Unavailable, "the executor listens but makes no report key; see its journal")
+	}
+	return key, err
 }
 
 func checkAnswer(a *wire.EnrolAnswer, line Line, now time.Time) error {
@@ -99,9 +115,14 @@ func pick(roots []envelope.Envelope, hash string) (first envelope.Envelope, rest
 	return first, nil, fault.New(fault.Denied, "the trust root of the enrolment line is not in it")
 }
 
-// forget removes what an earlier enrolment left: its counter and its order in hand belong to the old identity.
-func forget(p Places) error {
-	for _, path := range []string{p.memory(), p.laterRoots(), p.errand()} {
+// forget removes what an earlier enrolment left: its counter and its order in hand belong to the old identity. Where root
+// now pins another trust root, what the executor remembers under the old one (sequence, log, later roots) goes too.
+func forget(p Places, pin string) error {
+	stale := []string{p.memory(), p.laterRoots(), p.errand()}
+	if old := word(p.Etc, "trust-root.sha256"); old != "" && old != pin {
+		stale = append(stale, filepath.Join(p.Executor, "state.json"))
+	}
+	for _, path := range stale {
 		if err := remove(path); err != nil {
 			return err
 		}

@@ -4,15 +4,18 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -29,12 +32,12 @@ const (
 // errand is the carrying of one warrant. Its file is written at the end of each phase, so an agent that was killed goes on
 // with the step it was at; every step can be done again, and the executor never does an order twice.
 type errand struct {
-	Order   string            `json:"order"`
-	Phase   string            `json:"phase"`
-	Work    wire.Work         `json:"work"`
-	Before  wire.Observation  `json:"before"`
-	Report  envelope.Envelope `json:"report"`
-	After   wire.Observation  `json:"after"`
+	Order  string            `json:"order"`
+	Phase  string            `json:"phase"`
+	Work   wire.Work         `json:"work"`
+	Before wire.Observation  `json:"before"`
+	Report envelope.Envelope `json:"report"`
+	After  wire.Observation  `json:"after"`
 }
 
 // readErrand gives the order in hand; nil for none.
@@ -52,7 +55,7 @@ func (a *Agent) readErrand() (*errand, error) {
 
 // accept takes an order in hand. A host without an executor takes none.
 func (a *Agent) accept(w *wire.Work) (*errand, error) {
-	if !a.executorHere() {
+	if !executorListens(a.places) {
 		a.log.Warn("an order was offered, but this host is observe-only: no executor listens", "order", w.OrderID, "socket", a.places.Socket)
 		return nil, nil
 	}
@@ -172,7 +175,7 @@ func (a *Agent) fetchFile(ctx context.Context, dir *os.Root, order string, f wir
 }
 
 func (a *Agent) before(ctx context.Context, e *errand) error {
-	o, err := a.observe(ctx)
+	o, err := a.observe(ctx, e)
 	if err != nil {
 		return fmt.Errorf("observe the host before: %w", err)
 	}
@@ -181,7 +184,7 @@ func (a *Agent) before(ctx context.Context, e *errand) error {
 }
 
 func (a *Agent) after(ctx context.Context, e *errand) error {
-	o, err := a.observe(ctx)
+	o, err := a.observe(ctx, e)
 	if err != nil {
 		return fmt.Errorf("observe the host after: %w", err)
 	}
@@ -189,13 +192,43 @@ func (a *Agent) after(ctx context.Context, e *errand) error {
 	return nil
 }
 
-// observe takes the host's whole state anew and brings it to the server.
-func (a *Agent) observe(ctx context.Context) (*observation, error) {
+// observe takes the host's whole state anew, with the facts about the order's packages, and brings it to the server.
+func (a *Agent) observe(ctx context.Context, e *errand) (*observation, error) {
 	o, err := a.look(ctx, true)
 	if err != nil {
 		return nil, err
 	}
+	facts, err := Collect(a.places.Root, concerned(e.Work.Warrant), a.now())
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(facts)
+	if err != nil {
+		return nil, err
+	}
+	o.Facts = o.add(wire.FactsObject, b)
 	return o, a.upload(ctx, o)
+}
+
+// concerned gives the names of the packages an order changes, on any host. A warrant that cannot be read concerns none: it
+// is the executor's part to refuse it, with its signature.
+func concerned(document []byte) []string {
+	w, err := warrant.Parse(document)
+	if err != nil {
+		return nil
+	}
+	order, err := warrant.DecodeOrder(w.Order.Payload)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, t := range order.Transactions {
+		for _, action := range t.Actions {
+			names = append(names, action.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // begin asks the server for the last yes: it may have halted the rollout since it offered the order.

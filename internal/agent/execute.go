@@ -55,7 +55,7 @@ func (a *Agent) execute(ctx context.Context, e *errand) error {
 
 // hand writes the warrant to the executor's socket and reads the report, which must be signed by this host's executor.
 func (a *Agent) hand(ctx context.Context, document []byte) (report envelope.Envelope, said warrant.Report, err error) {
-	b, err := a.talk(ctx, document)
+	b, err := talk(ctx, a.places.Socket, document)
 	if err != nil {
 		return report, said, fault.New(fault.Unavailable, "%w", err)
 	}
@@ -75,9 +75,9 @@ func (a *Agent) hand(ctx context.Context, document []byte) (report envelope.Enve
 }
 
 // talk is one exchange on the socket: all that is said, half a close, all that is answered.
-func (a *Agent) talk(ctx context.Context, document []byte) ([]byte, error) {
+func talk(ctx context.Context, socket string, document []byte) ([]byte, error) {
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", a.places.Socket)
+	conn, err := dialer.DialContext(ctx, "unix", socket)
 	if err != nil {
 		return nil, err
 	}

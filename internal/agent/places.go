@@ -140,7 +140,9 @@ func syncDir(path string) error {
 
 // remove takes a file away for good; one that is not there is no error.
 func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))

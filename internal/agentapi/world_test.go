@@ -189,7 +189,7 @@ func (r *rollout) Offer(context.Context, string, int64) (*wire.Work, error) {
 	if r.state != "waiting" {
 		return nil, nil
 	}
-	w := &wire.Work{OrderID: r.order, Warrant: json.RawMessage(`{"order":"` + r.order + `"}`)}
+	w := &wire.Work{OrderID: r.order, Warrant: []byte(`{"order":"` + r.order + `"}`)}
 	for path, b := range r.files {
 		w.Files = append(w.Files, wire.File{Path: path, SHA256: envelope.Digest(b), Size: int64(len(b))})
 	}

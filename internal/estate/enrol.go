@@ -122,7 +122,7 @@ func (h *Host) enrol(r wire.EnrolRequest, cert string, now time.Time) {
 	h.ReportedName, h.ReportKey, h.SeenReportKey = r.Name, r.ReportKey, r.ReportKey
 	h.cert, h.nextCert = cert, ""
 	h.EnrolledAt, h.LastSeen = now, now
-	h.Counter, h.ClonedAt, h.SilentAt = 0, time.Time{}, time.Time{}
+	h.Counter, h.Log, h.ClonedAt, h.SilentAt = 0, wire.LogSeen{}, time.Time{}, time.Time{}
 	if h.Trees == nil {
 		h.Trees = map[string]string{}
 	}

@@ -3,7 +3,6 @@
 package wire
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
@@ -111,9 +110,9 @@ type CheckInAnswer struct {
 
 // Work is a warrant to carry to the executor, with the files it needs.
 type Work struct {
-	OrderID string          `json:"order_id"`
-	Warrant json.RawMessage `json:"warrant"`
-	Files   []File          `json:"files"`
+	OrderID string `json:"order_id"`
+	Warrant []byte `json:"warrant"` // the document of package warrant, byte for byte
+	Files   []File `json:"files"`
 }
 
 // File is one carried file; Path is relative to the carry directory and the files route.
@@ -147,7 +146,7 @@ type Observation struct {
 // session log that the signed report names has been uploaded.
 type Report struct {
 	Order    string            `json:"order"`
-	Envelope envelope.Envelope `json:"envelope"`          // by the host's report key
+	Envelope envelope.Envelope `json:"envelope"` // by the host's report key
 	Before   Observation       `json:"before"`
 	After    Observation       `json:"after"`
 }
