@@ -1,0 +1,206 @@
+// Package api is the people's door: HTTP for people's programs, with no rule of its own. It asks who it is and whether
+// their roles allow the action, passes the request to the room that decides, and tells what came of it.
+package api
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
+	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
+)
+
+// Config says which rooms stand behind the door.
+type Config struct {
+	Ledger   *ledger.Ledger
+	Staff    *staff.Staff
+	Intake   *intake.Intake
+	Estate   *estate.Estate
+	Rollouts *rollout.Rollouts
+	Changes  *change.Changes
+	Agents   string // URL of the agents' door, for enrolment lines
+	Log      *slog.Logger
+}
+
+type door struct {
+	Config
+	api huma.API
+}
+
+// Bounds of a request.
+const (
+	maxDocument = 4 << 20 // bytes of a JSON body: a signed payload of 1 MiB in base64, and its signatures
+	maxUpload   = 1 << 30 // bytes of an import; each source has a tighter bound
+	readTimeout = 10 * time.Second
+)
+
+// New makes the door: /api/v1/… and /openapi.json.
+func New(c Config) http.Handler {
+	mux := http.NewServeMux()
+	d := &door{Config: c}
+	d.api = humago.New(mux, openAPI())
+	d.people()
+	d.hosts()
+	d.sources()
+	d.orders()
+	d.rollouts()
+	d.ledger()
+	return http.MaxBytesHandler(mux, maxUpload)
+}
+
+func openAPI() huma.Config {
+	json := huma.DefaultJSONFormat
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info:    &huma.Info{Title: "Patchwarrant", Version: "1"},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
+				SecuritySchemes: map[string]*huma.SecurityScheme{"session": {
+					Type: "http", Scheme: "bearer", Description: "the token of POST " + v1.Prefix + "/login",
+				}},
+			},
+		},
+		OpenAPIPath:                  "/openapi",
+		Formats:                      map[string]huma.Format{"application/json": json, "json": json},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+	}
+}
+
+// schemaName keeps types of different rooms apart: "Order" is ours, "WarrantOrder" the signed one.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	room := t.PkgPath()[strings.LastIndex(t.PkgPath(), "/")+1:]
+	if room == "" || room == "v1" || room == "api" {
+		return name
+	}
+	return strings.ToUpper(room[:1]) + room[1:] + name
+}
+
+// operation is a route with the action it is, by which leave is asked.
+type operation struct {
+	id, method, path, summary string
+	action                    staff.Action
+}
+
+func (o operation) huma() huma.Operation {
+	return huma.Operation{
+		OperationID: o.id, Method: o.method, Path: v1.Prefix + o.path, Summary: o.summary,
+		MaxBodyBytes: maxDocument, BodyReadTimeout: readTimeout,
+		Metadata:   map[string]any{"action": o.action},
+		Extensions: map[string]any{"x-action": o.action},
+		Responses:  map[string]*huma.Response{"default": problemResponse},
+	}
+}
+
+var problemResponse = &huma.Response{
+	Description: "what is wrong, as RFC 9457 has it",
+	Content:     map[string]*huma.MediaType{v1.ProblemType: {Schema: &huma.Schema{Ref: "#/components/schemas/Problem"}}},
+}
+
+// answer is a response with a document.
+type answer[O any] struct{ Body O }
+
+type none struct{}
+
+// serve registers an operation for people who are logged in and may do its action.
+func serve[I, O any](d *door, o operation, do func(context.Context, staff.Session, *I) (O, error)) {
+	op := o.huma()
+	op.Security = []map[string][]string{{"session": {}}}
+	op.Middlewares = huma.Middlewares{meet, d.admit}
+	huma.Register(d.api, op, func(ctx context.Context, in *I) (*answer[O], error) {
+		out, err := do(ctx, sessionOf(ctx), in)
+		if err != nil {
+			return nil, problemOf(err, d.Log)
+		}
+		return &answer[O]{out}, nil
+	})
+}
+
+// open registers an operation for everyone.
+func open[I, O any](d *door, o operation, do func(context.Context, *I) (O, error)) {
+	op := o.huma()
+	op.Middlewares = huma.Middlewares{meet}
+	huma.Register(d.api, op, func(ctx context.Context, in *I) (*answer[O], error) {
+		out, err := do(ctx, in)
+		if err != nil {
+			return nil, problemOf(err, d.Log)
+		}
+		return &answer[O]{out}, nil
+	})
+}
+
+type sessionKey struct{}
+
+func sessionOf(ctx context.Context) staff.Session { return ctx.Value(sessionKey{}).(staff.Session) }
+
+// caller is what is known of who asks before they have logged in.
+type caller struct{ from, token string }
+
+type callerKey struct{}
+
+func callerOf(ctx context.Context) caller { return ctx.Value(callerKey{}).(caller) }
+
+// meet notes who asks.
+func meet(ctx huma.Context, next func(huma.Context)) {
+	token, _ := strings.CutPrefix(ctx.Header("Authorization"), "Bearer ")
+	next(huma.WithValue(ctx, callerKey{}, caller{address(ctx), token}))
+}
+
+// admit asks who it is, and whether they may.
+func (d *door) admit(ctx huma.Context, next func(huma.Context)) {
+	c := callerOf(ctx.Context())
+	session, err := d.Staff.Authenticate(ctx.Context(), c.token, c.from)
+	if err == nil {
+		err = d.Staff.Authorize(ctx.Context(), session.Person, ctx.Operation().Metadata["action"].(staff.Action), c.from)
+	}
+	if err != nil {
+		d.refuse(ctx, err)
+		return
+	}
+	next(huma.WithValue(ctx, sessionKey{}, session))
+}
+
+func (d *door) refuse(ctx huma.Context, err error) {
+	p := problemOf(err, d.Log)
+	ctx.SetHeader("Content-Type", v1.ProblemType)
+	ctx.SetStatus(p.Status)
+	if err := d.api.Marshal(ctx.BodyWriter(), "application/json", p); err != nil {
+		d.Log.Error("write problem", "error", err)
+	}
+}
+
+func address(ctx huma.Context) string {
+	host, _, err := net.SplitHostPort(ctx.RemoteAddr())
+	if err != nil {
+		return ctx.RemoteAddr()
+	}
+	return host
+}
+
+// upload is the body of a request that is not read into memory.
+type upload struct{ body io.Reader }
+
+// Resolve implements huma.Resolver.
+func (u *upload) Resolve(ctx huma.Context) []error {
+	u.body = ctx.BodyReader()
+	return nil
+}

@@ -1,0 +1,54 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
+)
+
+// sources: what is known about vulnerabilities, and from whom.
+func (d *door) sources() {
+	serve(d, operation{"sources", http.MethodGet, "/sources", "All sources of advisories, with their clocks", staff.Read}, d.listSources)
+	serve(d, operation{"import", http.MethodPut, "/sources/{id}/content", "Import a source's bytes", staff.ImportAdvisories}, d.importSource)
+	serve(d, operation{"advisories", http.MethodGet, "/advisories", "Advisories that wait for review", staff.Read}, d.queue)
+	serve(d, operation{"review-advisories", http.MethodPost, "/advisories/reviews", "Say whether advisories are relevant",
+		staff.Decide}, d.review)
+}
+
+func (d *door) listSources(ctx context.Context, _ staff.Session, _ *struct{}) (v1.Sources, error) {
+	states, err := d.Intake.States(ctx)
+	return v1.Sources{Sources: states}, err
+}
+
+// content is a body of any type, read as it comes.
+type content struct {
+	named
+	From string `query:"from" maxLength:"1000" doc:"where the bytes came from, for people"`
+	upload
+}
+
+func (d *door) importSource(ctx context.Context, s staff.Session, in *content) (v1.Receipt, error) {
+	r, err := d.Intake.Import(ctx, s.Person.ID, in.ID, in.body, in.From)
+	return v1.Receipt{Receipt: r, Digest: r.Digest, Unchanged: r.Unchanged}, err
+}
+
+// limited is a list cut after so many.
+type limited struct {
+	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+}
+
+func (d *door) queue(ctx context.Context, _ staff.Session, in *limited) (v1.Advisories, error) {
+	queue, all, err := d.Intake.Queue(ctx, in.Limit)
+	return v1.Advisories{All: all, Advisories: queue}, err
+}
+
+func (d *door) review(ctx context.Context, s staff.Session, in *struct{ Body v1.Review }) (none, error) {
+	return none{}, d.Intake.Review(ctx, s.Person.ID, intake.Review(in.Body))
+}
+
+var _ huma.Resolver = (*content)(nil)

@@ -1,0 +1,155 @@
+// Package v1 is what a person's programs and the server say to each other: the documents of version 1 of the HTTP API,
+// whose routes and rules stand in /openapi.json.
+package v1
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
+)
+
+// Prefix of all routes.
+const Prefix = "/api/v1"
+
+// ProblemType is the content type of a Problem. Source: RFC 9457.
+const ProblemType = "application/problem+json"
+
+// Problem is the answer to a request that failed. It never repeats what the request said.
+type Problem struct {
+	Type   string     `json:"type"` // "about:blank", or "https://patchwarrant.org/problem/<code>"
+	Title  string     `json:"title"`
+	Status int        `json:"status"`
+	Detail string     `json:"detail"`
+	Kind   fault.Kind `json:"kind"`
+	Code   string     `json:"code,omitempty"`   // which attack it looks like, e.g. AUTHOR
+	Errors []string   `json:"errors,omitempty"` // what is wrong with the request, place by place
+}
+
+// Fault gives the problem as the error it was on the server.
+func (p Problem) Fault() error {
+	err := fault.New(p.Kind, "%s", strings.Join(append([]string{p.Detail}, p.Errors...), "; "))
+	if e, ok := errors.AsType[*fault.Error](err); ok {
+		e.Code = p.Code
+	}
+	return err
+}
+
+// Person asks for a challenge.
+type Person struct {
+	Person string `json:"person"`
+}
+
+// Challenge is what the person signs, as staff.EncodeLogin puts it, to log in at the server of this origin.
+type Challenge struct {
+	Challenge string    `json:"challenge"`
+	Origin    string    `json:"origin"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Login answers a challenge.
+type Login struct {
+	Person    string             `json:"person"`
+	Challenge string             `json:"challenge"`
+	Signature envelope.Signature `json:"signature"`
+}
+
+// LoggedIn has the bearer token for the header "Authorization: Bearer …".
+type LoggedIn struct {
+	Token string `json:"token"`
+	Whoami
+}
+
+// Whoami is the person behind a session.
+type Whoami struct {
+	Person    string    `json:"person"`
+	Name      string    `json:"name"`
+	Roles     []string  `json:"roles"`
+	Key       string    `json:"key"`
+	ExpiresAt time.Time `json:"expires_at"` // of the session, unless it is used before
+}
+
+// TrustRoots are envelopes of trust roots, oldest first.
+type TrustRoots struct {
+	Roots []envelope.Envelope `json:"roots"`
+}
+
+// TrustRoot is the trust root in force.
+type TrustRoot struct {
+	Version   int64     `json:"version"`
+	SHA256    string    `json:"sha256"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Hosts are all hosts of the estate.
+type Hosts struct {
+	Hosts []estate.Host `json:"hosts"`
+}
+
+// Enrolment asks for an enrolment line: for a new host of a name and an environment, or for a host enrolled before.
+type Enrolment struct {
+	Name        string `json:"name,omitempty"`
+	Environment string `json:"environment,omitempty"`
+	Host        string `json:"host,omitempty"`
+	Hours       int    `json:"hours" minimum:"1" maximum:"24"`
+}
+
+// EnrolmentLine is what root runs on the host, once. It is shown once.
+type EnrolmentLine struct {
+	Line      string    `json:"line"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Sources are all sources of advisories.
+type Sources struct {
+	Sources []intake.SourceState `json:"sources"`
+}
+
+// Receipt is what came of importing a source's bytes.
+type Receipt struct {
+	intake.Receipt
+	Digest    string `json:"digest"`
+	Unchanged bool   `json:"unchanged"`
+}
+
+// Advisories are the ones that wait for a person's review, the longest due first.
+type Advisories struct {
+	All        int               `json:"all"`
+	Advisories []intake.Advisory `json:"advisories"`
+}
+
+// Review takes advisories of one source off the queue.
+type Review struct {
+	Source   string   `json:"source"`
+	IDs      []string `json:"ids" minItems:"1"`
+	Relevant bool     `json:"relevant"`
+	Reason   string   `json:"reason"`
+}
+
+// Act is an entry of the ledger.
+type Act struct {
+	Index int64 `json:"index"`
+	proof.Act
+}
+
+// Acts are entries of the ledger, oldest first.
+type Acts struct {
+	Acts []Act `json:"acts"`
+}
+
+// Consistency proves that the log of one size continues the log of a smaller one.
+type Consistency struct {
+	Hashes [][]byte `json:"hashes"`
+}
+
+// Audit is what a replay of the whole ledger found; no findings means that it is whole.
+type Audit struct {
+	Size     int64    `json:"size"`
+	Root     string   `json:"root"`
+	Findings []string `json:"findings"`
+}
