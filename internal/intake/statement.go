@@ -34,15 +34,23 @@ type Statement struct {
 	Description  string `json:"description,omitempty"`   // text for people; not part of the digest
 }
 
-// Digest names what the statement claims: sha256 of its encoding without the description, whose wording changes
-// without any change of fact. Decisions cite it.
-func (s Statement) Digest() string {
+// Fact gives what the statement claims as bytes: its encoding without the description, whose wording changes without any
+// change of fact. Decisions cite it.
+func (s Statement) Fact() []byte {
 	s.Description = ""
-	b, err := envelope.Encode(s)
+	return encode(s)
+}
+
+// Digest is the sha256 of Fact.
+func (s Statement) Digest() string { return envelope.Digest(s.Fact()) }
+
+// encode is for structs and lists of strings, which always encode.
+func encode(v any) []byte {
+	b, err := envelope.Encode(v)
 	if err != nil {
-		panic("intake: a struct of strings always encodes: " + err.Error())
+		panic("intake: " + err.Error())
 	}
-	return envelope.Digest(b)
+	return b
 }
 
 // Signal is what a source says about a vulnerability regardless of packages: that it is exploited (KEV), or how likely
@@ -56,11 +64,15 @@ type Signal struct {
 
 // Exploited is an entry of a catalogue of vulnerabilities known to be exploited.
 type Exploited struct {
-	Name       string
-	Since      string // date added, YYYY-MM-DD
-	Due        string // the catalogue's own deadline, YYYY-MM-DD
-	Ransomware bool
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	Since      string `json:"since"`         // date added, YYYY-MM-DD
+	Due        string `json:"due,omitempty"` // the catalogue's own deadline, YYYY-MM-DD
+	Ransomware bool   `json:"ransomware"`
 }
+
+// Fact gives the entry as bytes; decisions cite it.
+func (e Exploited) Fact() []byte { return encode(e) }
 
 // Reading is what a parser made of a source's bytes.
 type Reading struct {
@@ -78,11 +90,7 @@ func (r Reading) advisories() map[string]string {
 	revisions := make(map[string]string, len(byID))
 	for id, digests := range byID {
 		slices.Sort(digests)
-		b, err := envelope.Encode(digests)
-		if err != nil {
-			panic("intake: a list of strings always encodes: " + err.Error())
-		}
-		revisions[id] = envelope.Digest(b)
+		revisions[id] = envelope.Digest(encode(digests))
 	}
 	return revisions
 }

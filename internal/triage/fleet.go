@@ -265,8 +265,10 @@ func (f *Fleet) tallyBook(b *book, all []Count) []Count {
 
 // Finding is a vulnerability on a host.
 type Finding struct {
-	ID, Source, Version string
-	Verdict             Verdict
+	ID      string  `json:"id"`
+	Source  string  `json:"source"`
+	Version string  `json:"source_version"`
+	Verdict Verdict `json:"verdict"`
 }
 
 // Findings judges one host, sorted by source and ID; what is not affected is left out.
@@ -294,8 +296,11 @@ func (f *Fleet) Findings(host string) []Finding {
 
 // HostVerdict is one host's verdict for one vulnerability.
 type HostVerdict struct {
-	Host, Release, Environment, Version string
-	Verdict                             Verdict
+	Host        string  `json:"host"`
+	Release     string  `json:"release"`
+	Environment string  `json:"environment"`
+	Version     string  `json:"source_version"`
+	Verdict     Verdict `json:"verdict"`
 }
 
 // Hosts judges every host that has the source package for one vulnerability, sorted by host; what is not affected is

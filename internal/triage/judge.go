@@ -22,9 +22,9 @@ const (
 
 // Verdict says whether a version of a source package has a vulnerability, and why.
 type Verdict struct {
-	Status Status
-	Fixed  string // version of the source package that brings the fix; empty when there is none
-	Reason string // a sentence for people
+	Status Status `json:"status"`
+	Fixed  string `json:"fixed_version,omitempty"` // version of the source package that brings the fix; empty: none is known
+	Reason string `json:"reason"`                  // a sentence for people
 }
 
 // Judge applies one statement to an installed version of a source package (never of a binary one: their epochs and

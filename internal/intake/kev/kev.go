@@ -55,7 +55,7 @@ func Parse(r io.Reader) (intake.Reading, error) {
 			return intake.Reading{}, fault.New(fault.Invalid, "KEV: %s: dateAdded or dueDate is no date YYYY-MM-DD", v.CVE)
 		}
 		reading.Signals = append(reading.Signals, intake.Signal{ID: v.CVE, Exploited: &intake.Exploited{
-			Name: v.Name, Since: v.Added, Due: v.Due, Ransomware: v.Ransomware == "Known"}})
+			ID: v.CVE, Name: v.Name, Since: v.Added, Due: v.Due, Ransomware: v.Ransomware == "Known"}})
 	}
 	return reading, nil
 }

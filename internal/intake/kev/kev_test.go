@@ -19,7 +19,7 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []intake.Signal{{ID: "CVE-2026-1", Exploited: &intake.Exploited{Name: "n", Since: "2026-01-02", Due: "2026-01-23", Ransomware: true}}}
+	want := []intake.Signal{{ID: "CVE-2026-1", Exploited: &intake.Exploited{ID: "CVE-2026-1", Name: "n", Since: "2026-01-02", Due: "2026-01-23", Ransomware: true}}}
 	if d := cmp.Diff(want, got.Signals); d != "" {
 		t.Error(d)
 	}

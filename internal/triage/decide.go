@@ -1,0 +1,303 @@
+package triage
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/id"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+)
+
+// PastDecision is a decision as it is kept: in force, or ended and why.
+type PastDecision struct {
+	Decision
+	Envelope  string    `json:"envelope"` // digest of the signed envelope, a blob
+	DecidedAt time.Time `json:"decided_at"`
+	EndedAt   time.Time `json:"ended_at,omitzero"` // zero: in force
+	Ended     string    `json:"ended,omitempty"`
+}
+
+// Draft completes what a person wants to decide (Vulnerability, Kind, Scope, Justification, Reason, Until) with the facts
+// and the trust root of now, and gives the payload for Who to sign and hand to Decide. Nothing is kept.
+func (t *Triage) Draft(ctx context.Context, who string, d Decision) ([]byte, error) {
+	root, err := t.Root.CurrentRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	on, err := t.grounds(ctx, d.Vulnerability)
+	if err != nil {
+		return nil, err
+	}
+	now := t.Now().UTC().Truncate(time.Microsecond)
+	d.ID, d.Facts, d.Person, d.TrustRoot, d.MadeAt = id.New("dec", now), on.digests(), who, warrant.RefOf(root), now
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	if err := on.allow(d); err != nil {
+		return nil, err
+	}
+	return d.Encode()
+}
+
+// Decide keeps a decision that who signed, alone, over exactly what Draft gave. It is a Conflict when the facts or the
+// trust root changed since, or the decision is known. A decision in force on the same vulnerability and scope ends.
+func (t *Triage) Decide(ctx context.Context, who string, e envelope.Envelope) (Decision, error) {
+	if e.PayloadType != DecisionType {
+		return Decision{}, fault.New(fault.Invalid, "decision: the envelope holds %.100q", e.PayloadType)
+	}
+	d, err := DecodeDecision(e.Payload)
+	if err != nil {
+		return Decision{}, err
+	}
+	if d.Person != who {
+		return Decision{}, fault.New(fault.Denied, "decision: %s cannot hand in what %s decides", who, d.Person)
+	}
+	root, err := t.Root.CurrentRoot(ctx)
+	if err != nil {
+		return Decision{}, err
+	}
+	if err := d.verify(e, root, t.Now()); err != nil {
+		return Decision{}, err
+	}
+	on, err := t.grounds(ctx, d.Vulnerability)
+	if err != nil {
+		return Decision{}, err
+	}
+	if !slices.Equal(on.digests(), d.Facts) {
+		return Decision{}, fault.New(fault.Conflict, "decision: the facts about %s changed since it was drafted; look again", d.Vulnerability)
+	}
+	if err := on.allow(d); err != nil {
+		return Decision{}, err
+	}
+	if err := t.keep(ctx, d, e, on); err != nil {
+		return Decision{}, fmt.Errorf("decide about %s: %w", d.Vulnerability, err)
+	}
+	return d, nil
+}
+
+// decided is the detail of the act decision.made. Its facts: the payload, the envelope, then what the decision cites.
+type decided struct {
+	Decision   string    `json:"decision"`
+	Kind       string    `json:"kind"`
+	Scope      string    `json:"scope"`
+	Until      time.Time `json:"until,omitzero"`
+	Supersedes string    `json:"supersedes,omitempty"`
+}
+
+func (t *Triage) keep(ctx context.Context, d Decision, e envelope.Envelope, on grounds) error {
+	for _, f := range on.cited {
+		if _, err := blob.PutBytes(ctx, t.Blobs, f); err != nil {
+			return err
+		}
+	}
+	signed, err := envelope.Encode(e)
+	if err != nil {
+		return err
+	}
+	digest, err := blob.PutBytes(ctx, t.Blobs, signed)
+	if err != nil {
+		return err
+	}
+	now := t.Now()
+	return t.DB.Write(ctx, func(tx *db.Tx) error {
+		known, err := hasDecision(ctx, tx, d.ID)
+		if err != nil {
+			return err
+		}
+		if known {
+			return fault.New(fault.Conflict, "decision %s was handed in before", d.ID)
+		}
+		act := decided{Decision: d.ID, Kind: d.Kind, Scope: d.Scope, Until: d.Until}
+		if act.Supersedes, err = inForceAt(ctx, tx, d.Vulnerability, d.Scope); err != nil {
+			return err
+		}
+		if act.Supersedes != "" {
+			if err := endDecision(ctx, tx, act.Supersedes, "superseded by "+d.ID, now); err != nil {
+				return err
+			}
+		}
+		if err := insertDecision(ctx, tx, d, e.Payload, digest, now); err != nil {
+			return err
+		}
+		cited := append([]string{envelope.Digest(e.Payload), digest}, d.Facts...)
+		return t.act(ctx, tx, "person/"+d.Person, "decision.made", d.Vulnerability, cited, act)
+	})
+}
+
+func (t *Triage) act(ctx context.Context, tx *db.Tx, who, kind, vulnerability string, facts []string, detail any) error {
+	b, err := envelope.Encode(detail)
+	if err != nil {
+		return err
+	}
+	_, err = t.Ledger.Append(ctx, tx, proof.Act{Kind: kind, Subject: "vulnerability/" + vulnerability, At: t.Now(), Who: who,
+		Facts: facts, Detail: json.RawMessage(b)})
+	return err
+}
+
+// grounds is what a decision about a vulnerability rests on: the leading statement in each release, and the entry in a
+// catalogue of exploited vulnerabilities. Scores that move daily and statements that do not lead are none.
+type grounds struct {
+	leading []intake.Statement
+	cited   [][]byte // sorted by digest
+}
+
+func (g grounds) digests() []string {
+	digests := make([]string, 0, len(g.cited))
+	for _, b := range g.cited {
+		digests = append(digests, envelope.Digest(b))
+	}
+	return digests
+}
+
+// allow says what cannot be decided on these facts.
+func (g grounds) allow(d Decision) error {
+	hasFix := slices.ContainsFunc(g.leading, func(s intake.Statement) bool { return s.Status == intake.Fixed })
+	if d.Kind == Accept && !hasFix {
+		return fault.New(fault.Conflict, "decision: no source knows a fix for %s, so there is nothing to accept; defer it or find another remedy", d.Vulnerability)
+	}
+	return nil
+}
+
+// grounds gives those of now, or fault.NotFound.
+func (t *Triage) grounds(ctx context.Context, vulnerability string) (grounds, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.sync(ctx); err != nil {
+		return grounds{}, err
+	}
+	g := t.groundsOf(vulnerability)
+	if len(g.leading) == 0 {
+		return grounds{}, fault.New(fault.NotFound, "no source states anything about %.200q; the form is CVE-…/source", vulnerability)
+	}
+	return g, nil
+}
+
+// groundsOf gives them as of the last sync; the caller holds the lock.
+func (t *Triage) groundsOf(vulnerability string) grounds {
+	var g grounds
+	name, source, _ := strings.Cut(vulnerability, "/")
+	for _, s := range t.fleet.Statements(name, source) {
+		if n := len(g.leading); n > 0 && g.leading[n-1].Release == s.Release {
+			continue
+		}
+		g.leading = append(g.leading, s)
+		g.cited = append(g.cited, s.Fact())
+	}
+	if e := t.knowledge.Signal(name).Exploited; e != nil {
+		g.cited = append(g.cited, e.Fact())
+	}
+	slices.SortFunc(g.cited, func(a, b []byte) int { return strings.Compare(envelope.Digest(a), envelope.Digest(b)) })
+	g.cited = slices.CompactFunc(g.cited, bytes.Equal)
+	return g
+}
+
+// reopened is the detail of the act decision.reopened. Its fact is the decision's payload.
+type reopened struct {
+	Decision string `json:"decision"`
+	Why      string `json:"why"`
+}
+
+// Sweep re-opens what does not hold any more: decisions whose term ended or whose facts changed.
+func (t *Triage) Sweep(ctx context.Context) error {
+	all, err := t.current(ctx)
+	if err != nil {
+		return err
+	}
+	stale, err := t.stale(ctx, all)
+	if err != nil {
+		return err
+	}
+	for _, d := range all {
+		why := stale[d.ID]
+		if why == "" {
+			continue
+		}
+		err := t.DB.Write(ctx, func(tx *db.Tx) error {
+			now, err := inForceAt(ctx, tx, d.Vulnerability, d.Scope)
+			if err != nil || now != d.ID {
+				return err // superseded meanwhile
+			}
+			if err := endDecision(ctx, tx, d.ID, why, t.Now()); err != nil {
+				return err
+			}
+			payload, err := d.Encode()
+			if err != nil {
+				return err
+			}
+			return t.act(ctx, tx, "server", "decision.reopened", d.Vulnerability, []string{envelope.Digest(payload)}, reopened{d.ID, why})
+		})
+		if err != nil {
+			return fmt.Errorf("re-open %s: %w", d.Vulnerability, err)
+		}
+	}
+	return nil
+}
+
+// stale says why decisions do not hold any more, by ID.
+func (t *Triage) stale(ctx context.Context, all []PastDecision) (map[string]string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.sync(ctx); err != nil {
+		return nil, err
+	}
+	why := make(map[string]string)
+	for _, d := range all {
+		if !slices.Equal(t.groundsOf(d.Vulnerability).digests(), d.Facts) {
+			why[d.ID] = "the facts it rests on changed"
+		}
+		if !d.Until.IsZero() && !t.Now().Before(d.Until) {
+			why[d.ID] = "its term ended"
+		}
+	}
+	return why, nil
+}
+
+// Accepted is what curation may let in: a fix that somebody accepted.
+type Accepted struct {
+	Decision      string `json:"decision"` // ID
+	Envelope      string `json:"envelope"` // digest of the signed decision, a blob
+	Vulnerability string `json:"vulnerability"`
+	Person        string `json:"person"`
+	Source        string `json:"source"`
+	Release       string `json:"release"`
+	FixedVersion  string `json:"fixed_version"` // this version of the source package or a later one
+}
+
+// Accepted gives the fixes accepted by decisions in force, one for each release that has one, sorted by source and vulnerability.
+func (t *Triage) Accepted(ctx context.Context) ([]Accepted, error) {
+	all, err := t.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.sync(ctx); err != nil {
+		return nil, err
+	}
+	accepted := []Accepted{}
+	for _, d := range all {
+		if d.Kind != Accept {
+			continue
+		}
+		for _, s := range t.groundsOf(d.Vulnerability).leading {
+			if s.Status == intake.Fixed {
+				accepted = append(accepted, Accepted{d.ID, d.Envelope, d.Vulnerability, d.Person, s.Package, s.Release, s.FixedVersion})
+			}
+		}
+	}
+	slices.SortStableFunc(accepted, func(a, b Accepted) int {
+		return strings.Compare(a.Source+" "+a.Vulnerability, b.Source+" "+b.Vulnerability)
+	})
+	return accepted, nil
+}
