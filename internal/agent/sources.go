@@ -61,7 +61,8 @@ func parseList(b []byte) ([]wire.Source, error) {
 	var all []wire.Source
 	for lines := bufio.NewScanner(bytes.NewReader(b)); lines.Scan(); {
 		line, _, _ := strings.Cut(lines.Text(), "#")
-		kind, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		line = strings.TrimSpace(strings.ReplaceAll(line, "\t", " "))
+		kind, rest, _ := strings.Cut(line, " ")
 		if kind != "deb" && kind != "deb-src" {
 			continue
 		}
