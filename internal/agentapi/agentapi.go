@@ -44,7 +44,7 @@ type Ledger interface {
 
 // TrustRoots gives the envelopes of all trust roots from a version on, oldest first.
 type TrustRoots interface {
-	Since(ctx context.Context, version int64) ([]envelope.Envelope, error)
+	Roots(ctx context.Context, from int64) ([]envelope.Envelope, error)
 }
 
 // Config of a Door.
@@ -166,7 +166,7 @@ func (d *Door) enrol(w http.ResponseWriter, r *http.Request) {
 }
 
 func (d *Door) enrolled(ctx context.Context, request wire.EnrolRequest) (wire.EnrolAnswer, error) {
-	roots, err := d.TrustRoots.Since(ctx, 1) // before the token is spent
+	roots, err := d.TrustRoots.Roots(ctx, 1) // before the token is spent
 	if err != nil {
 		return wire.EnrolAnswer{}, err
 	}

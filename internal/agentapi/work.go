@@ -45,7 +45,7 @@ func (d *Door) checkIn(w http.ResponseWriter, r *http.Request, host estate.Host)
 // trust adds what the host needs to judge the server: newer trust roots, the ledger's checkpoint, and the proof that it
 // continues the one the host saw.
 func (d *Door) trust(ctx context.Context, c wire.CheckIn, out *wire.CheckInAnswer) (err error) {
-	if out.TrustRoots, err = d.TrustRoots.Since(ctx, c.TrustRootVersion+1); err != nil {
+	if out.TrustRoots, err = d.TrustRoots.Roots(ctx, c.TrustRootVersion+1); err != nil {
 		return err
 	}
 	if out.Checkpoint, err = d.Ledger.Checkpoint(ctx); err != nil {

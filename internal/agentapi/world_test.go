@@ -70,7 +70,7 @@ type world struct {
 }
 
 // Since implements agentapi.TrustRoots.
-func (w *world) Since(_ context.Context, version int64) ([]envelope.Envelope, error) {
+func (w *world) Roots(_ context.Context, version int64) ([]envelope.Envelope, error) {
 	if version > int64(len(w.roots)) {
 		return nil, nil
 	}

@@ -48,7 +48,7 @@ type sinceVersion struct {
 }
 
 func (d *door) trustRoots(ctx context.Context, _ staff.Session, in *sinceVersion) (v1.TrustRoots, error) {
-	roots, err := d.Staff.Since(ctx, in.Since)
+	roots, err := d.Staff.Roots(ctx, in.Since)
 	return v1.TrustRoots{Roots: roots}, err
 }
 

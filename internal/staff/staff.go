@@ -107,10 +107,10 @@ func (s *Staff) act(ctx context.Context, tx *db.Tx, kind, subject, who string, d
 	return err
 }
 
-// Since gives the envelopes of the trust roots from a version on, oldest first.
-func (s *Staff) Since(ctx context.Context, version int64) (roots []envelope.Envelope, err error) {
+// Roots gives the envelopes of the trust roots from a version on, oldest first.
+func (s *Staff) Roots(ctx context.Context, from int64) (roots []envelope.Envelope, err error) {
 	err = s.DB.Read(ctx, func(tx *db.Tx) error {
-		roots, err = loadRoots(ctx, tx, version)
+		roots, err = loadRoots(ctx, tx, from)
 		return err
 	})
 	if err != nil {

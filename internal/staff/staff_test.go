@@ -168,7 +168,7 @@ func TestATrustRootAdvancesUnderAQuorumAndWhoLeavesItIsOut(t *testing.T) {
 		if _, err := w.Authenticate(t.Context(), token, ""); fault.KindOf(err) != fault.Unauthenticated {
 			t.Errorf("a person who left: %v", err)
 		}
-		if roots, err := w.Since(t.Context(), 1); err != nil || len(roots) != 2 {
+		if roots, err := w.Roots(t.Context(), 1); err != nil || len(roots) != 2 {
 			t.Errorf("roots: %d, %v", len(roots), err)
 		}
 		again := staff.New(w.Config)
