@@ -340,7 +340,11 @@ func debconfBook(s *scene, c filetree.Change) string {
 	if why != "" || was == nil {
 		return "the host did not tell its content before and after"
 	}
-	return s.onlyPlanned(stanzas(was, "Name"), stanzas(is, "Name"), func(_, text string) []string {
-		return strings.Split(field(text, "Owners"), ", ")
+	return s.onlyPlanned(stanzas(was, "Name"), stanzas(is, "Name"), func(_, text string) (owners []string) {
+		for owner := range strings.SplitSeq(field(text, "Owners"), ", ") { // of a question a package, of a template "package/question"
+			name, _, _ := strings.Cut(owner, "/")
+			owners = append(owners, name)
+		}
+		return owners
 	})
 }

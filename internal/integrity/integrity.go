@@ -1,0 +1,308 @@
+package integrity
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/deb"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/filetree"
+	"github.com/patchwarrant/patchwarrant/internal/id"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
+)
+
+// Ledger is what integrity needs of the log.
+type Ledger interface {
+	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
+}
+
+// Config of Integrity. Blobs holds file trees and facts as hosts uploaded them, and packages by their own SHA-256.
+type Config struct {
+	DB     *db.DB
+	Ledger Ledger
+	Blobs  blob.Store
+	Now    func() time.Time
+}
+
+// Integrity keeps manifests, reconciliations and investigations.
+type Integrity struct{ Config }
+
+// New makes Integrity.
+func New(c Config) *Integrity { return &Integrity{c} }
+
+// Run is one host's part of an order as it was observed. Done is false if the executor refused or failed: then nothing
+// should have changed, and whatever did is unexplained.
+type Run struct {
+	Host   string
+	Done   bool
+	Before wire.Observation
+	After  wire.Observation
+}
+
+// Reconciliation is an order's result over all its hosts.
+type Reconciliation struct {
+	Order   string          `json:"order"`
+	PerHost []StagedHost    `json:"per_host"` // sorted by host
+	Counts  map[Verdict]int `json:"counts"`   // over all hosts
+	Clean   bool            `json:"clean"`    // nothing missing, nothing unexplained
+}
+
+// MakeManifest observes a stage order's hosts and puts together what they showed. It gives the manifest's digest, under
+// which it lies among the blobs; for an order that has one already, that.
+func (i *Integrity) MakeManifest(ctx context.Context, order warrant.Order, runs []Run) (string, error) {
+	digest, err := i.ManifestOf(ctx, order.ID)
+	if err != nil || digest != "" {
+		return digest, err
+	}
+	reports := map[string]*Report{}
+	var hosts []StagedHost
+	for _, run := range runs {
+		h, report, err := i.observe(ctx, order, run)
+		if err != nil {
+			return "", err
+		}
+		reports[h.Report] = report
+		hosts = append(hosts, h)
+	}
+	m := manifestOf(order.ID, reports)
+	if digest, err = i.keep(ctx, &m); err != nil {
+		return "", err
+	}
+	err = i.DB.Write(ctx, func(tx *db.Tx) error {
+		if known, err := one(ctx, tx, selectManifest, order.ID); err != nil || known != "" {
+			digest = known
+			return err
+		}
+		if err := i.record(ctx, tx, order.ID, hosts); err != nil {
+			return err
+		}
+		now := i.Now()
+		if _, err := tx.Exec(ctx, insertManifest, order.ID, digest, db.Micros(now)); err != nil {
+			return err
+		}
+		detail := map[string]any{"changes": len(m.Changes), "hosts": len(hosts)}
+		return i.act(ctx, tx, "manifest.made", "order/"+order.ID, "server", detail, digest)
+	})
+	if err != nil {
+		return "", fmt.Errorf("make manifest of order %s: %w", order.ID, err)
+	}
+	return digest, nil
+}
+
+// Reconcile observes a production order's hosts against the prediction and against what stage showed, and opens an
+// investigation for each host on which something is missing or unexplained. An order is reconciled once; later calls give
+// the same result.
+func (i *Integrity) Reconcile(ctx context.Context, order warrant.Order, runs []Run) (Reconciliation, error) {
+	known, err := i.Reconciliation(ctx, order.ID)
+	if err == nil || fault.KindOf(err) != fault.NotFound {
+		return known, err
+	}
+	var hosts []StagedHost
+	for _, run := range runs {
+		h, _, err := i.observe(ctx, order, run)
+		if err != nil {
+			return Reconciliation{}, err
+		}
+		hosts = append(hosts, h)
+	}
+	result := sum(order.ID, hosts)
+	err = i.DB.Write(ctx, func(tx *db.Tx) error {
+		if done, err := readReports(ctx, tx, order.ID); err != nil || len(done) > 0 {
+			result = sum(order.ID, done)
+			return err
+		}
+		if err := i.record(ctx, tx, order.ID, hosts); err != nil {
+			return err
+		}
+		for _, h := range hosts {
+			if err := i.open(ctx, tx, order.ID, h); err != nil {
+				return err
+			}
+		}
+		return i.act(ctx, tx, "order.reconciled", "order/"+order.ID, "server", map[string]any{"clean": result.Clean, "counts": result.Counts})
+	})
+	if err != nil {
+		return Reconciliation{}, fmt.Errorf("reconcile order %s: %w", order.ID, err)
+	}
+	return result, nil
+}
+
+func sum(order string, hosts []StagedHost) Reconciliation {
+	r := Reconciliation{Order: order, PerHost: hosts, Counts: map[Verdict]int{}, Clean: true}
+	for _, h := range hosts {
+		for v, n := range h.Counts {
+			r.Counts[v] += n
+		}
+		r.Clean = r.Clean && h.clean()
+	}
+	return r
+}
+
+func (h StagedHost) clean() bool { return h.Counts[Missing] == 0 && h.Counts[Unexplained] == 0 }
+
+// observe reconciles one run; input, report and content lists are kept as blobs.
+func (i *Integrity) observe(ctx context.Context, order warrant.Order, run Run) (StagedHost, *Report, error) {
+	in := &Input{Order: order.ID, Host: run.Host, Actions: []warrant.Action{}, Contents: []string{}, Before: whole(run.Before), After: whole(run.After)}
+	if order.Stage != nil {
+		in.Manifest = order.Stage.Manifest
+	}
+	for _, t := range order.Transactions {
+		if run.Done && slices.Contains(t.Hosts, run.Host) {
+			in.Actions = t.Actions
+		}
+	}
+	for _, a := range in.Actions {
+		if a.Do == "remove" {
+			continue
+		}
+		digest, err := i.contents(ctx, a.SHA256)
+		if err != nil {
+			return StagedHost{}, nil, fmt.Errorf("contents of %s %s: %w", a.Name, a.To, err)
+		}
+		in.Contents = append(in.Contents, digest)
+	}
+	facts := func(digest string) ([]byte, error) { return blob.ReadAll(ctx, i.Blobs, digest, MaxInput) }
+	input, report, err := observe(ctx, in, objects{i.Blobs}, facts)
+	if err != nil {
+		return StagedHost{}, nil, fmt.Errorf("observe order %s on host %s: %w", order.ID, run.Host, err)
+	}
+	if _, err := blob.PutBytes(ctx, i.Blobs, input); err != nil {
+		return StagedHost{}, nil, err
+	}
+	digest, err := i.keep(ctx, report)
+	return StagedHost{run.Host, report.Input, digest, report.Counts}, report, err
+}
+
+// whole brings an observation's time to the precision of documents.
+func whole(o wire.Observation) wire.Observation {
+	o.At = o.At.UTC().Truncate(time.Microsecond)
+	return o
+}
+
+// objects gives directory objects from the blobs.
+type objects struct{ blobs blob.Store }
+
+func (o objects) Get(ctx context.Context, digest string) ([]byte, error) {
+	return blob.ReadAll(ctx, o.blobs, digest, filetree.MaxObject)
+}
+
+// contents gives the digest of a package's content list, which is made once.
+func (i *Integrity) contents(ctx context.Context, pkg string) (digest string, err error) {
+	err = i.DB.Read(ctx, func(tx *db.Tx) error {
+		digest, err = one(ctx, tx, selectContents, pkg)
+		return err
+	})
+	if err != nil || digest != "" {
+		return digest, err
+	}
+	r, err := i.Blobs.Open(ctx, pkg)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	p, err := deb.Read(r)
+	if err != nil {
+		return "", err
+	}
+	c := ContentsOf(p)
+	if digest, err = i.keep(ctx, &c); err != nil {
+		return "", err
+	}
+	return digest, i.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, insertContents, pkg, digest)
+		return err
+	})
+}
+
+// keep stores a document among the blobs.
+func (i *Integrity) keep(ctx context.Context, v any) (string, error) {
+	b, err := envelope.Encode(v)
+	if err != nil {
+		return "", err
+	}
+	return blob.PutBytes(ctx, i.Blobs, b)
+}
+
+// record saves reports with an act for each host.
+func (i *Integrity) record(ctx context.Context, tx *db.Tx, order string, hosts []StagedHost) error {
+	for _, h := range hosts {
+		if err := saveReport(ctx, tx, order, h, i.Now()); err != nil {
+			return err
+		}
+		detail := map[string]any{"host": h.Host, "counts": h.Counts}
+		if err := i.act(ctx, tx, "host.observed", "order/"+order, "server", detail, h.Input, h.Report); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open opens an investigation for a host that is not clean.
+func (i *Integrity) open(ctx context.Context, tx *db.Tx, order string, h StagedHost) error {
+	if h.clean() {
+		return nil
+	}
+	now := i.Now()
+	inv := Investigation{ID: id.New("inv", now), Order: order, Host: h.Host, Report: h.Report, State: Open, OpenedAt: now, DueAt: now.Add(Clock)}
+	if err := addInvestigation(ctx, tx, inv); err != nil {
+		return err
+	}
+	detail := map[string]any{"order": order, "host": h.Host, "due_at": inv.DueAt.UTC().Truncate(time.Microsecond), "counts": h.Counts}
+	return i.act(ctx, tx, "investigation.opened", "investigation/"+inv.ID, "server", detail, h.Report)
+}
+
+func (i *Integrity) act(ctx context.Context, tx *db.Tx, kind, subject, who string, detail map[string]any, facts ...string) error {
+	b, err := envelope.Encode(detail)
+	if err != nil {
+		return err
+	}
+	_, err = i.Ledger.Append(ctx, tx, proof.Act{Kind: kind, Subject: subject, Who: who, Facts: facts, Detail: b})
+	return err
+}
+
+// ManifestOf gives the digest of a stage order's manifest, "" if there is none yet.
+func (i *Integrity) ManifestOf(ctx context.Context, order string) (digest string, err error) {
+	err = i.DB.Read(ctx, func(tx *db.Tx) error {
+		digest, err = one(ctx, tx, selectManifest, order)
+		return err
+	})
+	return digest, err
+}
+
+// Manifest gives a manifest by digest.
+func (i *Integrity) Manifest(ctx context.Context, digest string) (m Manifest, err error) {
+	return m, i.fetch(ctx, digest, &m)
+}
+
+// Report gives a host's reconciliation by its digest.
+func (i *Integrity) Report(ctx context.Context, digest string) (r Report, err error) {
+	return r, i.fetch(ctx, digest, &r)
+}
+
+func (i *Integrity) fetch(ctx context.Context, digest string, v any) error {
+	b, err := blob.ReadAll(ctx, i.Blobs, digest, MaxInput)
+	if err != nil {
+		return err
+	}
+	return decode(b, v)
+}
+
+// Reconciliation gives what Reconcile (or MakeManifest) found for an order; NotFound before.
+func (i *Integrity) Reconciliation(ctx context.Context, order string) (Reconciliation, error) {
+	var hosts []StagedHost
+	err := i.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		hosts, err = readReports(ctx, tx, order)
+		return err
+	})
+	if err == nil && len(hosts) == 0 {
+		err = fault.New(fault.NotFound, "order %.40s is not reconciled", order)
+	}
+	return sum(order, hosts), err
+}

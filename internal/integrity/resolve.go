@@ -1,0 +1,71 @@
+package integrity
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/patchwarrant/patchwarrant/internal/db"
+)
+
+// Investigations lists all investigations, newest first.
+func (i *Integrity) Investigations(ctx context.Context) (all []Investigation, err error) {
+	err = i.DB.Read(ctx, func(tx *db.Tx) error {
+		all, err = readInvestigations(ctx, tx, selectInvestigations)
+		return err
+	})
+	return all, err
+}
+
+// Investigation gives one; NotFound if there is none.
+func (i *Integrity) Investigation(ctx context.Context, id string) (inv Investigation, err error) {
+	err = i.DB.Read(ctx, func(tx *db.Tx) error {
+		inv, err = readInvestigation(ctx, tx, id)
+		return err
+	})
+	return inv, err
+}
+
+// Resolve records a person's conclusion (who is a person's ID). Errors: Invalid, NotFound, Conflict for a closed one, Denied
+// for a second signature by the first person.
+func (i *Integrity) Resolve(ctx context.Context, who, id string, r Resolution) (inv Investigation, err error) {
+	err = i.DB.Write(ctx, func(tx *db.Tx) error {
+		if inv, err = readInvestigation(ctx, tx, id); err != nil {
+			return err
+		}
+		var kind string
+		if inv, kind, err = resolve(inv, who, r, i.Now()); err != nil {
+			return err
+		}
+		if err := saveInvestigation(ctx, tx, inv); err != nil {
+			return err
+		}
+		detail := map[string]any{"outcome": r.Outcome, "severity": r.Severity, "reason": r.Reason}
+		return i.act(ctx, tx, kind, "investigation/"+id, "person/"+who, detail, inv.Report)
+	})
+	if err != nil {
+		return Investigation{}, fmt.Errorf("resolve investigation: %w", err)
+	}
+	return inv, nil
+}
+
+// SweepOverdue raises an alarm, once each, for investigations whose clock has run out: an act investigation.overdue.
+func (i *Integrity) SweepOverdue(ctx context.Context) error {
+	return i.DB.Write(ctx, func(tx *db.Tx) error {
+		now := i.Now()
+		late, err := readInvestigations(ctx, tx, selectOverdue, db.Micros(now))
+		if err != nil {
+			return err
+		}
+		for _, inv := range late {
+			inv.OverdueAt = now
+			if err := saveInvestigation(ctx, tx, inv); err != nil {
+				return err
+			}
+			detail := map[string]any{"order": inv.Order, "host": inv.Host}
+			if err := i.act(ctx, tx, "investigation.overdue", "investigation/"+inv.ID, "server", detail, inv.Report); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
