@@ -114,12 +114,8 @@ func (c *Changes) warrant(ctx context.Context, tx *db.Tx, root *trustroot.Root, 
 	if err := saveOrder(ctx, tx, *o); err != nil {
 		return err
 	}
-	curation, err := curationOf(ctx, tx, o.ID)
-	if err != nil {
-		return err
-	}
 	return c.Rollouts.Start(ctx, tx, rollout.Warranted{
-		Order: o.Order, Digest: o.Digest, Envelope: o.Envelope, Curation: curation, Index: index,
+		Order: o.Order, Digest: o.Digest, Envelope: o.Envelope, Curation: o.Curation, Index: index,
 	})
 }
 

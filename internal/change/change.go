@@ -79,6 +79,7 @@ type Order struct {
 	Of            string // the order it follows or undoes
 	Payload       []byte // what people sign
 	Digest        string // of Payload
+	Curation      string // digest of the stored envelope of the curation record
 	State         string
 	Signatures    []Signature
 	Envelope      string // digest of the stored envelope with its signatures, once warranted
@@ -121,8 +122,8 @@ func (c *Changes) Propose(ctx context.Context, who string, p Proposal) (o Order,
 	if o, idle, err = c.draft(ctx, p, snapshot); err != nil {
 		return o, nil, err
 	}
-	o.Author, o.TrustRoot = who, warrant.RefOf(root)
-	if err := c.insert(ctx, &o, snapshot.Curation, p); err != nil {
+	o.Author, o.TrustRoot, o.Curation = who, warrant.RefOf(root), snapshot.Curation
+	if err := c.insert(ctx, &o, p); err != nil {
 		return o, nil, fmt.Errorf("propose order: %w", err)
 	}
 	return o, idle, nil
@@ -253,7 +254,7 @@ func chosen(hosts []rollout.HostPackages, names []string, environment string) ([
 }
 
 // insert gives the order its sequence number, encodes and saves it, with the act.
-func (c *Changes) insert(ctx context.Context, o *Order, curation string, p Proposal) error {
+func (c *Changes) insert(ctx context.Context, o *Order, p Proposal) error {
 	return c.DB.Write(ctx, func(tx *db.Tx) (err error) {
 		if o.Sequence, err = nextSequence(ctx, tx); err != nil {
 			return err
@@ -262,7 +263,7 @@ func (c *Changes) insert(ctx context.Context, o *Order, curation string, p Propo
 			return err
 		}
 		o.Digest = envelope.Digest(o.Payload)
-		if err := insertOrder(ctx, tx, *o, curation); err != nil {
+		if err := insertOrder(ctx, tx, *o); err != nil {
 			return err
 		}
 		detail := map[string]any{"kind": o.Kind, "class": o.Class, "sequence": o.Sequence, "notice_hours": c.NoticeHours}

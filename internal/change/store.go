@@ -13,7 +13,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
-const orderColumns = `order_id, kind, of_order, payload, state, envelope, manifest, result, investigation, ended_at`
+const orderColumns = `order_id, kind, of_order, payload, curation, state, envelope, manifest, result, investigation, ended_at`
 
 var (
 	takeSequence = db.Q(`UPDATE change_sequence SET last = last + 1 WHERE id = 1`)
@@ -22,11 +22,10 @@ var (
 		result, investigation, ended_at) VALUES ($1,$2,$3,$4,$5,$6,$7,'','','','',0)`)
 	updateOrder = db.Q(`UPDATE change_order SET state = $2, envelope = $3, manifest = $4, result = $5, investigation = $6, ended_at = $7
 		WHERE order_id = $1`)
-	selectOrder    = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE order_id = $1`)
-	selectLatest   = db.Q(`SELECT ` + orderColumns + ` FROM change_order ORDER BY sequence DESC LIMIT $1`)
-	selectOpen     = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE state IN ('proposed', 'warranted', 'under-investigation') ORDER BY sequence`)
-	selectCuration = db.Q(`SELECT curation FROM change_order WHERE order_id = $1`)
-	addSignature   = db.Q(`INSERT INTO change_signature (order_id, person, position, signed_at, signature)
+	selectOrder  = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE order_id = $1`)
+	selectLatest = db.Q(`SELECT ` + orderColumns + ` FROM change_order ORDER BY sequence DESC LIMIT $1`)
+	selectOpen   = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE state IN ('proposed', 'warranted', 'under-investigation') ORDER BY sequence`)
+	addSignature = db.Q(`INSERT INTO change_signature (order_id, person, position, signed_at, signature)
 		SELECT $1, $2, COUNT(*), $3, $4 FROM change_signature WHERE order_id = $5`)
 	selectSignatures = db.Q(`SELECT person, signed_at, signature FROM change_signature WHERE order_id = $1 ORDER BY position`)
 )
@@ -41,8 +40,8 @@ func nextSequence(ctx context.Context, tx *db.Tx) (n int64, err error) {
 	return n, nil
 }
 
-func insertOrder(ctx context.Context, tx *db.Tx, o Order, curation string) error {
-	if _, err := tx.Exec(ctx, addOrder, o.ID, o.Kind, o.Of, o.Payload, curation, o.Sequence, o.State); err != nil {
+func insertOrder(ctx context.Context, tx *db.Tx, o Order) error {
+	if _, err := tx.Exec(ctx, addOrder, o.ID, o.Kind, o.Of, o.Payload, o.Curation, o.Sequence, o.State); err != nil {
 		return fmt.Errorf("save order %s: %w", o.ID, err)
 	}
 	return nil
@@ -71,7 +70,7 @@ func scanOrder(row interface{ Scan(...any) error }) (Order, error) {
 	var o Order
 	var order string
 	var ended int64
-	err := row.Scan(&order, &o.Kind, &o.Of, &o.Payload, &o.State, &o.Envelope, &o.Manifest, &o.Result, &o.Investigation, &ended)
+	err := row.Scan(&order, &o.Kind, &o.Of, &o.Payload, &o.Curation, &o.State, &o.Envelope, &o.Manifest, &o.Result, &o.Investigation, &ended)
 	if err != nil {
 		return o, err
 	}
@@ -121,12 +120,4 @@ func latest(ctx context.Context, tx *db.Tx, limit int) ([]Order, error) {
 
 func unfinished(ctx context.Context, tx *db.Tx) ([]Order, error) {
 	return orders(tx.Query(ctx, selectOpen))
-}
-
-// curationOf gives the digest of the stored curation envelope an order rests on.
-func curationOf(ctx context.Context, tx *db.Tx, order string) (digest string, err error) {
-	if err := tx.QueryRow(ctx, selectCuration, order).Scan(&digest); err != nil {
-		return "", fmt.Errorf("load curation of order %s: %w", order, err)
-	}
-	return digest, nil
 }

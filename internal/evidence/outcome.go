@@ -1,0 +1,185 @@
+package evidence
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+)
+
+// outcomes: each host's executor signed that it did exactly what was approved.
+func (a *audit) outcomes() (string, error) {
+	for _, o := range a.signed {
+		for _, t := range o.Transactions {
+			for _, host := range t.Hosts {
+				if err := a.outcome(o, t, host); err != nil {
+					return "", fmt.Errorf("order %s on host %s: %w", o.ID, host, err)
+				}
+				a.reports++
+			}
+		}
+	}
+	return fmt.Sprintf("%d host report(s), signed by the hosts' registered keys: plan = outcome", a.reports), nil
+}
+
+func (a *audit) outcome(o signedOrder, t warrant.Transaction, host string) error {
+	done := a.on("run/"+o.ID+"/"+host, "run.done")
+	if len(done) != 1 || len(done[0].Facts) == 0 || done[0].index <= o.warranted.index {
+		return fault.Refuse(Outcome, "the ledger has no one act run.done after the order was warranted")
+	}
+	key, err := a.reportKey(host, done[0].index)
+	if err != nil {
+		return err
+	}
+	e, ok := asEnvelope(a.facts[done[0].Facts[0]])
+	if !ok {
+		return fault.Refuse(Lacking, "its report %s is not in the bundle", done[0].Facts[0])
+	}
+	r, err := warrant.OpenReport(e, key)
+	if err != nil {
+		return err
+	}
+	if r.Host != host || r.Order != o.ID || r.OrderDigest != o.digest || r.Outcome != warrant.Done {
+		return fault.Refuse(Outcome, "the report is of host %s, order %s with digest %s: %s", r.Host, r.Order, r.OrderDigest, r.Outcome)
+	}
+	if r.EndedAt.Before(r.BegunAt) || r.BegunAt.Before(o.Window.OpensAt) || !r.BegunAt.Before(o.Window.ClosesAt) {
+		return fault.Refuse(fault.OutsideWindow, "it ran from %s to %s; the window was %s to %s", stamp(r.BegunAt), stamp(r.EndedAt), stamp(o.Window.OpensAt), stamp(o.Window.ClosesAt))
+	}
+	if _, ok := a.bundle.Get(seenName(seen{Size: r.LogSize, Root: r.LogRoot})); !ok {
+		return fault.Refuse(Lacking, "no proof that the log of %d acts it acted on is the sealed one", r.LogSize)
+	}
+	if _, ok := a.facts[r.Session]; !ok {
+		return fault.Refuse(Lacking, "its session log %s is not in the bundle", r.Session)
+	}
+	return asPlanned(t.Actions, r.Packages)
+}
+
+// asPlanned compares what a host found at the end with what was approved.
+func asPlanned(actions []warrant.Action, found []warrant.Observed) error {
+	if len(actions) != len(found) {
+		return fault.Refuse(Outcome, "it reports on %d packages, %d were approved", len(found), len(actions))
+	}
+	for i, x := range actions {
+		f := found[i]
+		if f.Name != x.Name || f.Arch != x.Arch || f.Now != x.To || x.To != "" && f.Status != "installed" {
+			return fault.Refuse(Outcome, "%s %s was to be at %q and is at %q (%s)", x.Name, x.Arch, x.To, f.Now, f.Status)
+		}
+	}
+	return nil
+}
+
+// reportKey gives the key a host had registered at an index of the ledger.
+func (a *audit) reportKey(host string, before int64) (envelope.Key, error) {
+	var detail struct {
+		ReportKey string `json:"report_key"`
+	}
+	for _, e := range a.on("host/"+host, "") {
+		if e.index < before && (e.Kind == "host.enrolled" || e.Kind == "host.reenrolled") {
+			if err := json.Unmarshal(e.Detail, &detail); err != nil {
+				return envelope.Key{}, fault.Refuse(fault.Malformed, "entry %d: %w", e.index, err)
+			}
+		}
+	}
+	public, err := base64.StdEncoding.DecodeString(detail.ReportKey)
+	if err != nil || len(public) != 32 {
+		return envelope.Key{}, fault.Refuse(Lacking, "the ledger registers no report key of it")
+	}
+	return envelope.Ed25519Key(public), nil
+}
+
+// reconciliations does the comparison of files again from the sealed facts.
+func (a *audit) reconciliations() (string, error) {
+	found := map[string]integrity.Report{} // by order and host
+	for _, digest := range slices.Sorted(maps.Keys(a.facts)) {
+		if r, ok := asReconciliation(a.facts[digest]); ok {
+			found[r.Order+"/"+r.Host] = r
+		}
+	}
+	counts := map[integrity.Verdict]int{}
+	for _, o := range a.signed {
+		for _, t := range o.Transactions {
+			for _, host := range t.Hosts {
+				r, ok := found[o.ID+"/"+host]
+				if !ok {
+					return "", fault.Refuse(Lacking, "order %s on host %s has no reconciliation in the bundle", o.ID, host)
+				}
+				if err := a.reconciliation(o, t, r); err != nil {
+					return "", fmt.Errorf("order %s on host %s: %w", o.ID, host, err)
+				}
+				for v, n := range r.Counts {
+					counts[v] += n
+				}
+			}
+		}
+	}
+	var told []string
+	for _, v := range slices.Sorted(maps.Keys(counts)) {
+		told = append(told, fmt.Sprintf("%d %s", counts[v], v))
+	}
+	return "worked out again from the sealed facts, file by file: " + strings.Join(told, ", "), nil
+}
+
+// reconciliation: its input is of this order and of what the host showed, and worked out again it gives the same.
+func (a *audit) reconciliation(o signedOrder, t warrant.Transaction, sealed integrity.Report) error {
+	input, err := a.fact(sealed.Input)
+	if err != nil {
+		return err
+	}
+	in, err := integrity.DecodeInput(input)
+	if err != nil {
+		return fault.Refuse(fault.Malformed, "%w", err)
+	}
+	if in.Order != o.ID || in.Host != sealed.Host || !same(in.Actions, t.Actions) {
+		return fault.Refuse(fault.MixMatch, "its input is of host %s and order %s with other actions", in.Host, in.Order)
+	}
+	if o.Stage != nil && in.Manifest != o.Stage.Manifest {
+		return fault.Refuse(fault.MixMatch, "it was compared with manifest %q, the order was approved on %s", in.Manifest, o.Stage.Manifest)
+	}
+	shown := a.on("run/"+o.ID+"/"+in.Host, "run.done")[0].Facts // outcome made sure that it is there
+	for _, digest := range append(slices.Collect(maps.Values(in.After.Trees)), in.After.PackageSet) {
+		if !slices.Contains(shown, digest) {
+			return fault.Refuse(fault.MixMatch, "its input rests on state %s, which the host's report did not bring", digest)
+		}
+	}
+	again, err := integrity.Recheck(input, a.fact)
+	if err != nil {
+		return fault.Refuse(Reconciliation, "%w", err)
+	}
+	if !same(&sealed, again) {
+		return fault.Refuse(Reconciliation, "worked out again, it gives another result than was sealed")
+	}
+	if o.Class != trustroot.Stage && !sealed.Clean() && len(a.on("order/"+o.ID, "order.under-investigation")) == 0 {
+		return fault.Refuse(Reconciliation, "%d files are unexplained or missing, and no investigation was opened", len(sealed.Discrepancies()))
+	}
+	return nil
+}
+
+func (a *audit) fact(digest string) ([]byte, error) {
+	b, ok := a.facts[digest]
+	if !ok {
+		return nil, fault.Refuse(Lacking, "fact %s is not in the bundle", digest)
+	}
+	return b, nil
+}
+
+// closed: the orders came to their end in the ledger, and the manifest approved is the one stage gave.
+func (a *audit) closed() (string, error) {
+	for _, o := range a.signed {
+		end := a.on("order/"+o.ID, "order.closed")
+		if len(end) != 1 || !slices.Contains(end[0].Facts, o.digest) {
+			return "", fault.Refuse(Open, "order %s has no act order.closed", o.ID)
+		}
+		if stage := a.signed[0].Stage; stage != nil && stage.Order == o.ID && !slices.Contains(end[0].Facts, stage.Manifest) {
+			return "", fault.Refuse(fault.MixMatch, "order %s was approved on manifest %s, which stage order %s did not give", a.signed[0].ID, stage.Manifest, o.ID)
+		}
+	}
+	return fmt.Sprintf("order %s is closed", a.contents.Order), nil
+}
