@@ -4,16 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"time"
 
-	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
@@ -39,31 +36,6 @@ func newClient(server string, config *tls.Config) (*client, error) {
 		TLSHandshakeTimeout: 30 * time.Second}
 	refuse := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &client{server: server, http: &http.Client{Transport: transport, CheckRedirect: refuse}}, nil
-}
-
-// pinned trusts the server whose chain ends in the CA certificate with this SHA-256, before anything else is known of it.
-func pinned(caHash, serverName string, now func() time.Time) *tls.Config {
-	return &tls.Config{
-		// The standard verification needs the CA itself; we have its hash. VerifyConnection does the same work against the
-		// CA that the server shows, once that has proved to be the pinned one.
-		InsecureSkipVerify: true,
-		VerifyConnection: func(s tls.ConnectionState) error {
-			chain := s.PeerCertificates
-			i := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return envelope.Digest(c.Raw) == caHash })
-			if i < 1 || !chain[i].IsCA {
-				return fault.New(fault.Denied, "the server's certificate is not from the CA of the enrolment line: wrong server, or someone in between")
-			}
-			return verifyServer(chain[0], chain[i], serverName, now())
-		},
-	}
-}
-
-func verifyServer(leaf, ca *x509.Certificate, name string, now time.Time) error {
-	pool := x509.NewCertPool()
-	pool.AddCert(ca)
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: pool, DNSName: name, CurrentTime: now,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
-	return err
 }
 
 // post sends a document and reads the answer, of at most limit bytes; answer nil expects none.

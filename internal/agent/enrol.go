@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -10,8 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"time"
-
-	"crypto/x509"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -40,7 +39,7 @@ func Enrol(ctx context.Context, places Places, line Line, now func() time.Time) 
 			return nil, err
 		}
 	}
-	c, err := newClient(line.Server, pinned(line.CA, server.Hostname(), now))
+	c, err := newClient(line.Server, wire.Pinned(line.CA, server.Hostname(), now))
 	if err != nil {
 		return nil, err
 	}
@@ -156,12 +155,7 @@ func writeEnrolment(p Places, line Line, a *wire.EnrolAnswer) error {
 		writeJSON(p.config(), 0o644, config))
 }
 
-// Own gives the agent's state to the user the agent runs as.
+// Own gives what an enrolment wrote under places.State to the user the agent runs as.
 func Own(places Places, uid, gid int) error {
-	return filepath.WalkDir(places.State, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, uid, gid)
-	})
+	return errors.Join(os.Lchown(places.State, uid, gid), os.Lchown(places.identity(), uid, gid), os.Lchown(places.laterRoots(), uid, gid))
 }

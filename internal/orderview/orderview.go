@@ -38,39 +38,39 @@ func (p *page) line(name, format string, args ...any) {
 }
 
 func (p *page) head(o warrant.Order, digest string) {
-	fmt.Fprintf(&p.b, "CHANGE ORDER %s\n\n", clean(o.ID))
+	fmt.Fprintf(&p.b, "CHANGE ORDER %s\n\n", Clean(o.ID))
 	p.line("payload", "sha256:%s", digest)
-	p.line("class", "%s, for environment %s", clean(o.Class), clean(o.Environment))
+	p.line("class", "%s, for environment %s", Clean(o.Class), Clean(o.Environment))
 	p.line("sequence", "%d", o.Sequence)
-	p.line("author", "%s (cannot approve it)", clean(o.Author))
+	p.line("author", "%s (cannot approve it)", Clean(o.Author))
 	p.line("made", "%s", p.at(o.MadeAt))
 	p.line("window opens", "%s", p.at(o.Window.OpensAt))
 	p.line("window closes", "%s (%s long)", p.at(o.Window.ClosesAt), o.Window.ClosesAt.Sub(o.Window.OpensAt))
 	p.line("expires", "%s", p.at(o.ExpiresAt))
-	p.line("trust root", "version %d, sha256:%s", o.TrustRoot.Version, clean(o.TrustRoot.SHA256))
-	p.line("snapshot", "sha256:%s", clean(o.Snapshot.SHA256))
-	p.line("index", "sha256:%s", clean(o.Snapshot.Index))
-	p.line("curation", "sha256:%s", clean(o.Snapshot.Curation))
+	p.line("trust root", "version %d, sha256:%s", o.TrustRoot.Version, Clean(o.TrustRoot.SHA256))
+	p.line("snapshot", "sha256:%s", Clean(o.Snapshot.SHA256))
+	p.line("index", "sha256:%s", Clean(o.Snapshot.Index))
+	p.line("curation", "sha256:%s", Clean(o.Snapshot.Curation))
 	if o.Stage == nil {
 		p.line("stage", "no stage evidence is cited")
 	} else {
-		p.line("stage", "order %s, manifest sha256:%s", clean(o.Stage.Order), clean(o.Stage.Manifest))
+		p.line("stage", "order %s, manifest sha256:%s", Clean(o.Stage.Order), Clean(o.Stage.Manifest))
 	}
 }
 
 func (p *page) texts(o warrant.Order) {
 	p.b.WriteByte('\n')
-	p.line("reason", "%s", clean(o.Reason))
-	p.line("plan", "%s", clean(o.Plan))
-	p.line("back-out", "%s", clean(o.BackOut))
+	p.line("reason", "%s", Clean(o.Reason))
+	p.line("plan", "%s", Clean(o.Plan))
+	p.line("back-out", "%s", Clean(o.BackOut))
 	for _, v := range o.Vulnerabilities {
-		p.line("vulnerability", "%s", clean(v))
+		p.line("vulnerability", "%s", Clean(v))
 	}
 	if len(o.Vulnerabilities) == 0 {
 		p.line("vulnerability", "none named")
 	}
 	for _, n := range o.Notices {
-		p.line("notice", "%s to %s", p.at(n.At), clean(n.Audience))
+		p.line("notice", "%s to %s", p.at(n.At), Clean(n.Audience))
 	}
 	if len(o.Notices) == 0 {
 		p.line("notice", "none")
@@ -82,12 +82,12 @@ func (p *page) packages(o warrant.Order) {
 		fmt.Fprintf(&p.b, "\nTRANSACTION %d of %d: %d %s on %d %s\n", i+1, len(o.Transactions),
 			len(t.Actions), plural(len(t.Actions), "package"), len(t.Hosts), plural(len(t.Hosts), "host"))
 		for _, h := range t.Hosts {
-			p.line("  host", "%s", clean(h))
+			p.line("  host", "%s", Clean(h))
 		}
 		for _, a := range t.Actions {
-			p.line("  "+clean(a.Do), "%s %s  %s -> %s", clean(a.Name), clean(a.Arch), version(a.From), version(a.To))
+			p.line("  "+Clean(a.Do), "%s %s  %s -> %s", Clean(a.Name), Clean(a.Arch), version(a.From), version(a.To))
 			if a.SHA256 != "" {
-				p.line("", "sha256:%s  %d bytes  %s", clean(a.SHA256), a.Size, clean(a.File))
+				p.line("", "sha256:%s  %d bytes  %s", Clean(a.SHA256), a.Size, Clean(a.File))
 			}
 		}
 	}
@@ -104,7 +104,7 @@ func version(v string) string {
 	if v == "" {
 		return "(none)"
 	}
-	return clean(v)
+	return Clean(v)
 }
 
 func plural(n int, noun string) string {
@@ -114,9 +114,9 @@ func plural(n int, noun string) string {
 	return noun + "s"
 }
 
-// clean escapes whatever a terminal would act on or not show; backslashes are doubled so that an escape cannot be
+// Clean escapes whatever a terminal would act on or not show; backslashes are doubled so that an escape cannot be
 // imitated.
-func clean(s string) string {
+func Clean(s string) string {
 	var b strings.Builder
 	for _, r := range s {
 		switch {
