@@ -45,7 +45,7 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newScanCommand())
+	root.AddCommand(newScanCommand(), newTrustRootCommand())
 	markFailures(root)
 	return root
 }

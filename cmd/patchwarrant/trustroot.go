@@ -1,0 +1,328 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+	"github.com/spf13/cobra"
+
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+)
+
+// peopleFile is what people write: who they are, how they sign, and, if the shipped rules do not fit, the rules.
+type peopleFile struct {
+	Organisation          string `toml:"organisation"`
+	ValidDays             int    `toml:"valid_days"`
+	MaxCheckpointAgeHours int    `toml:"max_checkpoint_age_hours"`
+	Person                []struct {
+		ID    string   `toml:"id"`
+		Name  string   `toml:"name"`
+		Mail  string   `toml:"mail"`
+		Roles []string `toml:"roles"`
+		Keys  []string `toml:"keys"` // authorized_keys lines
+	} `toml:"person"`
+	Rule []struct {
+		Class          string     `toml:"class"`
+		Environments   []string   `toml:"environments"`
+		Seats          [][]string `toml:"seats"`
+		Local          int        `toml:"local"`
+		MaxWindowHours int        `toml:"max_window_hours"`
+	} `toml:"rule"`
+}
+
+// serverKeys is what `patchwarrantd init` prints.
+type serverKeys struct {
+	Origin        string `json:"origin"`
+	LedgerKey     string `json:"ledger_key"`
+	RepositoryKey string `json:"repository_key"`
+}
+
+// shippedRules are the quorum rules of a trust root whose people file names none. Source: R-102, R-605.
+func shippedRules() []trustroot.Rule {
+	const (
+		cirt, product, risk = "cirt-analyst", "product-manager", "risk-manager"
+		operations, owner   = "operations-manager", "system-owner"
+	)
+	all := []string{cirt, product, risk, operations, owner}
+	return []trustroot.Rule{
+		{Class: trustroot.TrustRoot, Seats: [][]string{all, all}, Local: 2},
+		{Class: trustroot.Curation, Seats: [][]string{{product, operations, risk}, {cirt}}, Local: 1},
+		{Class: trustroot.Stage, Environments: []string{"stage"}, Seats: [][]string{{product, operations, owner, risk}, {cirt, operations, owner}}, Local: 1, MaxWindowHours: 168},
+		{Class: trustroot.Routine, Seats: [][]string{{risk, cirt}, {operations, owner}}, Local: 1, MaxWindowHours: 72},
+		{Class: trustroot.Emergency, Seats: [][]string{{cirt}, {operations}}, Local: 1, MaxWindowHours: 12},
+		{Class: trustroot.RetireHost, Seats: [][]string{{operations, owner}, {cirt, risk}}, Local: 1, MaxWindowHours: 168},
+	}
+}
+
+func newTrustRootCommand() *cobra.Command {
+	c := &cobra.Command{Use: "trust-root", Short: "People, keys, roles and quorum rules: draft, sign, show"}
+	c.AddCommand(newTrustRootDraft(), newTrustRootSign(), newTrustRootShow())
+	return c
+}
+
+func newTrustRootDraft() *cobra.Command {
+	var people, keys, previous, out string
+	c := &cobra.Command{
+		Use:   "draft --people FILE --server-keys FILE [--after FILE] -o FILE",
+		Short: "Make a trust root from a file of people; then each of a quorum signs it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			root, err := draftRoot(people, keys, previous, time.Now())
+			if err != nil {
+				return err
+			}
+			payload, err := root.Encode()
+			if err != nil {
+				return err
+			}
+			if err := writeEnvelope(out, envelope.Envelope{PayloadType: trustroot.PayloadType, Payload: payload, Signatures: []envelope.Signature{}}); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "trust root version %d of %s: %d people, %d rules\ndigest %s\nnext: patchwarrant trust-root sign %s\n",
+				root.Version, root.Organisation, len(root.People), len(root.Rules), envelope.Digest(payload), out)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&people, "people", "", "TOML file: organisation, [[person]], [[rule]]")
+	c.Flags().StringVar(&keys, "server-keys", "", "JSON file that patchwarrantd init printed")
+	c.Flags().StringVar(&previous, "after", "", "the trust root this one follows (for version 2 and later)")
+	c.Flags().StringVarP(&out, "output", "o", "trust-root.json", "file to write")
+	c.MarkFlagRequired("people")
+	c.MarkFlagRequired("server-keys")
+	return c
+}
+
+func draftRoot(peoplePath, keysPath, previousPath string, now time.Time) (*trustroot.Root, error) {
+	var p peopleFile
+	meta, err := toml.DecodeFile(peoplePath, &p)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "read %s: %w", peoplePath, err)
+	}
+	if extra := meta.Undecoded(); len(extra) > 0 {
+		return nil, fault.New(fault.Invalid, "read %s: unknown entry %s", peoplePath, extra[0])
+	}
+	keys, err := readServerKeys(keysPath)
+	if err != nil {
+		return nil, err
+	}
+	made := now.UTC().Truncate(time.Second)
+	r := &trustroot.Root{
+		Version: 1, Organisation: p.Organisation, MadeAt: made, ExpiresAt: made.AddDate(0, 0, cmpOr(p.ValidDays, 365)),
+		Rules:      shippedRules(),
+		Ledger:     trustroot.Ledger{Origin: keys.Origin, Keys: []string{keys.LedgerKey}, MaxCheckpointAgeHours: cmpOr(p.MaxCheckpointAgeHours, 24)},
+		Repository: trustroot.Repository{Keys: []string{keys.RepositoryKey}},
+	}
+	if previousPath != "" {
+		before, err := readEnvelope(previousPath)
+		if err != nil {
+			return nil, err
+		}
+		old, err := trustroot.Decode(before.Payload)
+		if err != nil {
+			return nil, err
+		}
+		r.Version, r.Previous = old.Version+1, old.Digest()
+	}
+	for _, person := range p.Person {
+		q := trustroot.Person{ID: person.ID, Name: person.Name, Mail: person.Mail, Roles: person.Roles, Keys: []envelope.Key{}}
+		for _, line := range person.Keys {
+			k, err := envelope.SSHKey(line)
+			if err != nil {
+				return nil, fmt.Errorf("person %s: %w", person.ID, err)
+			}
+			q.Keys = append(q.Keys, k)
+		}
+		r.People = append(r.People, q)
+	}
+	if len(p.Rule) > 0 {
+		r.Rules = nil
+	}
+	for _, rule := range p.Rule {
+		r.Rules = append(r.Rules, trustroot.Rule(rule))
+	}
+	return r, nil
+}
+
+func cmpOr(v, otherwise int) int {
+	if v == 0 {
+		return otherwise
+	}
+	return v
+}
+
+func readServerKeys(path string) (serverKeys, error) {
+	var k serverKeys
+	b, err := readBounded(path)
+	if err != nil {
+		return k, err
+	}
+	if err := json.Unmarshal(b, &k); err != nil || k.Origin == "" || k.LedgerKey == "" || k.RepositoryKey == "" {
+		return k, fault.New(fault.Invalid, "%s is not what patchwarrantd init prints (origin, ledger_key, repository_key)", path)
+	}
+	return k, nil
+}
+
+func newTrustRootSign() *cobra.Command {
+	var key, person string
+	c := &cobra.Command{
+		Use:   "sign FILE",
+		Short: "Read a trust root, show it, and add your signature",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e, err := readEnvelope(args[0])
+			if err != nil {
+				return err
+			}
+			root, err := trustroot.Decode(e.Payload)
+			if err != nil {
+				return err
+			}
+			showRoot(cmd.OutOrStdout(), root)
+			available, err := signers(key)
+			if err != nil {
+				return err
+			}
+			var wanted []envelope.Key
+			for _, p := range root.People {
+				if person == "" || p.ID == person {
+					wanted = append(wanted, p.Keys...)
+				}
+			}
+			s, err := sign(available, wanted, trustroot.PayloadType, e.Payload)
+			if err != nil {
+				return err
+			}
+			if slices.ContainsFunc(e.Signatures, func(old envelope.Signature) bool { return old.KeyID == s.KeyID }) {
+				return fault.New(fault.Conflict, "%s is already signed with key %s", args[0], s.KeyID)
+			}
+			e.Signatures = append(e.Signatures, s)
+			if err := writeEnvelope(args[0], e); err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "signed with %s; %d signatures now\n", s.KeyID, len(e.Signatures))
+			return nil
+		},
+	}
+	c.Flags().StringVar(&key, "key", "", "private key file (default: ssh-agent)")
+	c.Flags().StringVar(&person, "person", "", "sign only with a key of this person")
+	return c
+}
+
+func newTrustRootShow() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "show FILE",
+		Short: "Show a trust root and whether it stands under its own quorum",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			e, err := readEnvelope(args[0])
+			if err != nil {
+				return err
+			}
+			root, err := trustroot.Decode(e.Payload)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), root)
+			}
+			showRoot(cmd.OutOrStdout(), root)
+			approvals, err := root.Approvals(e)
+			if err == nil {
+				err = root.Quorum(trustroot.TrustRoot, "", approvals)
+			}
+			if err != nil {
+				fmt.Fprintf(cmd.OutOrStdout(), "not in force: %v\n", err)
+				return nil
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "signed by a quorum of its own people\n")
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the document as JSON")
+	return c
+}
+
+func showRoot(w io.Writer, r *trustroot.Root) {
+	fmt.Fprintf(w, "trust root version %d of %s\n  digest   %s\n  made     %s\n  expires  %s\n  ledger   %s\n",
+		r.Version, r.Organisation, r.Digest(), r.MadeAt.Format(time.RFC3339), r.ExpiresAt.Format(time.RFC3339), r.Ledger.Origin)
+	for _, p := range r.People {
+		fmt.Fprintf(w, "  person   %-16s %s (%s)\n", p.ID, p.Name, strings.Join(p.Roles, ", "))
+		for _, k := range p.Keys {
+			fmt.Fprintf(w, "             %s %s\n", k.Kind, k.ID)
+		}
+	}
+	for _, rule := range r.Rules {
+		seats := make([]string, len(rule.Seats))
+		for i, s := range rule.Seats {
+			seats[i] = strings.Join(s, " or ")
+		}
+		fmt.Fprintf(w, "  rule     %-16s %s; %d signed by the command line", rule.Class, strings.Join(seats, " + "), rule.Local)
+		if rule.MaxWindowHours > 0 {
+			fmt.Fprintf(w, "; window at most %d h", rule.MaxWindowHours)
+		}
+		if len(rule.Environments) > 0 {
+			fmt.Fprintf(w, "; only %s", strings.Join(rule.Environments, ", "))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func readEnvelope(path string) (envelope.Envelope, error) {
+	var e envelope.Envelope
+	b, err := readBounded(path)
+	if err != nil {
+		return e, err
+	}
+	if err := json.Unmarshal(b, &e); err != nil || e.PayloadType == "" {
+		return e, fault.New(fault.Invalid, "%s is not a signed document (a JSON envelope)", path)
+	}
+	return e, nil
+}
+
+// writeEnvelope replaces the file whole or not at all.
+func writeEnvelope(path string, e envelope.Envelope) error {
+	b, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".new", append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// readBounded reads a document of at most 4 MiB.
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "%w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, 4<<20+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if len(b) > 4<<20 {
+		return nil, fault.New(fault.Invalid, "%s is over 4 MiB", path)
+	}
+	return b, nil
+}
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
