@@ -1,0 +1,180 @@
+package integrity
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+)
+
+// logbook stands in for the ledger.
+type logbook struct{ acts []proof.Act }
+
+func (l *logbook) Append(_ context.Context, _ *db.Tx, a proof.Act) (int64, error) {
+	l.acts = append(l.acts, a)
+	return int64(len(l.acts) - 1), nil
+}
+
+func (l *logbook) kinds() (out []string) {
+	for _, a := range l.acts {
+		out = append(out, a.Kind)
+	}
+	return out
+}
+
+// upload gives the server what a run rests on: facts, trees, packages.
+func (n *nano) upload(blobs blob.Store, debs ...string) {
+	n.t.Helper()
+	put := func(b []byte) {
+		_, err := blob.PutBytes(n.t.Context(), blobs, b)
+		n.must(err)
+	}
+	for _, b := range n.facts {
+		put(b)
+	}
+	for _, s := range n.trees {
+		for d := range s.Digests() {
+			b, err := s.Get(n.t.Context(), d)
+			n.must(err)
+			put(b)
+		}
+	}
+	for _, file := range debs {
+		b, err := os.ReadFile(file)
+		n.must(err)
+		put(b)
+	}
+}
+
+func TestOrderFromStageToInvestigation(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		ctx := t.Context()
+		blobs, err := blob.Dir(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := &logbook{}
+		now := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
+		i := New(Config{DB: d, Ledger: log, Blobs: blobs, Now: func() time.Time { return now }})
+		run := func(host string, meddle func(n *nano)) (warrant.Transaction, Run) {
+			n := newNano(t)
+			n.dpkg("-i", n.pack("tool", "1", map[string]string{"/usr/bin/tool": "1"}))
+			next := n.pack("tool", "2", map[string]string{"/usr/bin/tool": "2"})
+			in := n.upgrade(func() { meddle(n) }, upgrades("tool"), next)
+			n.upload(blobs, next)
+			return warrant.Transaction{Hosts: []string{host}, Actions: in.Actions}, Run{Host: host, Done: true, Before: in.Before, After: in.After}
+		}
+		script := func(n *nano) { n.write("/var/lib/tool/made", "by a script") }
+
+		staged, stageRun := run("hst_stage", script)
+		stage := warrant.Order{ID: "ord_stage", Transactions: []warrant.Transaction{staged}}
+		manifest, err := i.MakeManifest(ctx, stage, []Run{stageRun})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := i.MakeManifest(ctx, stage, nil); err != nil || again != manifest {
+			t.Errorf("second call: %s, %v", again, err)
+		}
+		m, err := i.Manifest(ctx, manifest)
+		if err != nil || !slices.ContainsFunc(m.Changes, func(s Staged) bool { return s.Path == "/var/lib/tool/made" && s.Verdict == Unexplained }) {
+			t.Errorf("manifest %+v, %v", m, err)
+		}
+
+		good, goodRun := run("hst_a", script)
+		bad, badRun := run("hst_b", func(n *nano) { script(n); n.write("/usr/bin/implant", "evil") })
+		order := warrant.Order{ID: "ord_prod", Transactions: []warrant.Transaction{good, bad}, Stage: &warrant.StageRef{Order: "ord_stage", Manifest: manifest}}
+		r, err := i.Reconcile(ctx, order, []Run{goodRun, badRun})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Clean || r.Counts[Unexplained] != 1 || !r.PerHost[0].clean() || r.PerHost[1].clean() {
+			t.Errorf("reconciliation %+v", r)
+		}
+		again, err := i.Reconcile(ctx, order, nil)
+		if d := cmp.Diff(r, again); d != "" || err != nil {
+			t.Errorf("second call: %v %s", err, d)
+		}
+		report, err := i.Report(ctx, r.PerHost[1].Report)
+		if lines := report.Discrepancies(); err != nil || len(lines) != 1 || lines[0].Path != "/usr/bin/implant" {
+			t.Errorf("discrepancies %+v, %v", lines, err)
+		}
+		investigate(t, i, &now, r.PerHost[1].Report)
+		want := "host.observed manifest.made host.observed host.observed investigation.opened order.reconciled " +
+			"investigation.overdue investigation.proposed investigation.ratified"
+		if got := strings.Join(log.kinds(), " "); got != want {
+			t.Errorf("acts %s\nwant %s", got, want)
+		}
+	})
+}
+
+// investigate follows the one open investigation through its clock to its end.
+func investigate(t *testing.T, i *Integrity, now *time.Time, report string) {
+	t.Helper()
+	ctx := t.Context()
+	all, err := i.Investigations(ctx)
+	if err != nil || len(all) != 1 || all[0].State != Open || all[0].Report != report || !all[0].DueAt.Equal(now.Add(24*time.Hour)) {
+		t.Fatalf("investigations %+v, %v", all, err)
+	}
+	for _, after := range []time.Duration{24*time.Hour - time.Microsecond, 24 * time.Hour, 25 * time.Hour} {
+		start := all[0].OpenedAt
+		*now = start.Add(after)
+		if err := i.SweepOverdue(ctx); err != nil {
+			t.Fatal(err)
+		}
+		inv, err := i.Investigation(ctx, all[0].ID)
+		if err != nil || inv.OverdueAt.IsZero() != (after < 24*time.Hour) {
+			t.Errorf("%v after it opened: overdue %v, %v", after, inv.OverdueAt, err)
+		}
+	}
+	legitimate := Resolution{Outcome: Legitimate, Reason: "put there by hand"}
+	if _, err := i.Resolve(ctx, "alice", all[0].ID, legitimate); err != nil {
+		t.Error(err)
+	}
+	if _, err := i.Resolve(ctx, "alice", all[0].ID, legitimate); fault.KindOf(err) != fault.Denied {
+		t.Errorf("the same person twice: %v", err)
+	}
+	inv, err := i.Resolve(ctx, "bob", all[0].ID, legitimate)
+	if err != nil || inv.State != Closed || inv.ProposedBy != "alice" || inv.ResolvedBy != "bob" {
+		t.Errorf("second person: %+v, %v", inv, err)
+	}
+	if _, err := i.Resolve(ctx, "carol", all[0].ID, legitimate); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("a closed one: %v", err)
+	}
+}
+
+func TestResolve(t *testing.T) {
+	open := Investigation{ID: "inv_1", State: Open}
+	proposed := Investigation{ID: "inv_1", State: Proposed, ProposedBy: "alice", Reason: "x"}
+	for name, c := range map[string]struct {
+		inv  Investigation
+		r    Resolution
+		kind fault.Kind
+		act  string
+	}{
+		"incident":                     {open, Resolution{Incident, "intrusion", "why"}, "", "investigation.closed"},
+		"incident overrules proposal":  {proposed, Resolution{Incident, "compromise", "why"}, "", "investigation.closed"},
+		"incident without severity":    {open, Resolution{Incident, "", "why"}, fault.Invalid, ""},
+		"incident of another severity": {open, Resolution{Incident, "bad", "why"}, fault.Invalid, ""},
+		"legitimate with severity":     {open, Resolution{Legitimate, "probe", "why"}, fault.Invalid, ""},
+		"no reason":                    {open, Resolution{Legitimate, "", ""}, fault.Invalid, ""},
+		"no outcome":                   {open, Resolution{"", "", "why"}, fault.Invalid, ""},
+		"proposer ratifies":            {proposed, Resolution{Legitimate, "", "why"}, fault.Denied, ""},
+		"closed":                       {Investigation{State: Closed}, Resolution{Incident, "probe", "why"}, fault.Conflict, ""},
+	} {
+		inv, act, err := resolve(c.inv, "alice", c.r, time.Unix(1, 0))
+		if act != c.act || err != nil && fault.KindOf(err) != c.kind || err == nil && inv.State != Closed {
+			t.Errorf("%s: %s, %v, %+v", name, act, err, inv)
+		}
+	}
+}
