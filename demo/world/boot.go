@@ -18,22 +18,26 @@ const nspawn = "systemd-nspawn"
 
 // boot starts systemd as PID 1 of a container and waits until it has started everything. The error says what the
 // machine lacks.
-func (h *Host) boot(ctx context.Context, machine string) error {
+func (h *Host) boot(ctx context.Context, name string) error {
 	path, err := exec.LookPath(nspawn)
 	if err != nil {
 		return errors.New("there is no systemd-nspawn here (apt-get install systemd-container)")
 	}
-	console, err := os.Create(h.console)
+	cgroup, err := makeCgroup(name)
 	if err != nil {
 		return err
 	}
-	// Neither a bus nor machined is needed on the machine: the container stays in the caller's cgroup. livingIn
-	// knows a container by its second argument.
-	args := []string{nspawn, "-D", h.Root, "--quiet", "--boot", "--machine=" + machine, "--hostname=" + h.Name,
+	h.cgroup = cgroup.Name()
+	console, err := os.Create(h.console)
+	if err != nil {
+		return errors.Join(err, cgroup.Close())
+	}
+	// Neither a bus nor machined is needed on the machine: the container stays in the cgroup it is started in.
+	args := []string{nspawn, "-D", h.Root, "--quiet", "--boot", "--machine=" + name, "--hostname=" + h.Name,
 		"--register=no", "--keep-unit", "--console=pipe", "--resolv-conf=off", "--timezone=off"}
 	started := make(chan error, 1)
 	h.ended = make(chan struct{})
-	go h.keep(path, args, console, started)
+	go h.keep(path, args, cgroup, console, started)
 	if err := <-started; err != nil {
 		return fmt.Errorf("start systemd-nspawn: %w", err)
 	}
@@ -47,17 +51,19 @@ func (h *Host) boot(ctx context.Context, machine string) error {
 const rebooted = 133
 
 // keep runs the container, again after each reboot, until it ends. It has a thread of its own as long as the
-// container lives: the death signal of a child comes when the thread that started it ends, not when the process does.
+// container lives: the death signal (which systemd-nspawn takes as a wish to power off) of a child comes when the thread that started it ends, not when the process does.
 // Source: prctl(2), PR_SET_PDEATHSIG.
-func (h *Host) keep(path string, args []string, console *os.File, started chan<- error) {
+func (h *Host) keep(path string, args []string, cgroup, console *os.File, started chan<- error) {
 	runtime.LockOSThread()
 	defer close(h.ended)
 	defer console.Close()
+	defer sweep(cgroup)
 	for {
 		cmd := exec.Cmd{Path: path, Args: args, Stdout: console, Stderr: console,
 			// Without it the container's systemd looks for cgroups of version 1 on a machine that has both, and hangs.
-			Env:         append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1"),
-			SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+			Env: append(os.Environ(), "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1"),
+			SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM,
+				UseCgroupFD: true, CgroupFD: int(cgroup.Fd())},
 		}
 		err := cmd.Start()
 		if started != nil {

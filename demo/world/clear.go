@@ -1,7 +1,6 @@
 package world
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -12,19 +11,10 @@ import (
 	"time"
 )
 
-// clearDir ends every process that still works in a root below dir, then removes what is in dir.
-func clearDir(dir string) error {
-	for range 100 { // 5 s
-		pids := livingIn(dir)
-		if len(pids) == 0 {
-			break
-		}
-		for _, pid := range pids {
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-				return fmt.Errorf("end process %d of an earlier run: %w", pid, err)
-			}
-		}
-		time.Sleep(50 * time.Millisecond)
+// clearDir ends every process of the world's hosts, then removes what is in its directory.
+func clearDir(world, dir string) error {
+	if err := endAll(world, dir); err != nil {
+		return err
 	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -41,23 +31,39 @@ func clearDir(dir string) error {
 	return nil
 }
 
-// livingIn lists the containers whose root is below dir, and the processes that were started in such a root.
-// Killing a container's systemd-nspawn kills all that runs in it.
-func livingIn(dir string) []int {
-	below := func(path string) bool { return strings.HasPrefix(path, dir+"/") }
+// livingIn lists the processes in the containers of a world, their systemd-nspawn included, and those that were started
+// in a root below its directory.
+func livingIn(world, dir string) []int {
 	procs, _ := filepath.Glob("/proc/[0-9]*")
 	var pids []int
 	for _, proc := range procs {
 		pid, _ := strconv.Atoi(filepath.Base(proc))
 		root, _ := os.Readlink(proc + "/root")
-		cmdline, _ := os.ReadFile(proc + "/cmdline") // empty for a zombie
-		argv := bytes.Split(cmdline, []byte{0})
-		container := string(argv[0]) == nspawn && len(argv) > 2 && below(string(argv[2]))
-		if container || (below(root) && len(cmdline) > 0) {
+		cgroups, _ := os.ReadFile(proc + "/cgroup")
+		cmdline, _ := os.ReadFile(proc + "/cmdline") // empty for what has ended already
+		inContainer := strings.Contains(string(cgroups), "/"+cgroupName(world, ""))
+		if len(cmdline) > 0 && (inContainer || strings.HasPrefix(root, dir+"/")) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// endAll kills what lives in a world until nothing does. Killing only a container's systemd-nspawn would leave its init.
+func endAll(world, dir string) error {
+	var pids []int
+	for range 100 { // 5 s
+		if pids = livingIn(world, dir); len(pids) == 0 {
+			return nil
+		}
+		for _, pid := range pids {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("end process %d: %w", pid, err)
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return fmt.Errorf("these processes do not end: %v", pids)
 }
 
 // removeTree removes a root. It refuses while anything is mounted in it: a mounted /dev there would be the machine's own.

@@ -26,6 +26,7 @@ type Host struct {
 	// init; Start runs a unit's program as its user in a chroot, and none of the unit's sandbox is real.
 	Direct string
 
+	cgroup    string        // the directory of its cgroup, once it has one
 	console   string        // file that takes what the container's console says
 	container atomic.Int64  // process ID of its systemd-nspawn, 0 if none
 	ended     chan struct{} // closed when the container has ended for good; nil if there never was one
@@ -50,7 +51,7 @@ func (w *World) Boot(ctx context.Context, name string) (*Host, error) {
 		return nil, fmt.Errorf("give host %s its identity: %w", name, err)
 	}
 	w.hosts = append(w.hosts, h)
-	err := h.boot(ctx, w.name+"-"+name)
+	err := h.boot(ctx, cgroupName(w.name, name))
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -175,10 +176,9 @@ func (h *Host) Shutdown() error {
 		return nil
 	case <-time.After(shutdownTime):
 	}
-	if pid := h.container.Load(); pid != 0 {
-		if err := syscall.Kill(int(pid), syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("end the container of %s: %w", h.Name, err)
-		}
+	// Source: cgroups(7) and the kernel's cgroup-v2.rst, cgroup.kill.
+	if err := os.WriteFile(filepath.Join(h.cgroup, "cgroup.kill"), []byte("1"), 0); err != nil {
+		return fmt.Errorf("end the container of %s: %w", h.Name, err)
 	}
 	<-h.ended
 	return nil

@@ -34,7 +34,7 @@ type World struct {
 
 // Config says which world to open.
 type Config struct {
-	Name string    // letters and digits; part of paths and of machine names
+	Name string    // letters and digits; part of paths and of the hosts' cgroups
 	Say  io.Writer // progress, one line each
 	// Preferred names packages in order of preference; those with a newer version in the security archive than in the
 	// main archive are installed in the hosts, in the older version.
@@ -67,7 +67,7 @@ func Open(ctx context.Context, c Config) (*World, error) {
 }
 
 func (w *World) fill(ctx context.Context, c Config, cache string) (err error) {
-	if err := clearDir(w.dir); err != nil {
+	if err := clearDir(w.name, w.dir); err != nil {
 		return fmt.Errorf("clear what an earlier run left in %s: %w", w.dir, err)
 	}
 	if w.Release, err = ThisRelease(ctx); err != nil {
@@ -91,7 +91,7 @@ func (w *World) Close() error {
 		errs = append(errs, h.Shutdown())
 	}
 	w.hosts = nil
-	errs = append(errs, clearDir(w.dir))
+	errs = append(errs, clearDir(w.name, w.dir))
 	if w.lock != nil {
 		errs = append(errs, w.lock.Close())
 		w.lock = nil

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,7 +31,7 @@ func TestWorld(t *testing.T) {
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
-		if pids := livingIn(w.dir); len(pids) > 0 {
+		if pids := livingIn(w.name, w.dir); len(pids) > 0 {
 			t.Errorf("left running: %v", pids)
 		}
 		if left, err := os.ReadDir(w.dir); err != nil || len(left) > 0 {
@@ -117,6 +118,15 @@ func bootedHosts(ctx context.Context, t *testing.T, w *World, one, two *Host) {
 			got := run(ctx, t, one, "dpkg-query", "--show", "--showformat=${Version}", p.Package)
 			if got != p.Main || deb.Compare(p.Security, got) <= 0 {
 				t.Errorf("%s is %s; main has %s, security %s", p.Package, got, p.Main, p.Security)
+			}
+		}
+	})
+	t.Run("have their own cgroup", func(t *testing.T) {
+		// In another host's cgroup a process has no ID here: it shows as 0. Source: cgroups(7), pid_namespaces(7).
+		for _, h := range []*Host{one, two} {
+			pids := run(ctx, t, h, "cat", "/sys/fs/cgroup/init.scope/cgroup.procs", "/sys/fs/cgroup/system.slice/dbus.service/cgroup.procs")
+			if slices.Contains(strings.Fields(pids), "0") {
+				t.Errorf("%s has processes of another host in its cgroups", h.Name)
 			}
 		}
 	})
