@@ -196,11 +196,11 @@ func address(ctx huma.Context) string {
 	return host
 }
 
-// upload is the body of a request that is not read into memory.
-type upload struct{ body io.Reader }
+// Upload is the body of a request that is not read into memory.
+type Upload struct{ body io.Reader }
 
 // Resolve implements huma.Resolver.
-func (u *upload) Resolve(ctx huma.Context) []error {
+func (u *Upload) Resolve(ctx huma.Context) []error {
 	u.body = ctx.BodyReader()
 	return nil
 }

@@ -18,8 +18,8 @@ func (d *door) hosts() {
 	serve(d, operation{"enrol-host", http.MethodPost, "/enrolments", "Make a one-time enrolment line", staff.EnrolHost}, d.enrol)
 }
 
-// named is a path that ends in, or goes through, an ID.
-type named struct {
+// Named is a path that ends in, or goes through, an ID. Like all parts of requests it is exported for huma to fill.
+type Named struct {
 	ID string `path:"id" maxLength:"200"`
 }
 
@@ -28,7 +28,7 @@ func (d *door) listHosts(ctx context.Context, _ staff.Session, _ *struct{}) (v1.
 	return v1.Hosts{Hosts: hosts}, err
 }
 
-func (d *door) host(ctx context.Context, _ staff.Session, in *named) (estate.Host, error) {
+func (d *door) host(ctx context.Context, _ staff.Session, in *Named) (estate.Host, error) {
 	return d.Estate.Host(ctx, in.ID)
 }
 

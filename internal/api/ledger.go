@@ -21,7 +21,7 @@ func (d *door) ledger() {
 }
 
 type filter struct {
-	limited
+	Limited
 	Subject string `query:"subject" maxLength:"400" doc:"such as order/ord_…"`
 	Kind    string `query:"kind" maxLength:"100" doc:"the beginning of the kind, such as order."`
 	From    int64  `query:"from" minimum:"0" doc:"the first index"`

@@ -29,7 +29,7 @@ func (d *door) propose(ctx context.Context, s staff.Session, in *struct{ Body v1
 	return v1.Proposed{Order: orderOf(o), Idle: idle}, nil
 }
 
-func (d *door) listOrders(ctx context.Context, _ staff.Session, in *limited) (v1.Orders, error) {
+func (d *door) listOrders(ctx context.Context, _ staff.Session, in *Limited) (v1.Orders, error) {
 	orders, err := d.Changes.List(ctx, in.Limit)
 	all := make([]v1.Order, len(orders))
 	for i, o := range orders {
@@ -39,7 +39,7 @@ func (d *door) listOrders(ctx context.Context, _ staff.Session, in *limited) (v1
 	return v1.Orders{Orders: all}, err
 }
 
-func (d *door) order(ctx context.Context, _ staff.Session, in *named) (v1.Order, error) {
+func (d *door) order(ctx context.Context, _ staff.Session, in *Named) (v1.Order, error) {
 	o, err := d.Changes.Get(ctx, in.ID)
 	return orderOf(o), err
 }
@@ -56,7 +56,7 @@ func orderOf(o change.Order) v1.Order {
 }
 
 type approval struct {
-	named
+	Named
 	Body v1.Approval
 }
 
@@ -66,7 +66,7 @@ func (d *door) approve(ctx context.Context, s staff.Session, in *approval) (v1.O
 }
 
 type because struct {
-	named
+	Named
 	Body v1.Reason
 }
 
@@ -87,7 +87,7 @@ func (d *door) rollouts() {
 		staff.Approve}, d.resume)
 }
 
-func (d *door) rollout(ctx context.Context, _ staff.Session, in *named) (v1.Rollout, error) {
+func (d *door) rollout(ctx context.Context, _ staff.Session, in *Named) (v1.Rollout, error) {
 	r, runs, err := d.Rollouts.Get(ctx, in.ID)
 	out := v1.Rollout{Order: r.Order, State: r.State, Budget: r.Budget, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 		Runs: make([]v1.Run, len(runs))}

@@ -27,9 +27,9 @@ func (d *door) listSources(ctx context.Context, _ staff.Session, _ *struct{}) (v
 
 // content is a body of any type, read as it comes.
 type content struct {
-	named
+	Named
 	From string `query:"from" maxLength:"1000" doc:"where the bytes came from, for people"`
-	upload
+	Upload
 }
 
 func (d *door) importSource(ctx context.Context, s staff.Session, in *content) (v1.Receipt, error) {
@@ -37,12 +37,12 @@ func (d *door) importSource(ctx context.Context, s staff.Session, in *content) (
 	return v1.Receipt{Receipt: r, Digest: r.Digest, Unchanged: r.Unchanged}, err
 }
 
-// limited is a list cut after so many.
-type limited struct {
+// Limited is a list cut after so many.
+type Limited struct {
 	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
-func (d *door) queue(ctx context.Context, _ staff.Session, in *limited) (v1.Advisories, error) {
+func (d *door) queue(ctx context.Context, _ staff.Session, in *Limited) (v1.Advisories, error) {
 	queue, all, err := d.Intake.Queue(ctx, in.Limit)
 	return v1.Advisories{All: all, Advisories: queue}, err
 }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 )
 
@@ -186,4 +189,28 @@ func (a *audit) root() tlog.Hash {
 		h = tlog.NodeHash(a.edge[i], h)
 	}
 	return h
+}
+
+// SelfAudit is the sweep that audits the ledger and writes into it what it found (R-905). Findings are an error besides.
+func (l *Ledger) SelfAudit(ctx context.Context) error {
+	report, err := l.Audit(ctx, nil)
+	if err != nil {
+		return err
+	}
+	detail, err := json.Marshal(struct {
+		Size     int64    `json:"size"`
+		Root     string   `json:"root"`
+		Findings []string `json:"findings"`
+	}{report.Size, report.Root, report.Findings[:min(len(report.Findings), 10)]})
+	if err != nil {
+		return err
+	}
+	err = l.DB.Write(ctx, func(tx *db.Tx) error {
+		_, err := l.Append(ctx, tx, proof.Act{Kind: "ledger.audited", Subject: "ledger/" + l.Origin, Who: "server", Detail: detail})
+		return err
+	})
+	if err == nil && len(report.Findings) > 0 {
+		err = fault.New(fault.Conflict, "the ledger is not whole: %s", strings.Join(report.Findings, "; "))
+	}
+	return err
 }

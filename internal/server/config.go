@@ -1,0 +1,134 @@
+// Package server makes one server of all rooms: configuration, keys, doors and the timetable.
+package server
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/mirror"
+)
+
+// Config is the configuration file, in TOML. Unknown keys are refused.
+type Config struct {
+	Data     string   `toml:"data"`     // directory of everything the server keeps: database, blobs, keys
+	Database string   `toml:"database"` // "sqlite:/path/x.db" or "postgres://…"; default: a SQLite file in Data
+	Origin   string   `toml:"origin"`   // the ledger's name, such as "patch.example.org/ledger"; never changes
+	Names    []string `toml:"names"`    // DNS names and addresses by which people and agents reach the server
+	Listen   Listen   `toml:"listen"`
+
+	NoticeHours int      `toml:"notice_hours"` // how long before its window scheduled maintenance is announced; default 72
+	Silent      duration `toml:"silent"`       // after which a host that says nothing is a finding; default 1h
+	Rest        duration `toml:"rest"`         // between the check-ins of a host without work; default 5m
+	Busy        duration `toml:"busy"`         // and of one with work; default 15s
+	Sweep       duration `toml:"sweep"`        // between passes over what is due; default 10s
+
+	Releases  []string   `toml:"releases"` // of Debian, by codename, whose statements are kept, such as "bookworm"
+	Upstreams []Upstream `toml:"upstream"`
+}
+
+// Listen are the addresses of the doors, host:port.
+type Listen struct {
+	People     string `toml:"people"`     // HTTPS; default :8443
+	Agents     string `toml:"agents"`     // HTTPS with client certificates; default :8444
+	Repository string `toml:"repository"` // HTTP: the curated repository and the ledger's checkpoint; default :8080
+}
+
+// Upstream is a vendor's archive to mirror; see mirror.Upstream.
+type Upstream struct {
+	Name         string   `toml:"name"`
+	URL          string   `toml:"url"`
+	Suite        string   `toml:"suite"`
+	Component    string   `toml:"component"`
+	Arch         string   `toml:"arch"`
+	Keyring      string   `toml:"keyring"` // file
+	Fingerprints []string `toml:"fingerprints"`
+	MaxAge       duration `toml:"max_age"`
+}
+
+// duration is written as "90s", "15m" or "240h".
+type duration struct{ time.Duration }
+
+func (d *duration) UnmarshalText(b []byte) (err error) {
+	d.Duration, err = time.ParseDuration(string(b))
+	if err == nil && d.Duration <= 0 {
+		err = fault.New(fault.Invalid, "a duration is more than nothing")
+	}
+	return err
+}
+
+// Load reads a configuration file.
+func Load(path string) (Config, error) {
+	c, err := load(path)
+	if err != nil {
+		return Config{}, fault.New(fault.Invalid, "configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func load(path string) (Config, error) {
+	c := Config{
+		Listen: Listen{People: ":8443", Agents: ":8444", Repository: ":8080"}, NoticeHours: 72,
+		Silent: duration{time.Hour}, Rest: duration{5 * time.Minute}, Busy: duration{15 * time.Second}, Sweep: duration{10 * time.Second},
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return c, err
+	}
+	meta, err := toml.Decode(string(b), &c)
+	if err != nil {
+		return c, err
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return c, fault.New(fault.Invalid, "unknown key %s", unknown[0])
+	}
+	if c.Database == "" {
+		c.Database = "sqlite:" + filepath.Join(c.Data, "patchwarrant.db")
+	}
+	return c, c.check()
+}
+
+func (c Config) check() error {
+	switch {
+	case !filepath.IsAbs(c.Data):
+		return fault.New(fault.Invalid, "data: want an absolute path")
+	case c.Origin == "" || strings.ContainsAny(c.Origin, " +\n\t"):
+		return fault.New(fault.Invalid, "origin: want a name without spaces, such as patch.example.org/ledger")
+	case len(c.Names) == 0:
+		return fault.New(fault.Invalid, "names: want at least one name by which agents reach the server")
+	case c.NoticeHours < 0:
+		return fault.New(fault.Invalid, "notice_hours: want 0 or more")
+	}
+	for _, address := range []string{c.Listen.People, c.Listen.Agents, c.Listen.Repository} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return fault.New(fault.Invalid, "listen: want host:port: %w", err)
+		}
+	}
+	return nil
+}
+
+// agentsURL is where agents find their door.
+func (c Config) agentsURL() string {
+	_, port, _ := net.SplitHostPort(c.Listen.Agents) // checked by check
+	return "https://" + net.JoinHostPort(c.Names[0], port)
+}
+
+// upstreams reads the keyrings of the configured upstreams.
+func (c Config) upstreams() ([]mirror.Upstream, error) {
+	var all []mirror.Upstream
+	for _, u := range c.Upstreams {
+		keyring, err := os.ReadFile(u.Keyring)
+		if err != nil {
+			return nil, fmt.Errorf("upstream %s: read keyring: %w", u.Name, err)
+		}
+		all = append(all, mirror.Upstream{Name: u.Name, URL: u.URL, Suite: u.Suite, Component: u.Component, Arch: u.Arch,
+			Keyring: keyring, Fingerprints: u.Fingerprints, MaxAge: u.MaxAge.Duration})
+	}
+	return all, nil
+}

@@ -1,0 +1,205 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/patchwarrant/patchwarrant/internal/agentapi"
+	"github.com/patchwarrant/patchwarrant/internal/api"
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/id"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
+	"github.com/patchwarrant/patchwarrant/internal/intake/epss"
+	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
+	"github.com/patchwarrant/patchwarrant/internal/job"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
+	"github.com/patchwarrant/patchwarrant/internal/mirror"
+	"github.com/patchwarrant/patchwarrant/internal/pool"
+	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+)
+
+// Server is all rooms on one database.
+type Server struct {
+	config Config
+	log    *slog.Logger
+	now    func() time.Time
+	keys   *Keys
+
+	db     *db.DB
+	blobs  blob.Store
+	ledger *ledger.Ledger
+	Staff  *staff.Staff
+
+	intake   *intake.Intake
+	estate   *estate.Estate
+	triage   *triage.Triage
+	mirror   *mirror.Mirror
+	rollouts *rollout.Rollouts
+	changes  *change.Changes
+}
+
+// Open opens the database and makes the rooms. The caller closes the server.
+func Open(ctx context.Context, c Config, now func() time.Time, log *slog.Logger) (*Server, error) {
+	s := &Server{config: c, log: log, now: now}
+	var err error
+	if s.keys, err = OpenKeys(c, now); err != nil {
+		return nil, err
+	}
+	if s.blobs, err = blob.Dir(filepath.Join(c.Data, "blobs")); err != nil {
+		return nil, err
+	}
+	if s.db, err = db.Open(ctx, c.Database); err != nil {
+		return nil, err
+	}
+	if err := s.furnish(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Close closes the database.
+func (s *Server) Close() error { return s.db.Close() }
+
+// furnish makes the rooms, lower floors first.
+func (s *Server) furnish() error {
+	upstreams, err := s.config.upstreams()
+	if err != nil {
+		return err
+	}
+	s.ledger, err = ledger.New(ledger.Config{DB: s.db, Signer: s.keys.Ledger, Verifier: s.keys.Verifier, Origin: s.config.Origin,
+		GuardFile: filepath.Join(s.config.Data, "ledger.guard"), Now: s.now})
+	if err != nil {
+		return err
+	}
+	s.Staff = staff.New(staff.Config{DB: s.db, Ledger: s.ledger, Now: s.now})
+	s.intake = intake.New(intake.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Sources: sources(s.config), Now: s.now})
+	s.mirror, err = mirror.New(mirror.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Pool: pool.New(s.blobs),
+		Client: &http.Client{Timeout: 30 * time.Minute}, Upstreams: upstreams, Now: s.now})
+	if err != nil {
+		return err
+	}
+	s.estate = estate.New(estate.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, CA: s.keys.CA, Now: s.now,
+		Silent: s.config.Silent.Duration})
+	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Intake: s.intake,
+		Root: s.Staff, Now: s.now})
+	s.rollouts = rollout.New(rollout.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Roots: s.Staff, Hosts: s.estate, Now: s.now})
+	s.changes = change.New(change.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Estate: s.estate,
+		Rollouts: s.rollouts, Now: s.now, NoticeHours: s.config.NoticeHours})
+	return nil
+}
+
+// sources are the advisories a server can be fed with, the first to speak about a vulnerability before the others.
+func sources(c Config) []intake.Source {
+	const day = 24 * time.Hour
+	return []intake.Source{
+		{Name: "debian-tracker", Parse: debian.Tracker(c.Releases...), MaxBytes: 512 << 20, MaxAge: 2 * day},
+		{Name: "debian-archive", Parse: debian.ParseArchive, MaxBytes: 64 << 20, MaxAge: 2 * day},
+		{Name: "kev", Parse: kev.Parse, MaxBytes: 64 << 20, MaxAge: 7 * day},
+		{Name: "epss", Parse: epss.Parse, MaxBytes: 256 << 20, MaxAge: 2 * day},
+	}
+}
+
+// timetable is what the server does by itself.
+func (s *Server) timetable() job.Timetable {
+	due := s.config.Sweep.Duration
+	return job.Timetable{
+		Lease: lease{db: s.db, holder: id.New("srv", s.now()), now: s.now},
+		Log:   s.log,
+		Sweeps: []job.Sweep{
+			{Name: "staff", Every: time.Minute, Do: s.Staff.Sweep},
+			{Name: "sources", Every: time.Minute, Do: s.intake.Sweep},
+			{Name: "upstreams", Every: time.Hour, Do: s.mirror.RefreshAll},
+			{Name: "silence", Every: time.Minute, Do: s.estate.Silence},
+			{Name: "decisions", Every: time.Minute, Do: s.triage.Sweep},
+			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},
+			{Name: "orders", Every: due, Do: s.changes.Settle},
+			{Name: "ledger", Every: 24 * time.Hour, Do: s.ledger.SelfAudit},
+		},
+	}
+}
+
+// doors are the HTTP servers by address.
+func (s *Server) doors() []*http.Server {
+	tls := s.keys.CA.ServerTLS(s.config.Names)
+	people := api.New(api.Config{Ledger: s.ledger, Staff: s.Staff, Intake: s.intake, Estate: s.estate, Rollouts: s.rollouts,
+		Changes: s.changes, Agents: s.config.agentsURL(), Log: s.log})
+	agents := agentapi.New(agentapi.Config{Estate: s.estate, Blobs: s.blobs, Rollout: s.rollouts, Ledger: s.ledger,
+		TrustRoots: s.Staff, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})
+	all := []*http.Server{
+		{Addr: s.config.Listen.People, Handler: people, TLSConfig: tls},
+		{Addr: s.config.Listen.Agents, Handler: agents, TLSConfig: tls},
+		{Addr: s.config.Listen.Repository, Handler: api.Public(s.ledger, http.NotFoundHandler(), s.log)},
+	}
+	for _, h := range all {
+		h.ReadHeaderTimeout = 10 * time.Second
+		h.ReadTimeout = 15 * time.Minute // an import or an object over a slow line
+		h.WriteTimeout = 30 * time.Minute
+		h.IdleTimeout = 2 * time.Minute
+		h.MaxHeaderBytes = 64 << 10
+		h.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	}
+	return all
+}
+
+// stopWithin is how long requests under way may take once the server is told to stop.
+const stopWithin = 10 * time.Second
+
+// Serve opens the doors and keeps the timetable until ctx is done or a door fails.
+func (s *Server) Serve(ctx context.Context) error {
+	doors := s.doors()
+	listeners := make([]net.Listener, 0, len(doors))
+	for _, d := range doors {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", d.Addr)
+		if err != nil {
+			for _, open := range listeners {
+				open.Close()
+			}
+			return fmt.Errorf("listen: %w", err)
+		}
+		listeners = append(listeners, l)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		s.timetable().Run(ctx)
+		return nil
+	})
+	for i, d := range doors {
+		group.Go(func() error { return serve(d, listeners[i]) })
+		group.Go(func() error {
+			<-ctx.Done()
+			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+			defer cancel()
+			if err := d.Shutdown(stop); err != nil {
+				return d.Close()
+			}
+			return nil
+		})
+	}
+	s.log.Info("serving", "people", listeners[0].Addr(), "agents", listeners[1].Addr(), "repository", listeners[2].Addr())
+	return group.Wait()
+}
+
+func serve(d *http.Server, l net.Listener) error {
+	serve := d.Serve
+	if d.TLSConfig != nil {
+		serve = func(l net.Listener) error { return d.ServeTLS(l, "", "") }
+	}
+	if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", d.Addr, err)
+	}
+	return nil
+}
