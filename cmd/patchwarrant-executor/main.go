@@ -55,7 +55,7 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 func obey(document []byte) error {
 	c := executor.Config{Etc: "/etc/patchwarrant", State: "/var/lib/patchwarrant-executor", Carry: "/var/lib/patchwarrant-agent/carry",
-		Packages: &executor.Apt{}, Now: now}
+		Now: now, Run: executor.Run}
 	if len(document) == 0 {
 		_, err := executor.ReportKey(c.State)
 		return err

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"regexp"
 
@@ -85,22 +86,20 @@ var payloadTypes = regexp.MustCompile(`^application/vnd\.patchwarrant\.([a-z0-9-
 // Namespace gives the SSHSIG namespace of one of our payload types, such as "order.v1@patchwarrant", so that a signature
 // for one type is none for another. It is empty for types that are not ours.
 func Namespace(payloadType string) string {
-	m := payloadTypes.FindStringSubmatch(payloadType)
-	if m == nil {
-		return ""
+	if m := payloadTypes.FindStringSubmatch(payloadType); m != nil {
+		return m[1] + "@patchwarrant"
 	}
-	return m[1] + "@patchwarrant"
+	return ""
 }
 
 // Verify checks that s is k's signature of the payload. Refusals have the code SIGNATURE.
 func (k Key) Verify(payloadType string, payload []byte, s Signature) (Proof, error) {
 	p := Proof{KeyID: k.ID, Kind: k.Kind}
 	public, err := k.parse()
-	switch {
-	case err != nil:
-	case s.KeyID != k.ID || s.Kind != k.Kind || (s.Assertion != nil) != (k.Kind == WebAuthn):
-		err = fmt.Errorf("signature is of another key or kind")
-	default:
+	if err == nil && (s.KeyID != k.ID || s.Kind != k.Kind || (s.Assertion != nil) != (k.Kind == WebAuthn)) {
+		err = errors.New("signature is of another key or kind")
+	}
+	if err == nil {
 		err = public.verify(payloadType, payload, s, &p)
 	}
 	if err != nil {
@@ -120,30 +119,33 @@ type publicKey interface {
 	verify(payloadType string, payload []byte, s Signature, p *Proof) error
 }
 
-func (k Key) parse() (publicKey, error) {
-	if k.Kind != WebAuthn && (k.RPID != "" || k.Origins != nil) {
-		return nil, fault.New(fault.Invalid, "key %s: rp_id and origins are for webauthn keys", k.ID)
-	}
-	switch k.Kind {
-	case SSH:
-		return parseSSH(k)
-	case WebAuthn:
-		return parseWebAuthn(k)
-	case Ed25519:
-		b, err := base64.StdEncoding.Strict().DecodeString(k.Public)
-		if err != nil || len(b) != ed25519.PublicKeySize || Ed25519Key(b).ID != k.ID {
-			return nil, fault.New(fault.Invalid, "key %s: not the ed25519 key of this ID", k.ID)
+func (k Key) parse() (public publicKey, err error) {
+	switch {
+	case k.Kind == WebAuthn:
+		public, err = parseWebAuthn(k)
+	case k.RPID != "" || k.Origins != nil:
+		err = errors.New("rp_id and origins are for passkeys")
+	case k.Kind == SSH:
+		public, err = parseSSH(k)
+	case k.Kind == Ed25519:
+		b, wrong := base64.StdEncoding.Strict().DecodeString(k.Public)
+		if public = plainKey(b); wrong != nil || len(b) != ed25519.PublicKeySize || Ed25519Key(b).ID != k.ID {
+			err = errors.New("not the ed25519 key of this ID")
 		}
-		return plainKey(b), nil
+	default:
+		err = fmt.Errorf("unknown kind %q", k.Kind)
 	}
-	return nil, fault.New(fault.Invalid, "key %s: unknown kind %q", k.ID, k.Kind)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "key %s: %w", k.ID, err)
+	}
+	return public, nil
 }
 
 type plainKey ed25519.PublicKey
 
 func (k plainKey) verify(payloadType string, payload []byte, s Signature, _ *Proof) error {
 	if !ed25519.Verify(ed25519.PublicKey(k), PAE(payloadType, payload), s.Sig) {
-		return fmt.Errorf("does not verify")
+		return errors.New("does not verify")
 	}
 	return nil
 }

@@ -3,9 +3,12 @@ package executor
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,158 +23,228 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
-// Apt is the package manager of Debian. Its configuration is private: none of the host's sources, keys, preferences and
-// hooks take part; dpkg's database and apt's list of automatically installed packages are the host's.
-type Apt struct{ conf string }
-
-// aptConf has the repository's directory for %[1]s.
+// aptConf is apt's whole configuration, with our working directory for %[1]s: none of the host's sources, keys,
+// preferences and hooks take part. Dpkg's database and apt's list of automatically installed packages are the host's.
 const aptConf = `Dir::Etc { Main "/dev/null"; Parts "/dev/null"; SourceList "%[1]s/sources.list"; SourceParts "/dev/null";
 	Preferences "/dev/null"; PreferencesParts "/dev/null"; Trusted "/dev/null"; TrustedParts "/dev/null"; };
-Dir::State::Lists "%[1]s/lists";
-Dir::Cache "%[1]s/cache";
+Dir::State::Lists "%[1]s/lists"; Dir::Cache "%[1]s/cache";
 Acquire { Languages "none"; Check-Valid-Until "true"; Check-Date "true"; AllowInsecureRepositories "false";
 	AllowWeakRepositories "false"; AllowDowngradeToInsecureRepositories "false"; };
 APT { Install-Recommends "false"; Sandbox::User "root"; Get::AllowUnauthenticated "false"; };
-DPkg { Lock::Timeout "300"; Use-Pty "false"; Options { "--force-confold"; }; };
+DPkg { Lock::Timeout "600"; Use-Pty "false"; Options { "--force-confold"; }; };
 `
 
-// Prepare implements Packages.
-func (p *Apt) Prepare(ctx context.Context, r Repository, log io.Writer) error {
-	arch, err := run(ctx, io.Discard, "", "dpkg", "--print-architecture")
+const (
+	maxRelease = 1 << 20   // bytes of InRelease
+	maxIndex   = 256 << 20 // bytes of Packages
+)
+
+// takeOver copies what the agent carried into root's own directory, checks there what people signed, the .debs
+// (ARBITRARY) and the index (MIXMATCH), and makes it apt's only source. The agent may change its files at any time; only
+// the copies are used.
+func (x *Executor) takeOver(ctx context.Context, l *warrant.Leave, log io.Writer) error {
+	arch, err := x.Run(ctx, "", io.Discard, "dpkg", "--print-architecture")
 	if err != nil {
 		return err
 	}
-	release := filepath.Join(r.Dir, "dists", r.Suite)
-	index := filepath.Join(release, "main", "binary-"+strings.TrimSpace(string(arch)))
-	for _, dir := range []string{index, filepath.Join(r.Dir, "lists/partial"), filepath.Join(r.Dir, "cache/archives/partial")} {
-		err = errors.Join(err, os.MkdirAll(dir, 0o700))
-	}
-	err = errors.Join(err, os.Rename(filepath.Join(r.Dir, "InRelease"), filepath.Join(release, "InRelease")),
-		os.Rename(filepath.Join(r.Dir, "Packages"), filepath.Join(index, "Packages")))
-	var keys []string
-	for i, key := range r.Keys {
-		keys = append(keys, filepath.Join(r.Dir, fmt.Sprintf("key%d.asc", i)))
-		err = errors.Join(err, os.WriteFile(keys[i], []byte(key), 0o600))
-	}
-	source := fmt.Sprintf("deb [signed-by=%s by-hash=no] file:%s %s main\n", strings.Join(keys, ","), r.Dir, r.Suite)
-	p.conf = filepath.Join(r.Dir, "apt.conf")
-	err = errors.Join(err, os.WriteFile(filepath.Join(r.Dir, "sources.list"), []byte(source), 0o600),
-		os.WriteFile(p.conf, fmt.Appendf(nil, aptConf, r.Dir), 0o600))
-	if err != nil {
+	work, suite := x.work(""), "snapshots/"+l.Order.Snapshot.SHA256
+	index := filepath.Join("dists", suite, "main/binary-"+strings.TrimSpace(string(arch)), "Packages")
+	if err := os.RemoveAll(work); err != nil {
 		return err
 	}
-	_, err = p.apt(ctx, log, "--error-on=any", "update")
-	return err
-}
-
-// Installed implements Packages.
-func (p *Apt) Installed(ctx context.Context) (map[string]Status, error) {
-	out, err := run(ctx, io.Discard, "", "dpkg-query", "--show",
-		"--showformat=${Package} ${Architecture} ${db:Status-Want} ${db:Status-Status} ${Version}\n")
+	from, err := os.OpenRoot(filepath.Join(x.Carry, l.Order.ID))
 	if err != nil {
-		return nil, err
+		return fault.Refuse(fault.Failed, "the agent carries no files for order %s: %w", l.Order.ID, err)
 	}
-	all := map[string]Status{}
-	for line := range strings.Lines(string(out)) {
-		f := strings.Fields(line)
-		if len(f) == 5 && f[3] != "not-installed" && f[3] != "config-files" {
-			all[Key(f[0], f[1])] = Status{f[4], f[2], f[3]}
-		}
+	defer from.Close()
+	if _, err := copyIn(from, "InRelease", filepath.Join(work, "dists", suite, "InRelease"), maxRelease); err != nil {
+		return err
 	}
-	return all, nil
-}
-
-// Simulate implements Packages.
-func (p *Apt) Simulate(ctx context.Context, actions []warrant.Action, log io.Writer) ([]Step, error) {
-	out, err := p.apt(ctx, log, append([]string{"--simulate"}, arguments(actions)...)...)
-	if err != nil {
-		return nil, fault.Refuse(fault.Plan, "%w", err)
+	if digest, err := copyIn(from, "Packages", filepath.Join(work, index), maxIndex); err != nil {
+		return err
+	} else if digest != l.Order.Snapshot.Index {
+		return fault.Refuse(fault.MixMatch, "the index carried for order %s has sha256 %s, not %s", l.Order.ID, digest, l.Order.Snapshot.Index)
 	}
-	return parseSimulation(out)
-}
-
-// Apply implements Packages.
-func (p *Apt) Apply(ctx context.Context, actions []warrant.Action, log io.Writer) error {
-	_, err := p.apt(ctx, log, arguments(actions)...)
-	return err
-}
-
-// arguments name every package with its version; a trailing minus removes. Versions and names have been checked for form.
-func arguments(actions []warrant.Action) []string {
-	has := func(verb string) bool {
-		return slices.ContainsFunc(actions, func(a warrant.Action) bool { return a.Do == verb })
-	}
-	args := []string{"install", "--yes"}
-	if !has("remove") {
-		args = append(args, "--no-remove")
-	}
-	if has("downgrade") {
-		args = append(args, "--allow-downgrades")
-	}
-	for _, a := range actions {
-		name := Key(a.Name, a.Arch)
-		if a.Arch == "all" {
-			name = a.Name
-		}
-		if a.Do == "remove" {
-			args = append(args, name+"-")
-		} else {
-			args = append(args, name+"="+a.To)
-		}
-	}
-	return args
-}
-
-var simulated = regexp.MustCompile(`^(Inst|Conf|Remv|Purg) ([^ :]+)(?::[a-z0-9-]+)?(?: \[([^\] ]+)\])?(?: \(([^ ()]+)(?: [^()]*)? \[([a-z0-9-]+)\]\))?(?: \[.*)?$`)
-
-// parseSimulation reads what `apt-get --simulate` prints. A line that begins like a step and is none is refused (PLAN).
-func parseSimulation(out []byte) ([]Step, error) {
-	var steps []Step
-	for line := range strings.Lines(string(out)) {
-		line = strings.TrimSpace(line)
-		if verb, _, _ := strings.Cut(line, " "); !slices.Contains([]string{"Inst", "Conf", "Remv", "Purg"}, verb) {
+	for _, a := range l.Transaction.Actions {
+		if a.File == "" {
 			continue
 		}
-		m := simulated.FindStringSubmatch(line)
-		if m == nil {
-			return nil, fault.Refuse(fault.Plan, "the simulation says %q, which is not understood", line)
+		if digest, err := copyIn(from, a.File, filepath.Join(work, a.File), a.Size); err != nil {
+			return err
+		} else if digest != a.SHA256 {
+			return fault.Refuse(fault.Arbitrary, "%s carried for order %s has sha256 %s, not %s", a.File, l.Order.ID, digest, a.SHA256)
 		}
-		steps = append(steps, Step{Verb: m[1], Name: m[2], From: m[3], To: m[4], Arch: m[5]})
 	}
-	return steps, nil
+	err = errors.Join(os.MkdirAll(x.work("lists/partial"), 0o700), os.MkdirAll(x.work("cache/archives/partial"), 0o700))
+	var keys []string
+	for i, key := range l.Root.Repository.Keys {
+		keys = append(keys, x.work(fmt.Sprintf("key%d.asc", i)))
+		err = errors.Join(err, os.WriteFile(keys[i], []byte(key), 0o600))
+	}
+	source := fmt.Sprintf("deb [signed-by=%s by-hash=no] file:%s %s main\n", strings.Join(keys, ","), work, suite)
+	err = errors.Join(err, os.WriteFile(x.work("sources.list"), []byte(source), 0o600),
+		os.WriteFile(x.work("apt.conf"), fmt.Appendf(nil, aptConf, work), 0o600))
+	if err == nil {
+		_, err = x.apt(ctx, log, "--error-on=any", "update")
+	}
+	return err
 }
 
-// Settle implements Packages: it waits for the locks of apt and dpkg.
-func (p *Apt) Settle(ctx context.Context) error {
-	for _, name := range []string{"/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock"} {
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o640)
-		if err != nil {
-			return err
+func (x *Executor) work(name string) string { return filepath.Join(x.State, "work", name) }
+
+// copyIn copies a regular file of at most limit bytes and gives the digest of what it wrote. No link is followed.
+func copyIn(from *os.Root, name, to string, limit int64) (string, error) {
+	in, err := from.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", fault.Refuse(fault.Failed, "carried file: %w", err)
+	}
+	defer in.Close()
+	if info, err := in.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > limit {
+		return "", fault.Refuse(fault.Arbitrary, "carried file %s is no regular file of at most %d bytes", name, limit)
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return "", err
+	}
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	_, err = io.Copy(io.MultiWriter(out, h), io.LimitReader(in, limit))
+	return hex.EncodeToString(h.Sum(nil)), errors.Join(err, out.Close())
+}
+
+// Status is dpkg's view of a package: its version, what is wanted ("install", "hold", …) and what is ("installed", …).
+type Status struct{ Version, Want, Is string }
+
+// installed gives every package that has files or unfinished work on the host, by name:arch.
+func (x *Executor) installed(ctx context.Context) (map[string]Status, error) {
+	out, err := x.Run(ctx, "", io.Discard, "dpkg-query", "--show",
+		"--showformat=${Package}:${Architecture} ${db:Status-Want} ${db:Status-Status} ${Version}\n")
+	all := map[string]Status{}
+	for line := range strings.Lines(string(out)) {
+		if f := strings.Fields(line); len(f) == 4 && f[2] != "not-installed" && f[2] != "config-files" {
+			all[f[0]] = Status{f[3], f[1], f[2]}
 		}
-		for err = syscall.EAGAIN; err != nil; {
-			if err = syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK}); err == nil {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return errors.Join(fmt.Errorf("wait for %s: %w", name, ctx.Err()), f.Close())
-			case <-time.After(time.Second):
-			}
+	}
+	return all, err
+}
+
+func key(a warrant.Action) string { return a.Name + ":" + a.Arch }
+
+// checkBefore refuses (PLAN, HELD) where the host does not have what the order starts from.
+func checkBefore(before map[string]Status, actions []warrant.Action) error {
+	for _, a := range actions {
+		s, installed := before[key(a)]
+		if s.Want == "hold" {
+			return fault.Refuse(fault.Held, "%s is on hold on this host", a.Name)
 		}
-		if err := f.Close(); err != nil {
-			return err
+		if installed != (a.From != "") || installed && (s.Version != a.From || s.Is != "installed") {
+			return fault.Refuse(fault.Plan, "%s: the order starts from %q, the host has %q (%s)", key(a), a.From, s.Version, s.Is)
 		}
 	}
 	return nil
 }
 
-func (p *Apt) apt(ctx context.Context, log io.Writer, args ...string) ([]byte, error) {
-	return run(ctx, log, p.conf, "apt-get", args...)
+// asPlanned reports whether the packages after are those before with the actions done and nothing else.
+func asPlanned(before, after map[string]Status, actions []warrant.Action) bool {
+	want := maps.Clone(before)
+	for _, a := range actions {
+		if want[key(a)] = (Status{a.To, "install", "installed"}); a.Do == "remove" {
+			delete(want, key(a))
+		}
+	}
+	return maps.Equal(want, after)
 }
 
-// run runs a program without shell, terminal or input, in a fixed environment, and records it in log. The program dies
-// with this process.
-func run(ctx context.Context, log io.Writer, aptConf, name string, args ...string) ([]byte, error) {
+// observe lists the order's packages as they are.
+func observe(actions []warrant.Action, after map[string]Status) []warrant.Observed {
+	out := []warrant.Observed{}
+	for _, a := range actions {
+		s := after[key(a)]
+		out = append(out, warrant.Observed{Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: s.Version, Status: s.Is})
+	}
+	return out
+}
+
+// rehearse refuses (PLAN) unless apt, asked to simulate, would take exactly the steps of the actions.
+func (x *Executor) rehearse(ctx context.Context, actions []warrant.Action, log io.Writer) error {
+	out, err := x.apt(ctx, log, append([]string{"--simulate"}, arguments(actions)...)...)
+	if err != nil {
+		return fault.Refuse(fault.Plan, "%w", err)
+	}
+	approved, would := []string{}, steps(out)
+	for _, a := range actions {
+		if a.Do == "remove" {
+			approved = append(approved, "Remv "+a.Name+" ["+a.From+"]")
+			continue
+		}
+		installed := "Inst " + a.Name
+		if a.From != "" {
+			installed += " [" + a.From + "]"
+		}
+		to := " (" + a.To + " [" + a.Arch + "])"
+		approved = append(approved, installed+to, "Conf "+a.Name+to)
+	}
+	slices.Sort(approved)
+	slices.Sort(would)
+	if slices.Equal(approved, would) {
+		return nil
+	}
+	without := func(a, b []string) []string {
+		return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
+	}
+	return fault.Refuse(fault.Plan, "the host would do something else than was approved: it would %q, and not %q",
+		without(would, approved), without(approved, would))
+}
+
+// simulated matches a step of `apt-get --simulate`: the name with the architecture where it is a foreign one, the old
+// version, the new version with its origins and architecture, and what apt says of dependencies.
+var simulated = regexp.MustCompile(`^(Inst|Conf|Remv) ([^ :]+)(?::[a-z0-9-]+)?( \[[^\] ]+\])?(?:( \([^ ()]+)(?: [^()]*)?( \[[a-z0-9-]+\]\)))?(?: \[.*)?$`)
+
+// steps gives the steps of a simulation without origins and dependencies. A line not understood is given as it is.
+func steps(simulation []byte) (out []string) {
+	for line := range strings.Lines(string(simulation)) {
+		if line = strings.TrimSpace(line); slices.Contains([]string{"Inst", "Conf", "Remv", "Purg"}, strings.SplitN(line, " ", 2)[0]) {
+			out = append(out, simulated.ReplaceAllString(line, "$1 $2$3$4$5"))
+		}
+	}
+	return out
+}
+
+// arguments name every package with its version; a trailing minus removes. The form of names and versions was checked.
+func arguments(actions []warrant.Action) []string {
+	args := []string{"install", "--yes", "--no-remove"}
+	for _, a := range actions {
+		name := strings.TrimSuffix(key(a), ":all")
+		switch a.Do {
+		case "remove":
+			args[2] = "--remove" // as opposed to --no-remove and --purge
+			args = append(args, name+"-")
+			continue
+		case "downgrade":
+			args = append(args, "--allow-downgrades")
+		}
+		args = append(args, name+"="+a.To)
+	}
+	return args
+}
+
+func (x *Executor) apply(ctx context.Context, actions []warrant.Action, log io.Writer) error {
+	_, err := x.apt(ctx, log, arguments(actions)...)
+	return err
+}
+
+// settle waits for what a killed apt may have left running: apt takes the locks, then only looks.
+func (x *Executor) settle(ctx context.Context, log io.Writer) { x.apt(ctx, log, "check") }
+
+func (x *Executor) apt(ctx context.Context, log io.Writer, args ...string) ([]byte, error) {
+	return x.Run(ctx, x.work("apt.conf"), log, "apt-get", args...)
+}
+
+// Run runs a program without shell, terminal or input, in a fixed environment, records it in log, and gives what it
+// printed. The program dies with this process. It is the Config's Run, except in tests.
+func Run(ctx context.Context, aptConf string, log io.Writer, name string, args ...string) ([]byte, error) {
 	runtime.LockOSThread() // the child dies with the thread that started it
 	defer runtime.UnlockOSThread()
 	var out, complaint bytes.Buffer
@@ -183,13 +256,10 @@ func run(ctx context.Context, log io.Writer, aptConf, name string, args ...strin
 	cmd.WaitDelay = 10 * time.Second // a service that the packages started may keep the output open
 	fmt.Fprintf(log, "$ %s\n", strings.Join(cmd.Args, " "))
 	err := cmd.Run()
-	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
+		return out.Bytes(), nil
 	}
-	if err != nil {
-		fmt.Fprintf(log, "# %v\n", err)
-		b := complaint.Bytes()
-		err = fault.Refuse(fault.Failed, "%s: %w: %q", strings.Join(args, " "), err, b[max(0, len(b)-800):])
-	}
-	return out.Bytes(), err
+	fmt.Fprintf(log, "# %v\n", err)
+	tail := complaint.Bytes()[max(0, complaint.Len()-800):]
+	return out.Bytes(), fault.Refuse(fault.Failed, "%s: %w: %q", strings.Join(args, " "), err, tail)
 }

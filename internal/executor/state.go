@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
@@ -21,13 +22,22 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
+// Config says where things are. Etc holds what root wrote at enrolment (host-id, environment, trust-root.json,
+// trust-root.sha256) and may hold a local policy (executor.json); State is the executor's own; Carry is where the agent
+// leaves the files of an order, in a directory named by its ID. Now gives UTC in whole microseconds; Run is Run.
+type Config struct {
+	Etc, State, Carry string
+	Now               func() time.Time
+	Run               func(ctx context.Context, aptConf string, log io.Writer, name string, args ...string) ([]byte, error)
+}
+
 // state is what the host remembers of the warrants it obeyed.
 type state struct {
-	Sequence int64               `json:"sequence"`
-	Latest   time.Time           `json:"latest"`
-	LogSize  int64               `json:"log_size"`
-	LogRoot  string              `json:"log_root"`
-	Roots    []envelope.Envelope `json:"roots"` // the newest trust root seen, if newer than the pinned one
+	Sequence int64
+	Latest   time.Time
+	LogSize  int64
+	LogRoot  string
+	Roots    []envelope.Envelope // the newest trust root seen, if newer than the pinned one
 }
 
 func (s state) after(w *warrant.Warrant, l *warrant.Leave, now time.Time) state {
@@ -45,20 +55,20 @@ func (s state) after(w *warrant.Warrant, l *warrant.Leave, now time.Time) state 
 
 // journal is written before a run changes anything, so that it is never run twice.
 type journal struct {
-	Report  warrant.Report    `json:"report"` // as far as it was known
-	Actions []warrant.Action  `json:"actions"`
-	Before  map[string]Status `json:"before"`
-	State   state             `json:"state"` // to be kept with it
+	Report  warrant.Report // as far as it was known
+	Actions []warrant.Action
+	Before  map[string]Status
+	State   state // to be kept with it
 }
 
 // Open reads the host's identity, trust root and state, makes the report key at the first start, and waits for another
 // executor on this host to end.
 func Open(c Config) (*Executor, error) {
-	key, err := ReportKey(c.State)
+	reportKey, err := ReportKey(c.State)
 	if err != nil {
 		return nil, fmt.Errorf("report key: %w", err)
 	}
-	x := &Executor{Config: c, key: key}
+	x := &Executor{Config: c, key: reportKey}
 	lock, err := os.OpenFile(filepath.Join(c.State, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err == nil {
 		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX) // held until the process ends
@@ -76,30 +86,22 @@ func Open(c Config) (*Executor, error) {
 	if err := readJSON(filepath.Join(c.State, "state.json"), &x.state); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read state: %w", err)
 	}
-	if err := x.readRoot(pinned); err != nil {
-		return nil, fmt.Errorf("read trust root: %w", err)
-	}
-	return x, nil
-}
-
-// readRoot takes the newest root seen, or the pinned one. Both were verified when they came.
-func (x *Executor) readRoot(pinned string) (err error) {
-	var e envelope.Envelope
+	var e envelope.Envelope // verified when it came
 	if len(x.state.Roots) > 0 {
 		e = x.state.Roots[0]
-	} else if err = readJSON(filepath.Join(x.Etc, "trust-root.json"), &e); err != nil {
-		return err
+	} else if err := readJSON(filepath.Join(c.Etc, "trust-root.json"), &e); err != nil {
+		return nil, fmt.Errorf("read trust root: %w", err)
 	} else if envelope.Digest(e.Payload) != pinned {
-		return fault.Refuse(fault.RootChain, "%s/trust-root.json is not the trust root pinned at enrolment", x.Etc)
+		return nil, fault.Refuse(fault.RootChain, "%s/trust-root.json is not the trust root pinned at enrolment", c.Etc)
 	}
 	x.root, err = trustroot.Decode(e.Payload)
-	return err
+	return x, err
 }
 
 func (x *Executor) self(now time.Time) warrant.Host {
 	h := warrant.Host{ID: x.host, Environment: x.environment, Root: x.root, LastSequence: x.state.Sequence,
 		LatestTime: x.state.Latest, LogSize: x.state.LogSize, Now: now}
-	hex.Decode(h.LogRoot[:], []byte(x.state.LogRoot)) // state.json is our own; a damaged root only makes the check fail
+	hex.Decode(h.LogRoot[:], []byte(x.state.LogRoot)) // our own; a damaged one only makes the check fail
 	return h
 }
 
@@ -120,8 +122,8 @@ func (x *Executor) begin(j journal) error {
 	return writeJSON(filepath.Join(x.State, "state.json"), j.State)
 }
 
-// session opens the record of an order: the commands and what they printed.
-func (x *Executor) session(r warrant.Report) (*os.File, error) {
+// openSession opens the record of an order: the commands and what they printed. Source: R-705.
+func (x *Executor) openSession(r warrant.Report) (*os.File, error) {
 	path := x.path(r.Order, "session.log")
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
@@ -135,46 +137,36 @@ func (x *Executor) session(r warrant.Report) (*os.File, error) {
 
 // seal closes the record with old and new versions, makes it durable and read-only, and gives its digest.
 func seal(f *os.File, r warrant.Report) (string, error) {
-	text := fmt.Sprintf("# %s %s %s\n", r.Outcome, r.Code, r.Reason)
+	fmt.Fprintf(f, "# %s %s %s\n", r.Outcome, r.Code, r.Reason)
 	for _, p := range r.Packages {
-		text += notice(p)
+		fmt.Fprintf(f, "# %s:%s %q -> %q %s\n", p.Name, p.Arch, p.From, p.Now, p.Status)
 	}
-	if _, err := f.WriteString(text); err != nil {
-		return "", err
-	}
-	if err := errors.Join(f.Sync(), f.Chmod(0o400)); err != nil {
-		return "", err
-	}
-	b, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<40))
-	return envelope.Digest(b), err
+	err := errors.Join(f.Sync(), f.Chmod(0o400))
+	b, readErr := io.ReadAll(io.NewSectionReader(f, 0, 1<<40))
+	return envelope.Digest(b), errors.Join(err, readErr)
 }
 
 // ReportKey reads the report key of the executor whose state is in dir, or makes it: the seed in report.key for root
 // alone, the base64 public key in report.pub for all.
 func ReportKey(dir string) (ed25519.PrivateKey, error) {
-	secret, public := filepath.Join(dir, "report.key"), filepath.Join(dir, "report.pub")
+	secret, seed := filepath.Join(dir, "report.key"), make([]byte, ed25519.SeedSize)
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(secret)
+	err := readJSON(secret, &seed)
 	if errors.Is(err, os.ErrNotExist) {
-		seed := make([]byte, ed25519.SeedSize)
 		rand.Read(seed)
-		text = []byte(base64.StdEncoding.EncodeToString(seed) + "\n")
-		err = writeFile(secret, 0o600, text)
+		err = writeJSON(secret, seed)
+	}
+	if err == nil && len(seed) != ed25519.SeedSize {
+		err = fault.New(fault.Internal, "%s is damaged", secret)
 	}
 	if err != nil {
 		return nil, err
 	}
-	seed, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(seed) != ed25519.SeedSize {
-		return nil, fault.New(fault.Internal, "%s is damaged", secret)
-	}
 	key := ed25519.NewKeyFromSeed(seed)
-	if _, err := os.Stat(public); err == nil {
-		return key, nil
-	}
-	return key, writeFile(public, 0o644, []byte(base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))+"\n"))
+	public := base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey)) + "\n"
+	return key, writeFile(filepath.Join(dir, "report.pub"), 0o644, []byte(public))
 }
 
 func readJSON(path string, v any) error {
@@ -203,13 +195,10 @@ func writeFile(path string, mode os.FileMode, b []byte) error {
 		return err
 	}
 	_, err = f.Write(b)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(path+".new", path)
 	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return errors.Join(err, syncDir(filepath.Dir(path)))
 }
 
 func syncDir(path string) error {

@@ -52,15 +52,10 @@ func KindOf(err error) Kind {
 
 // CodeOf gives the code of the first coded Error in the chain, or "".
 func CodeOf(err error) string {
-	for err != nil {
-		e, ok := errors.AsType[*Error](err)
-		if !ok {
-			return ""
-		}
+	for e := (*Error)(nil); errors.As(err, &e); err = e.err {
 		if e.Code != "" {
 			return e.Code
 		}
-		err = e.err
 	}
 	return ""
 }

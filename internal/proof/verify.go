@@ -2,8 +2,8 @@ package proof
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -23,8 +23,8 @@ const (
 
 // FormatCheckpoint gives the text of a checkpoint, the part that note.Sign signs. Source: C2SP tlog-checkpoint.
 func FormatCheckpoint(c Checkpoint) string {
-	return fmt.Sprintf("%s\n%d\n%s\nat %s\n", c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]),
-		c.At.UTC().Format(time.RFC3339))
+	root := base64.StdEncoding.EncodeToString(c.Root[:])
+	return fmt.Sprintf("%s\n%d\n%s\nat %s\n", c.Origin, c.Size, root, c.At.UTC().Format(time.RFC3339))
 }
 
 // OpenCheckpoint verifies a signed checkpoint: at least one signature by one of vkeys (note verifier keys), the origin,
@@ -44,35 +44,24 @@ func openCheckpoint(text string, vkeys []string) (c Checkpoint, err error) {
 	if len(text) > maxCheckpoint {
 		return c, fmt.Errorf("%d bytes are over the limit of %d", len(text), maxCheckpoint)
 	}
-	var verifiers []note.Verifier
-	for _, k := range vkeys {
-		v, err := note.NewVerifier(k)
-		if err != nil {
+	verifiers := make([]note.Verifier, len(vkeys))
+	for i, k := range vkeys {
+		if verifiers[i], err = note.NewVerifier(k); err != nil {
 			return c, fmt.Errorf("verifier key: %w", err)
 		}
-		verifiers = append(verifiers, v)
 	}
 	n, err := note.Open([]byte(text), note.VerifierList(verifiers...))
 	if err != nil {
 		return c, err
 	}
-	lines := strings.Split(n.Text, "\n")
-	if len(lines) != 5 {
-		return c, fmt.Errorf("want four lines: origin, size, root, at")
+	var root, at string
+	if _, err := fmt.Sscanf(n.Text, "%s\n%d\n%s\nat %s\n", &c.Origin, &c.Size, &root, &at); err != nil {
+		return c, fmt.Errorf("want four lines: origin, size, root, at: %w", err)
 	}
-	c.Origin = lines[0]
-	root, err := base64.StdEncoding.DecodeString(lines[2])
-	if err != nil || copy(c.Root[:], root) != len(c.Root) {
-		return c, fmt.Errorf("root is not 32 bytes of base64")
-	}
-	if _, err := fmt.Sscanf(lines[1], "%d", &c.Size); err != nil || c.Size < 0 || c.Size > maxSize {
-		return c, fmt.Errorf("size is not a count of acts")
-	}
-	if c.At, err = time.Parse("at "+time.RFC3339, lines[3]); err != nil {
-		return c, fmt.Errorf("at: %w", err)
-	}
-	if FormatCheckpoint(c) != n.Text {
-		return c, fmt.Errorf("not in canonical form")
+	hash, err := base64.StdEncoding.DecodeString(root)
+	copy(c.Root[:], hash)
+	if c.At, _ = time.Parse(time.RFC3339, at); err != nil || c.Size < 0 || c.Size > maxSize || FormatCheckpoint(c) != n.Text {
+		return c, errors.New("not in canonical form")
 	}
 	return c, nil
 }
@@ -87,10 +76,10 @@ func (l Logged) Verify(vkeys []string, origin string) (Act, Checkpoint, error) {
 	}
 	path, err := hashes(l.Hashes)
 	if err == nil && len(l.Entry) > MaxEntry {
-		err = fmt.Errorf("entry of %d bytes is over the limit of %d", len(l.Entry), MaxEntry)
+		err = fmt.Errorf("%d bytes are over the limit of %d", len(l.Entry), MaxEntry)
 	}
 	if err == nil {
-		err = tlog.CheckRecord(path, c.Size, tlog.Hash(c.Root), l.Index, tlog.RecordHash(l.Entry))
+		err = tlog.CheckRecord(path, c.Size, c.Root, l.Index, tlog.RecordHash(l.Entry))
 	}
 	if err == nil {
 		err = envelope.Decode(l.Entry, &a)
@@ -106,13 +95,10 @@ func (l Logged) Verify(vkeys []string, origin string) (Act, Checkpoint, error) {
 func VerifyConsistency(old, new Checkpoint, path [][]byte) error {
 	p, err := hashes(path)
 	switch {
-	case err != nil:
-	case old.Origin != new.Origin:
+	case err == nil && old.Origin != new.Origin:
 		err = fmt.Errorf("origins %q and %q differ", old.Origin, new.Origin)
-	case old.Size == 0 && len(p) == 0:
-		return nil
-	default:
-		err = tlog.CheckTree(tlog.TreeProof(p), new.Size, tlog.Hash(new.Root), old.Size, tlog.Hash(old.Root))
+	case err == nil && (old.Size != 0 || len(p) != 0):
+		err = tlog.CheckTree(p, new.Size, new.Root, old.Size, old.Root)
 	}
 	if err != nil {
 		return fault.Refuse(fault.LogRollback, "verify that log of %d acts continues log of %d: %w", new.Size, old.Size, err)

@@ -26,8 +26,8 @@ func (r *Root) Approvals(e envelope.Envelope) ([]Approval, error) {
 	}
 	var out []Approval
 	for _, s := range e.Signatures {
-		p, k, ok := r.owner(s.KeyID)
-		if !ok {
+		p, k := r.owner(s.KeyID)
+		if k.ID == "" {
 			return nil, fault.Refuse(fault.BadSignature, "trust root version %d has no key %q", r.Version, s.KeyID)
 		}
 		proof, err := k.Verify(e.PayloadType, e.Payload, s)
@@ -39,33 +39,33 @@ func (r *Root) Approvals(e envelope.Envelope) ([]Approval, error) {
 	return out, nil
 }
 
-func (r *Root) owner(keyID string) (Person, envelope.Key, bool) {
+// owner finds a key and whose it is; the zero Key if there is none.
+func (r *Root) owner(keyID string) (Person, envelope.Key) {
 	for _, p := range r.People {
 		for _, k := range p.Keys {
 			if k.ID == keyID {
-				return p, k, true
+				return p, k
 			}
 		}
 	}
-	return Person{}, envelope.Key{}, false
+	return Person{}, envelope.Key{}
 }
 
 // Person finds a person by ID.
 func (r *Root) Person(id string) (Person, bool) {
-	i := slices.IndexFunc(r.People, func(p Person) bool { return p.ID == id })
-	if i < 0 {
-		return Person{}, false
-	}
-	return r.People[i], true
+	return find(r.People, func(p Person) bool { return p.ID == id })
 }
 
 // Rule gives the quorum rule of a class.
 func (r *Root) Rule(class string) (Rule, bool) {
-	i := slices.IndexFunc(r.Rules, func(rule Rule) bool { return rule.Class == class })
-	if i < 0 {
-		return Rule{}, false
+	return find(r.Rules, func(rule Rule) bool { return rule.Class == class })
+}
+
+func find[T any](list []T, is func(T) bool) (found T, ok bool) {
+	if i := slices.IndexFunc(list, is); i >= 0 {
+		return list[i], true
 	}
-	return r.Rules[i], true
+	return found, false
 }
 
 // Quorum decides whether approvals fill every seat of the class's rule with a different person, none of them the author
@@ -76,23 +76,23 @@ func (r *Root) Quorum(class, author string, approvals []Approval) error {
 	if !ok {
 		return fault.Refuse(fault.Class, "trust root version %d has no rule for class %q", r.Version, class)
 	}
-	others := slices.DeleteFunc(slices.Clone(approvals), func(a Approval) bool { return a.Person.ID == author })
-	seated, local := seat(rule.Seats, others)
-	if seated == len(rule.Seats) && local >= rule.Local {
+	n := len(rule.Seats)
+	seated, local := seat(rule.Seats, slices.DeleteFunc(slices.Clone(approvals), func(a Approval) bool { return a.Person.ID == author }))
+	if seated == n && local >= rule.Local {
 		return nil
 	}
-	if seated == len(rule.Seats) {
+	if seated == n {
 		return fault.Refuse(fault.Local, "class %s needs %d signatures made by the CLI with an SSH key, and has %d", class, rule.Local, local)
 	}
-	if withAuthor, _ := seat(rule.Seats, approvals); withAuthor == len(rule.Seats) {
+	if withAuthor, _ := seat(rule.Seats, approvals); withAuthor == n {
 		return fault.Refuse(fault.Author, "class %s: the approval of its author %s does not count", class, author)
 	}
-	return fault.Refuse(fault.Quorum, "class %s needs %d different people in their seats, and has %d", class, len(rule.Seats), seated)
+	return fault.Refuse(fault.Quorum, "class %s needs %d different people in their seats, and has %d", class, n, seated)
 }
 
 // seat fills as many seats as possible with different people, and among those ways takes one with the most people who
-// signed locally. People with a local signature come first; who is seated may be moved by a later one but never loses
-// all seats (augmenting paths), so no later person takes a local one's place.
+// signed locally. These come first: who is seated may be moved by a later one but never loses all seats (augmenting
+// paths), so no later person takes a local one's place.
 func seat(seats [][]string, approvals []Approval) (seated, local int) {
 	roles, isLocal := map[string][]string{}, map[string]bool{}
 	for _, a := range approvals {
@@ -132,13 +132,12 @@ func seat(seats [][]string, approvals []Approval) (seated, local int) {
 // First takes a root as the first one a host or server knows: its payload has the digest given out of band, it stands
 // under a quorum of its own, and it has not expired at now.
 func First(e envelope.Envelope, wantDigest string, now time.Time) (*Root, error) {
-	if envelope.Digest(e.Payload) != wantDigest {
-		return nil, fault.Refuse(fault.RootChain, "the trust root is not the pinned one: its sha256 is %s, not %s",
-			envelope.Digest(e.Payload), wantDigest)
-	}
 	r, err := decodeSigned(e)
 	if err != nil {
 		return nil, err
+	}
+	if r.digest != wantDigest {
+		return nil, fault.Refuse(fault.RootChain, "the trust root is not the pinned one: its sha256 is %s, not %s", r.digest, wantDigest)
 	}
 	if err := r.approved(e); err != nil {
 		return nil, err
@@ -195,8 +194,8 @@ func (r *Root) Current(now time.Time) error {
 // version's people and count there.
 func (r *Root) approved(e envelope.Envelope) error {
 	e.Signatures = slices.DeleteFunc(slices.Clone(e.Signatures), func(s envelope.Signature) bool {
-		_, _, known := r.owner(s.KeyID)
-		return !known
+		_, k := r.owner(s.KeyID)
+		return k.ID == ""
 	})
 	approvals, err := r.Approvals(e)
 	if err != nil {

@@ -143,8 +143,8 @@ func (l *Leave) together(w *Warrant, _ Host) error {
 			if a.File != "" && !curated[SnapshotPackage{a.Name, a.Arch, a.To, a.SHA256, a.Size, a.File}] {
 				return fault.Refuse(fault.Arbitrary, "%s %s %s with sha256 %s is not in the curation record", a.Name, a.Arch, a.To, a.SHA256)
 			}
-			c := compareVersions(a.From, a.To)
-			if a.Do == "upgrade" && c >= 0 || a.Do == "downgrade" && c <= 0 {
+			from, to := versionKey(a.From), versionKey(a.To)
+			if a.Do == "upgrade" && from >= to || a.Do == "downgrade" && from <= to {
 				return fault.Refuse(fault.Downgrade, "%s of %s goes from %s to %s", a.Do, a.Name, a.From, a.To)
 			}
 		}

@@ -38,14 +38,14 @@ type Report struct {
 	LogRoot     string     `json:"log_root"`          // lower hex
 }
 
-// Observed is one package's change as found on the host. Now is empty where it is not installed.
+// Observed is one package's change as found on the host. Now and Status are empty where it is not installed.
 type Observed struct {
 	Name   string `json:"name"`
 	Arch   string `json:"arch"`
 	From   string `json:"from,omitempty"` // by the order
 	To     string `json:"to,omitempty"`   // by the order
 	Now    string `json:"now,omitempty"`
-	Status string `json:"status"` // dpkg's, such as "installed"
+	Status string `json:"status,omitempty"` // dpkg's, such as "installed"
 }
 
 // Encode gives the payload that the host signs.

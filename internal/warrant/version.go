@@ -2,78 +2,38 @@ package warrant
 
 import "strings"
 
-// compareVersions orders Debian versions as dpkg does: negative when a is older than b. It stands here because what the
-// executor links is counted. Source: deb-version(7).
-func compareVersions(a, b string) int {
-	epochA, restA := epoch(a)
-	epochB, restB := epoch(b)
-	if c := comparePart(epochA, epochB); c != 0 {
-		return c
+// versionKey gives a string whose byte order is dpkg's order of versions. Source: deb-version(7).
+func versionKey(v string) string {
+	epoch, rest, ok := strings.Cut(v, ":")
+	if !ok {
+		epoch, rest = "0", v
 	}
-	upstreamA, revisionA := revision(restA)
-	upstreamB, revisionB := revision(restB)
-	if c := comparePart(upstreamA, upstreamB); c != 0 {
-		return c
+	upstream, revision := rest, "0"
+	if i := strings.LastIndexByte(rest, '-'); i >= 0 {
+		upstream, revision = rest[:i], rest[i+1:]
 	}
-	return comparePart(revisionA, revisionB)
+	return partKey(epoch) + partKey(upstream) + partKey(revision)
 }
 
-func epoch(v string) (string, string) {
-	if e, rest, ok := strings.Cut(v, ":"); ok {
-		return e, rest
-	}
-	return "0", v
-}
-
-func revision(v string) (string, string) {
-	if i := strings.LastIndexByte(v, '-'); i >= 0 {
-		return v[:i], v[i+1:]
-	}
-	return v, "0"
-}
-
-// comparePart compares runs of other characters by rank and runs of digits by value, in turn.
-func comparePart(a, b string) int {
-	for a != "" || b != "" {
-		for a != "" && !digit(a[0]) || b != "" && !digit(b[0]) {
-			if c := rank(a) - rank(b); c != 0 {
-				return c
+// partKey writes runs of other characters and numbers in turn. In a run a tilde (1) is before the run's end (2), that is
+// before letters, those before all others. A number is its length and its digits, without leading zeros.
+func partKey(part string) string {
+	const digits = "0123456789"
+	var b []byte
+	for first := true; first || part != ""; first = false {
+		for ; part != "" && !strings.ContainsRune(digits, rune(part[0])); part = part[1:] {
+			switch c := part[0]; {
+			case c == '~':
+				b = append(b, 1)
+			case 'a' <= c|0x20 && c|0x20 <= 'z':
+				b = append(b, c)
+			default:
+				b = append(b, c|0x80)
 			}
-			a, b = a[1:], b[1:]
 		}
-		var x, y string
-		x, a = number(a)
-		y, b = number(b)
-		if len(x) != len(y) {
-			return len(x) - len(y)
-		}
-		if c := strings.Compare(x, y); c != 0 {
-			return c
-		}
+		rest := strings.TrimLeft(part, digits)
+		number := strings.TrimLeft(part[:len(part)-len(rest)], "0")
+		b, part = append(append(b, 2, byte(len(number))), number...), rest
 	}
-	return 0
-}
-
-func digit(c byte) bool { return '0' <= c && c <= '9' }
-
-// rank of the first character: tilde before the end and digits, then letters, then all others.
-func rank(s string) int {
-	switch {
-	case s == "" || digit(s[0]):
-		return 0
-	case s[0] == '~':
-		return -1
-	case 'a' <= s[0]|0x20 && s[0]|0x20 <= 'z':
-		return int(s[0])
-	}
-	return int(s[0]) + 256
-}
-
-// number cuts the leading digits off, without leading zeros.
-func number(s string) (string, string) {
-	n := 0
-	for n < len(s) && digit(s[n]) {
-		n++
-	}
-	return strings.TrimLeft(s[:n], "0"), s[n:]
+	return string(append(b, 2))
 }
