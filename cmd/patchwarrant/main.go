@@ -45,7 +45,8 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newScanCommand(), newTrustRootCommand())
+	root.AddCommand(newLoginCommand(), newLogoutCommand(), newWhoamiCommand(), newTrustRootCommand(), newHostCommand(), newSourceCommand(),
+		newOrderCommand(), newApproveCommand(), newLedgerCommand(), newScanCommand())
 	markFailures(root)
 	return root
 }
