@@ -75,18 +75,17 @@ func New(c Config) *Changes { return &Changes{c} }
 // Order is an order with what became of it.
 type Order struct {
 	warrant.Order
-	Kind          string
-	Of            string // the order it follows or undoes
-	Payload       []byte // what people sign
-	Digest        string // of Payload
-	Curation      string // digest of the stored envelope of the curation record
-	State         string
-	Signatures    []Signature
-	Envelope      string // digest of the stored envelope with its signatures, once warranted
-	Manifest      string // stage orders, once closed
-	Result        string // digest of the reconciliation, once made
-	Investigation string
-	EndedAt       time.Time
+	Kind       string
+	Of         string // the order it follows or undoes
+	Payload    []byte // what people sign
+	Digest     string // of Payload
+	Curation   string // digest of the stored envelope of the curation record
+	State      string
+	Signatures []Signature
+	Envelope   string // digest of the stored envelope with its signatures, once warranted
+	Manifest   string // stage orders, once closed
+	Result     string // digest of the reconciliation, once made
+	EndedAt    time.Time
 }
 
 // Signature is one person's approval.

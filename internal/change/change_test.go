@@ -16,6 +16,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
@@ -28,16 +29,15 @@ import (
 // world is a server with a stage and a production host, a curated snapshot, and an integrity room that says what it is told.
 type world struct {
 	*Changes
-	t         *testing.T
-	people    *warranttest.World
-	log       *ledger.Ledger
-	now       time.Time
-	key       ed25519.PrivateKey
-	snapshot  Snapshot
-	promoted  string
-	found     Reconciliation
-	released  bool
-	installed string // version of hello on every host
+	t              *testing.T
+	people         *warranttest.World
+	log            *ledger.Ledger
+	now            time.Time
+	key            ed25519.PrivateKey
+	snapshot       Snapshot
+	promoted       string
+	investigations []integrity.Investigation
+	installed      string // version of hello on every host
 }
 
 func (w *world) ok(err error) {
@@ -76,15 +76,17 @@ func (w *world) PackageSet(context.Context, string) (pkgset.Set, error) {
 	return pkgset.Set{{Name: "hello", Arch: "amd64", Version: w.installed}}, nil
 }
 
-func (w *world) MakeManifest(context.Context, string, []rollout.Run) (string, error) {
+func (w *world) MakeManifest(context.Context, warrant.Order, []integrity.Run) (string, error) {
 	return envelope.Digest([]byte("manifest")), nil
 }
 
-func (w *world) Reconcile(context.Context, string, string, []rollout.Run) (Reconciliation, error) {
-	return w.found, nil
+func (w *world) Reconcile(_ context.Context, o warrant.Order, runs []integrity.Run) (integrity.Reconciliation, error) {
+	return integrity.Reconciliation{Order: o.ID, Clean: len(w.investigations) == 0}, nil
 }
 
-func (w *world) InvestigationClosed(context.Context, string) (bool, error) { return w.released, nil }
+func (w *world) Investigations(context.Context) ([]integrity.Investigation, error) {
+	return w.investigations, nil
+}
 
 func begin(t *testing.T, d *db.DB) *world {
 	t.Helper()
@@ -111,7 +113,6 @@ func begin(t *testing.T, d *db.DB) *world {
 		Curation: curation,
 		Packages: []deb.IndexEntry{{Name: "hello", Arch: "amd64", Version: "2.0", Filename: hello.File, Size: hello.Size, SHA256: hello.SHA256}},
 	}
-	w.found.Digest = envelope.Digest([]byte("reconciled"))
 	rollouts := rollout.New(rollout.Config{DB: d, Ledger: w.log, Blobs: blobs, Roots: w, Files: w, Hosts: w, Now: clock})
 	w.Changes = New(Config{DB: d, Ledger: w.log, Blobs: blobs, Root: w, Curation: w, Estate: w, Rollouts: rollouts,
 		Integrity: w, Now: clock, NoticeHours: DefaultNoticeHours})
@@ -224,27 +225,34 @@ func TestFromStageToProduction(t *testing.T) {
 		w.want("approved", w.state(o.ID).State, Warranted)
 		w.carryOut(o, warrant.Done)
 		o = w.state(o.ID)
-		w.want("state", o.State+" "+o.Result, Closed+" "+w.found.Digest)
+		w.want("state", o.State, Closed)
+		if has, err := w.Blobs.Has(t.Context(), o.Result); err != nil || !has {
+			t.Errorf("the result %q is not kept: %v", o.Result, err)
+		}
 		w.want("acts", w.acts(o.ID), "order.proposed order.approved order.approved order.warranted order.closed")
 	})
 }
 
 func TestWhatNothingExplainsKeepsTheOrderOpen(t *testing.T) {
-	w := begin(t, dbtest.Open(t))
-	stage := w.staged()
-	p := w.proposal(Production)
-	p.Of = stage.ID
-	o := w.propose(p)
-	w.approve(o)
-	w.found.Unexplained, w.found.Investigation = 1, "inv_1"
-	w.carryOut(o, warrant.Done)
-	w.want("state", w.state(o.ID).State+" "+w.state(o.ID).Investigation, Investigating+" inv_1")
-	w.ok(w.Settle(t.Context()))
-	w.want("state", w.state(o.ID).State, Investigating)
-	w.released = true
-	w.ok(w.Settle(t.Context()))
-	w.want("state", w.state(o.ID).State, Closed)
-	w.want("acts", w.acts(o.ID), "order.proposed order.approved order.approved order.warranted order.under-investigation order.closed")
+	for outcome, want := range map[string]string{integrity.Legitimate: Closed, integrity.Incident: Failed} {
+		w := begin(t, dbtest.Open(t))
+		stage := w.staged()
+		p := w.proposal(Production)
+		p.Of = stage.ID
+		o := w.propose(p)
+		w.approve(o)
+		w.investigations = []integrity.Investigation{
+			{Order: o.ID, State: integrity.Closed, Outcome: integrity.Legitimate}, {Order: o.ID, State: integrity.Open},
+			{Order: "ord_other", State: integrity.Open}}
+		w.carryOut(o, warrant.Done)
+		w.want("state", w.state(o.ID).State, Investigating)
+		w.ok(w.Settle(t.Context()))
+		w.want("state", w.state(o.ID).State, Investigating)
+		w.investigations[1].State, w.investigations[1].Outcome = integrity.Closed, outcome
+		w.ok(w.Settle(t.Context()))
+		w.want("state", w.state(o.ID).State, want)
+		w.want("acts", w.acts(o.ID), "order.proposed order.approved order.approved order.warranted order.under-investigation order."+want)
+	}
 }
 
 func TestBackOutGoesToTheOlderSnapshot(t *testing.T) {

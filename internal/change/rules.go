@@ -21,7 +21,7 @@ const (
 	Proposed      = "proposed"            // waits for approvals
 	Warranted     = "warranted"           // has its quorum; its rollout goes on
 	Closed        = "closed"              // done, and reconciled where files were compared
-	Failed        = "failed"              // the rollout ended without every run done
+	Failed        = "failed"              // not every run was done, or what was investigated was an incident
 	Investigating = "under-investigation" // files changed that nothing explains
 	Rejected      = "rejected"            // an approver said no
 	Withdrawn     = "withdrawn"           // the author took it back
@@ -134,9 +134,9 @@ func deadline(o Order) time.Time {
 func lapsed(o Order, now time.Time) bool { return !now.Before(deadline(o)) }
 
 // outcome is the state of an order after a finished rollout and its reconciliation.
-func outcome(allDone bool, unexplained int) string {
+func outcome(allDone, explained bool) string {
 	switch {
-	case unexplained > 0:
+	case !explained:
 		return Investigating
 	case !allDone:
 		return Failed

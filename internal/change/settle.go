@@ -5,26 +5,19 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
-// Integrity says what a rollout changed. Both calls may be repeated for the same order and then give the same.
+// Integrity says what a rollout changed. MakeManifest and Reconcile give the same when they are called again.
 type Integrity interface {
-	// MakeManifest keeps what the runs of a stage order changed as its manifest, and gives its digest.
-	MakeManifest(ctx context.Context, order string, runs []rollout.Run) (digest string, err error)
-	// Reconcile compares what the runs of an order changed with the prediction and the manifest (empty: none), and opens an
-	// investigation when something is left unexplained.
-	Reconcile(ctx context.Context, order, manifest string, runs []rollout.Run) (Reconciliation, error)
-	// InvestigationClosed reports whether people have closed an investigation.
-	InvestigationClosed(ctx context.Context, investigation string) (bool, error)
-}
-
-// Reconciliation is what Reconcile found.
-type Reconciliation struct {
-	Digest        string // of the stored result
-	Unexplained   int    // files nothing explains
-	Investigation string // opened for them; empty when there are none
+	MakeManifest(ctx context.Context, order warrant.Order, runs []integrity.Run) (digest string, err error)
+	Reconcile(ctx context.Context, order warrant.Order, runs []integrity.Run) (integrity.Reconciliation, error)
+	Investigations(ctx context.Context) ([]integrity.Investigation, error)
 }
 
 // Settle is the sweep that takes each order on when what it waits for has happened: a proposed one past its time expires,
@@ -70,36 +63,56 @@ func (c *Changes) conclude(ctx context.Context, o Order) error {
 		if !done {
 			return c.advance(ctx, o, func(*Order) string { return Failed })
 		}
-		manifest, err := c.Integrity.MakeManifest(ctx, o.ID, runs)
+		manifest, err := c.Integrity.MakeManifest(ctx, o.Order, observed(runs))
 		if err != nil {
 			return err
 		}
 		return c.advance(ctx, o, func(o *Order) string { o.Manifest = manifest; return Closed })
 	}
-	var manifest string
-	if o.Stage != nil {
-		manifest = o.Stage.Manifest
-	}
-	found, err := c.Integrity.Reconcile(ctx, o.ID, manifest, runs)
+	found, err := c.Integrity.Reconcile(ctx, o.Order, observed(runs))
 	if err != nil {
 		return err
 	}
-	return c.advance(ctx, o, func(o *Order) string {
-		o.Result, o.Investigation = found.Digest, found.Investigation
-		return outcome(done, found.Unexplained)
-	})
+	b, err := envelope.Encode(found)
+	if err != nil {
+		return err
+	}
+	result, err := blob.PutBytes(ctx, c.Blobs, b)
+	if err != nil {
+		return err
+	}
+	return c.advance(ctx, o, func(o *Order) string { o.Result = result; return outcome(done, found.Clean) })
 }
 
+// observed gives the runs of which both states are known.
+func observed(runs []rollout.Run) []integrity.Run {
+	var some []integrity.Run
+	for _, r := range runs {
+		if r.Before != nil && r.After != nil {
+			some = append(some, integrity.Run{Host: r.Host, Done: r.State == rollout.Done, Before: *r.Before, After: *r.After})
+		}
+	}
+	return some
+}
+
+// release takes an order on when the last of its investigations is closed: closed if people ratified every change.
 func (c *Changes) release(ctx context.Context, o Order) error {
-	closed, err := c.Integrity.InvestigationClosed(ctx, o.Investigation)
-	if err != nil || !closed {
+	all, err := c.Integrity.Investigations(ctx)
+	if err != nil {
 		return err
+	}
+	legitimate := true
+	for _, i := range all {
+		if i.Order == o.ID && i.State != integrity.Closed {
+			return nil
+		}
+		legitimate = legitimate && (i.Order != o.ID || i.Outcome == integrity.Legitimate)
 	}
 	_, runs, err := c.Rollouts.Get(ctx, o.ID)
 	if err != nil {
 		return err
 	}
-	return c.advance(ctx, o, func(*Order) string { return outcome(rollout.Succeeded(runs), 0) })
+	return c.advance(ctx, o, func(*Order) string { return outcome(rollout.Succeeded(runs) && legitimate, true) })
 }
 
 // advance moves an order on, unless somebody else did meanwhile.
@@ -109,11 +122,6 @@ func (c *Changes) advance(ctx context.Context, seen Order, to func(*Order) strin
 		if err != nil || o.State != seen.State {
 			return err
 		}
-		state := to(&o)
-		detail := map[string]any{"from": o.State}
-		if o.Investigation != "" {
-			detail["investigation"] = o.Investigation
-		}
-		return c.finish(ctx, tx, o, state, "server", detail)
+		return c.finish(ctx, tx, o, to(&o), "server", map[string]any{"from": seen.State})
 	})
 }

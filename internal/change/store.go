@@ -13,14 +13,14 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
-const orderColumns = `order_id, kind, of_order, payload, curation, state, envelope, manifest, result, investigation, ended_at`
+const orderColumns = `order_id, kind, of_order, payload, curation, state, envelope, manifest, result, ended_at`
 
 var (
 	takeSequence = db.Q(`UPDATE change_sequence SET last = last + 1 WHERE id = 1`)
 	readSequence = db.Q(`SELECT last FROM change_sequence WHERE id = 1`)
 	addOrder     = db.Q(`INSERT INTO change_order (order_id, kind, of_order, payload, curation, sequence, state, envelope, manifest,
-		result, investigation, ended_at) VALUES ($1,$2,$3,$4,$5,$6,$7,'','','','',0)`)
-	updateOrder = db.Q(`UPDATE change_order SET state = $2, envelope = $3, manifest = $4, result = $5, investigation = $6, ended_at = $7
+		result, ended_at) VALUES ($1,$2,$3,$4,$5,$6,$7,'','','',0)`)
+	updateOrder = db.Q(`UPDATE change_order SET state = $2, envelope = $3, manifest = $4, result = $5, ended_at = $6
 		WHERE order_id = $1`)
 	selectOrder  = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE order_id = $1`)
 	selectLatest = db.Q(`SELECT ` + orderColumns + ` FROM change_order ORDER BY sequence DESC LIMIT $1`)
@@ -48,7 +48,7 @@ func insertOrder(ctx context.Context, tx *db.Tx, o Order) error {
 }
 
 func saveOrder(ctx context.Context, tx *db.Tx, o Order) error {
-	_, err := tx.Exec(ctx, updateOrder, o.ID, o.State, o.Envelope, o.Manifest, o.Result, o.Investigation, db.Micros(o.EndedAt))
+	_, err := tx.Exec(ctx, updateOrder, o.ID, o.State, o.Envelope, o.Manifest, o.Result, db.Micros(o.EndedAt))
 	if err != nil {
 		return fmt.Errorf("save order %s: %w", o.ID, err)
 	}
@@ -70,7 +70,7 @@ func scanOrder(row interface{ Scan(...any) error }) (Order, error) {
 	var o Order
 	var order string
 	var ended int64
-	err := row.Scan(&order, &o.Kind, &o.Of, &o.Payload, &o.Curation, &o.State, &o.Envelope, &o.Manifest, &o.Result, &o.Investigation, &ended)
+	err := row.Scan(&order, &o.Kind, &o.Of, &o.Payload, &o.Curation, &o.State, &o.Envelope, &o.Manifest, &o.Result, &ended)
 	if err != nil {
 		return o, err
 	}

@@ -103,6 +103,13 @@ func asManifest(fact []byte) (m integrity.Manifest, ok bool) {
 	return m, ok
 }
 
+// Acts of package integrity.
+const (
+	observedKind = "host.observed"          // its facts are input and result of a host's reconciliation
+	openedKind   = "investigation.opened"   // its fact is the reconciliation that found something
+	ratifiedKind = "investigation.ratified" // two people call the change legitimate
+)
+
 // decisionKind is the act that records a decision; decisionOf gives the decision's ID.
 const decisionKind = "decision.made"
 

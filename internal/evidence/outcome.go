@@ -97,23 +97,26 @@ func (a *audit) reportKey(host string, before int64) (envelope.Key, error) {
 
 // reconciliations does the comparison of files again from the sealed facts.
 func (a *audit) reconciliations() (string, error) {
-	found := map[string]integrity.Report{} // by order and host
-	for _, digest := range slices.Sorted(maps.Keys(a.facts)) {
-		if r, ok := asReconciliation(a.facts[digest]); ok {
-			found[r.Order+"/"+r.Host] = r
+	found := map[string]string{} // order and host → digest
+	for _, e := range a.acts {
+		for _, digest := range e.Facts {
+			if r, ok := asReconciliation(a.facts[digest]); ok && e.Kind == observedKind && e.Subject == "order/"+r.Order {
+				found[r.Order+"/"+r.Host] = digest
+			}
 		}
 	}
 	counts := map[integrity.Verdict]int{}
 	for _, o := range a.signed {
 		for _, t := range o.Transactions {
 			for _, host := range t.Hosts {
-				r, ok := found[o.ID+"/"+host]
+				digest, ok := found[o.ID+"/"+host]
 				if !ok {
 					return "", fault.Refuse(Lacking, "order %s on host %s has no reconciliation in the bundle", o.ID, host)
 				}
-				if err := a.reconciliation(o, t, r); err != nil {
+				if err := a.reconciliation(o, t, digest); err != nil {
 					return "", fmt.Errorf("order %s on host %s: %w", o.ID, host, err)
 				}
+				r, _ := asReconciliation(a.facts[digest])
 				for v, n := range r.Counts {
 					counts[v] += n
 				}
@@ -128,7 +131,8 @@ func (a *audit) reconciliations() (string, error) {
 }
 
 // reconciliation: its input is of this order and of what the host showed, and worked out again it gives the same.
-func (a *audit) reconciliation(o signedOrder, t warrant.Transaction, sealed integrity.Report) error {
+func (a *audit) reconciliation(o signedOrder, t warrant.Transaction, digest string) error {
+	sealed, _ := asReconciliation(a.facts[digest])
 	input, err := a.fact(sealed.Input)
 	if err != nil {
 		return err
@@ -156,10 +160,17 @@ func (a *audit) reconciliation(o signedOrder, t warrant.Transaction, sealed inte
 	if !same(&sealed, again) {
 		return fault.Refuse(Reconciliation, "worked out again, it gives another result than was sealed")
 	}
-	if o.Class != trustroot.Stage && !sealed.Clean() && len(a.on("order/"+o.ID, "order.under-investigation")) == 0 {
-		return fault.Refuse(Reconciliation, "%d files are unexplained or missing, and no investigation was opened", len(sealed.Discrepancies()))
+	if o.Class != trustroot.Stage && !sealed.Clean() && !a.ratified(digest) {
+		return fault.Refuse(Reconciliation, "%d files are unexplained or missing, and no investigation of them ended with two people's ratification", len(sealed.Discrepancies()))
 	}
 	return nil
+}
+
+// ratified reports whether people called legitimate what a reconciliation found.
+func (a *audit) ratified(digest string) bool {
+	return slices.ContainsFunc(a.acts, func(e entry) bool {
+		return e.Kind == openedKind && slices.Contains(e.Facts, digest) && len(a.on(e.Subject, ratifiedKind)) == 1
+	})
 }
 
 func (a *audit) fact(digest string) ([]byte, error) {

@@ -110,10 +110,7 @@ type gathering struct {
 
 // order gathers an order, and the stage order it rests on.
 func (g *gathering) order(ctx context.Context, o change.Order) error {
-	subjects := []string{"order/" + o.ID, "rollout/" + o.ID, "manifest/" + o.ID, "reconciliation/" + o.ID}
-	if o.Investigation != "" {
-		subjects = append(subjects, "investigation/"+o.Investigation)
-	}
+	subjects := []string{"order/" + o.ID, "rollout/" + o.ID}
 	context := []string{"channel/stage", "channel/production"}
 	for _, t := range o.Transactions {
 		for _, h := range t.Hosts {
@@ -131,7 +128,7 @@ func (g *gathering) order(ctx context.Context, o change.Order) error {
 			return err
 		}
 	}
-	if err := g.curation(ctx, o); err != nil {
+	if err := errors.Join(g.investigations(ctx, o.ID), g.curation(ctx, o)); err != nil {
 		return err
 	}
 	if o.Stage == nil {
@@ -142,6 +139,19 @@ func (g *gathering) order(ctx context.Context, o change.Order) error {
 		return err
 	}
 	return g.order(ctx, stage)
+}
+
+// investigations gathers those that the order's discrepancies became.
+func (g *gathering) investigations(ctx context.Context, order string) error {
+	return g.list(ctx, ledger.Filter{KindPrefix: openedKind}, func(e ledger.Entry) error {
+		var detail struct {
+			Order string `json:"order"`
+		}
+		if err := json.Unmarshal(e.Act.Detail, &detail); err != nil || detail.Order != order {
+			return err
+		}
+		return g.subject(ctx, e.Act.Subject, true)
+	})
 }
 
 // curation gathers what let the order's packages in: the record, its upstreams, the decisions.

@@ -16,7 +16,6 @@ CREATE TABLE change_order (
     envelope      TEXT NOT NULL,
     manifest      TEXT NOT NULL,
     result        TEXT NOT NULL,
-    investigation TEXT NOT NULL,
     ended_at      BIGINT NOT NULL
 );
 CREATE INDEX change_order_state ON change_order (state);

@@ -1,0 +1,134 @@
+package evidence
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/patchwarrant/patchwarrant/internal/bundle"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+)
+
+func unpack(t *testing.T, b []byte) []bundle.Member {
+	t.Helper()
+	opened, err := bundle.Unpack(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return opened.Members()
+}
+
+func pack(t *testing.T, members []bundle.Member) []byte {
+	t.Helper()
+	b, err := bundle.Pack(members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestASealedChangeIsValid(t *testing.T) {
+	w := newWorld(t)
+	r, err := w.verify(w.sealed())
+	for _, c := range r.Checks {
+		t.Logf("%v %-22s %s", c.OK, c.Name, c.Text)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Order != w.order.ID || len(r.Checks) != 17 {
+		t.Errorf("order %s, %d checks", r.Order, len(r.Checks))
+	}
+}
+
+// Any single byte of the file.
+func TestAFlippedByteOfTheFileIsRefused(t *testing.T) {
+	w := newWorld(t)
+	sealed := w.sealed()
+	for i := 0; i < len(sealed); i += 1 + i%97 { // all headers and members are hit; package bundle tests every byte
+		bad := bytes.Clone(sealed)
+		bad[i] ^= 0x10
+		if _, err := w.verify(bad); fault.CodeOf(err) != bundle.CodeContainer {
+			t.Fatalf("byte %d: %v", i, err)
+		}
+	}
+}
+
+// Somebody who can make the container anew changes one byte of one member: the anchors in the ledger and the signatures
+// show it, whatever the member.
+func TestAFlippedByteOfAnyMemberIsRefused(t *testing.T) {
+	w := newWorld(t)
+	members := unpack(t, w.sealed())
+	if _, err := w.verify(pack(t, members)); err != nil {
+		t.Fatal(err)
+	}
+	flips := 0
+	for m := range members {
+		for i := range members[m].Data {
+			if n := len(members[m].Data); n > 20 && i%(n/20) != 0 && i != n-1 {
+				continue
+			}
+			bad := append([]bundle.Member(nil), members...)
+			bad[m].Data = bytes.Clone(members[m].Data)
+			bad[m].Data[i] ^= 0x01
+			if _, err := w.verify(pack(t, bad)); err == nil || fault.CodeOf(err) == "" {
+				t.Fatalf("%s, byte %d of %d: %v", members[m].Name, i, len(members[m].Data), err)
+			}
+			flips++
+		}
+	}
+	t.Logf("%d flips in %d members", flips, len(members))
+}
+
+func TestWhatIsTakenOutIsNamed(t *testing.T) {
+	w := newWorld(t)
+	members := unpack(t, w.sealed())
+	for m, gone := range members {
+		bad := append(append([]bundle.Member(nil), members[:m]...), members[m+1:]...)
+		_, err := w.verify(pack(t, bad))
+		if err == nil {
+			t.Fatalf("%s: valid without it", gone.Name)
+		}
+		if strings.HasPrefix(gone.Name, actsPrefix) {
+			var in included
+			if err := envelope.Decode(gone.Data, &in); err != nil {
+				t.Fatal(err)
+			}
+			e, errEntry := w.log.Entry(t.Context(), in.Index)
+			if errEntry != nil {
+				t.Fatal(errEntry)
+			}
+			for _, want := range []string{"entry " + strings.TrimLeft(gone.Name[len(actsPrefix):len(gone.Name)-5], "0"), e.Act.Kind, e.Act.Subject} {
+				if in.Index > 0 && !strings.Contains(err.Error(), want) || fault.CodeOf(err) != Removed {
+					t.Errorf("%s: %v does not name %q", gone.Name, err, want)
+				}
+			}
+		}
+	}
+}
+
+func TestAnUnexplainedFileNeedsRatification(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.intruder = true })
+	if _, err := w.verify(w.sealed()); fault.CodeOf(err) != Reconciliation {
+		t.Errorf("an unexplained file: %v", err)
+	}
+	w = newWorld(t, func(w *world) { w.intruder, w.ratified = true, true })
+	if _, err := w.verify(w.sealed()); err != nil {
+		t.Errorf("ratified: %v", err)
+	}
+}
+
+func TestAnotherTrustRootIsRefused(t *testing.T) {
+	w := newWorld(t)
+	if _, err := Verify(w.sealed(), Options{RootDigest: strings.Repeat("0", 64)}); fault.CodeOf(err) != fault.RootChain {
+		t.Error(err)
+	}
+}
+
+func TestOnlyAClosedOrderIsSealed(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.Seal(t.Context(), "frank", "ord_none"); fault.KindOf(err) != fault.NotFound {
+		t.Error(err)
+	}
+}

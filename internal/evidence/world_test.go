@@ -1,0 +1,304 @@
+package evidence
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
+	"github.com/patchwarrant/patchwarrant/internal/deb"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/filetree"
+	"github.com/patchwarrant/patchwarrant/internal/id"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
+	"github.com/patchwarrant/patchwarrant/internal/pgp"
+	"github.com/patchwarrant/patchwarrant/internal/pkgset"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
+)
+
+const vulnerability = "CVE-2026-0001/hello"
+
+// world has taken a change from decision to close, with real signatures, orders, rollouts and ledger. Estate, curation and
+// integrity say what the test arranged.
+type world struct {
+	*Sealer
+	t        *testing.T
+	people   *warranttest.World
+	log      *ledger.Ledger
+	changes  *change.Changes
+	rollouts *rollout.Rollouts
+	keys     map[string]ed25519.PrivateKey
+	snapshot change.Snapshot
+	contents string // digest of hello's content list
+	order    change.Order
+	stage    change.Order
+	intruder bool // a file changed on production that nothing explains
+	ratified bool // and two people called it legitimate
+}
+
+func (w *world) ok(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) put(v any) string {
+	w.t.Helper()
+	b, ok := v.([]byte)
+	if !ok {
+		var err error
+		b, err = envelope.Encode(v)
+		w.ok(err)
+	}
+	digest, err := blob.PutBytes(w.t.Context(), w.Blobs, b)
+	w.ok(err)
+	return digest
+}
+
+func (w *world) act(kind, subject string, detail any, facts ...string) {
+	w.t.Helper()
+	b, err := json.Marshal(detail)
+	w.ok(err)
+	w.ok(w.DB.Write(w.t.Context(), func(tx *db.Tx) error {
+		_, err := w.log.Append(w.t.Context(), tx, proof.Act{Kind: kind, Subject: subject, Who: "server", Facts: facts, Detail: b})
+		return err
+	}))
+}
+
+func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) { return w.people.Root, nil }
+func (w *world) Channel(context.Context, string) (string, error)      { return w.snapshot.Ref.SHA256, nil }
+func (w *world) Carry(context.Context, string) ([]wire.File, error)   { return nil, nil }
+func (w *world) Snapshot(context.Context, string) (change.Snapshot, error) {
+	return w.snapshot, nil
+}
+func (w *world) Roots(_ context.Context, from int64) ([]envelope.Envelope, error) {
+	return []envelope.Envelope{w.people.RootEnvelope}[from-1:], nil
+}
+func (w *world) Host(_ context.Context, id string) (estate.Host, error) {
+	key := base64.StdEncoding.EncodeToString(w.keys[id].Public().(ed25519.PublicKey))
+	environment := map[string]string{"hst_s": "stage", "hst_p": "production"}[id]
+	return estate.Host{ID: id, Environment: environment, Arch: "amd64", PackageSet: "set", ReportKey: key, SeenReportKey: key}, nil
+}
+func (w *world) Hosts(ctx context.Context) ([]estate.Host, error) {
+	s, _ := w.Host(ctx, "hst_s")
+	p, _ := w.Host(ctx, "hst_p")
+	return []estate.Host{s, p}, nil
+}
+func (w *world) PackageSet(context.Context, string) (pkgset.Set, error) {
+	return pkgset.Set{{Name: "hello", Arch: "amd64", Version: "1.0"}}, nil
+}
+
+// listed is where dpkg writes the one file that these hosts show: hello's list.
+const listed = "/var/lib/dpkg/info/hello.list"
+
+var list = &filetree.Entry{Type: filetree.File, Mode: 0o644, User: "root", Group: "root", SHA256: envelope.Digest(nil)}
+
+// reconcile makes the sealed input and report of each run, as package integrity does.
+func (w *world) reconcile(o warrant.Order, runs []integrity.Run) []integrity.StagedHost {
+	w.t.Helper()
+	var hosts []integrity.StagedHost
+	for _, run := range runs {
+		in := &integrity.Input{Order: o.ID, Host: run.Host, Actions: o.Transactions[0].Actions, Contents: []string{w.contents},
+			Before: run.Before, After: run.After, Changes: []filetree.Change{{Path: listed, After: list}}, Known: []integrity.Known{}}
+		if o.Stage != nil {
+			in.Manifest = o.Stage.Manifest
+		}
+		if w.intruder && o.Stage != nil {
+			in.Changes = append(in.Changes, filetree.Change{Path: "/var/lib/intruder", After: list})
+		}
+		input, report := w.recheck(in)
+		h := integrity.StagedHost{Host: run.Host, Input: w.put(input), Report: w.put(report), Counts: report.Counts}
+		w.act("host.observed", "order/"+o.ID, map[string]any{"host": h.Host}, h.Input, h.Report)
+		hosts = append(hosts, h)
+	}
+	return hosts
+}
+
+// recheck completes the input with what the rules ask for: on these hosts nothing stands anywhere.
+func (w *world) recheck(in *integrity.Input) ([]byte, *integrity.Report) {
+	w.t.Helper()
+	for {
+		input, err := in.Encode()
+		w.ok(err)
+		report, err := integrity.Recheck(input, func(digest string) ([]byte, error) {
+			return blob.ReadAll(w.t.Context(), w.Blobs, digest, maxFact)
+		})
+		if err == nil {
+			return input, report
+		}
+		_, path, asked := strings.Cut(err.Error(), "does not say what stood at ")
+		if !asked {
+			w.t.Fatal(err)
+		}
+		known := integrity.Known{Path: path}
+		if path == listed {
+			known.After = list
+		}
+		in.Known = append(in.Known, known)
+		slices.SortFunc(in.Known, func(a, b integrity.Known) int { return strings.Compare(a.Path, b.Path) })
+	}
+}
+
+func (w *world) MakeManifest(_ context.Context, o warrant.Order, runs []integrity.Run) (string, error) {
+	digest := w.put(integrity.Manifest{Order: o.ID, Hosts: w.reconcile(o, runs), Changes: []integrity.Staged{}})
+	w.act("manifest.made", "order/"+o.ID, struct{}{}, digest)
+	return digest, nil
+}
+
+func (w *world) Reconcile(_ context.Context, o warrant.Order, runs []integrity.Run) (integrity.Reconciliation, error) {
+	hosts := w.reconcile(o, runs)
+	w.act("order.reconciled", "order/"+o.ID, struct{}{})
+	if w.intruder {
+		w.act("investigation.opened", "investigation/inv_1", map[string]any{"order": o.ID}, hosts[0].Report)
+		if w.ratified {
+			w.act("investigation.ratified", "investigation/inv_1", map[string]any{})
+		}
+	}
+	return integrity.Reconciliation{Order: o.ID, PerHost: hosts, Clean: true}, nil // the verifier must not take our word
+}
+
+func (w *world) Investigations(context.Context) ([]integrity.Investigation, error) { return nil, nil }
+
+func newWorld(t *testing.T, arrange ...func(*world)) *world {
+	t.Helper()
+	w := &world{t: t, people: warranttest.New(t), keys: map[string]ed25519.PrivateKey{}}
+	d := dbtest.Open(t)
+	clock := func() time.Time { return warranttest.Now }
+	log, err := ledger.New(ledger.Config{DB: d, Signer: w.people.Log.Signer, Verifier: w.people.Log.VerifierKey,
+		Origin: warranttest.Origin, GuardFile: filepath.Join(t.TempDir(), "guard"), Now: clock})
+	w.ok(err)
+	blobs, err := blob.Dir(t.TempDir())
+	w.ok(err)
+	w.log = log
+	w.rollouts = rollout.New(rollout.Config{DB: d, Ledger: log, Blobs: blobs, Roots: w, Files: w, Hosts: w, Now: clock})
+	w.changes = change.New(change.Config{DB: d, Ledger: log, Blobs: blobs, Root: w, Curation: w, Estate: w, Rollouts: w.rollouts, Integrity: w, Now: clock})
+	w.Sealer = New(Config{DB: d, Ledger: log, Blobs: blobs, Orders: w.changes, Roots: w, Keyrings: map[string][]byte{}, Now: clock})
+
+	w.act("trust-root.installed", "trust-root/1", struct{}{}, w.people.Root.Digest())
+	for _, h := range []string{"hst_s", "hst_p"} {
+		_, private, err := ed25519.GenerateKey(nil)
+		w.ok(err)
+		w.keys[h] = private
+		host, _ := w.Host(t.Context(), h)
+		w.act("host.enrolled", "host/"+h, map[string]any{"report_key": host.ReportKey})
+	}
+	for _, a := range arrange {
+		a(w)
+	}
+	w.curate()
+	w.stage = w.carryOut(change.Proposal{Kind: change.Stage})
+	w.order = w.carryOut(change.Proposal{Kind: change.Production, Class: trustroot.Routine, Of: w.stage.ID,
+		Notices: []warrant.Notice{{At: warranttest.Now, Audience: "owners"}}})
+	return w
+}
+
+// curate decides, verifies an upstream and curates one package from it.
+func (w *world) curate() {
+	w.t.Helper()
+	now := warranttest.Now
+	statement := w.put([]byte("statement"))
+	decision := triage.Decision{ID: id.New("dec", now), Vulnerability: vulnerability, Kind: triage.Accept, Scope: triage.FleetScope, Reason: "fixed upstream",
+		Facts: []string{statement}, Person: "alice", TrustRoot: warrant.RefOf(w.people.Root), MadeAt: now}
+	payload, err := decision.Encode()
+	w.ok(err)
+	w.act("decision.made", "vulnerability/"+vulnerability, map[string]any{"decision": decision.ID},
+		envelope.Digest(payload), w.put(w.people.Sign(triage.DecisionType, payload, "alice")), statement)
+
+	hello := warranttest.Package("hello", "2.0", []byte("deb"))
+	hello.Decision = decision.ID
+	index := fmt.Appendf(nil, "Package: hello\nArchitecture: amd64\nVersion: 2.0\nFilename: %s\nSize: %d\nSHA256: %s\n", hello.File, hello.Size, hello.SHA256)
+	signer, err := pgp.Generate("Upstream", "upstream@example.org", pgp.Ed25519, now.Add(-time.Hour))
+	w.ok(err)
+	date := now.Add(-time.Minute)
+	release := fmt.Sprintf("Suite: stable\nDate: %s\nSHA256:\n %s %d main/binary-amd64/Packages\n", date.Format("Mon, 02 Jan 2006 15:04:05 UTC"), envelope.Digest(index), len(index))
+	inRelease, err := signer.SignClearsigned([]byte(release), date)
+	w.ok(err)
+	keyring, err := signer.ArmouredPublic()
+	w.ok(err)
+	w.Keyrings["debian-security"] = keyring
+	up := warrant.UpstreamRef{Name: "debian-security", Release: w.put(inRelease), Index: w.put(index), Date: date, Fingerprint: signer.Fingerprint()}
+	w.act("mirror.refreshed", "upstream/debian-security", struct{}{}, w.put([]byte("an older release")))
+	w.act("mirror.refreshed", "upstream/debian-security", struct{}{}, up.Release, up.Index)
+
+	record := w.people.Record(index, hello)
+	record.Upstreams, record.MadeAt = []warrant.UpstreamRef{up}, now
+	signed, err := record.Encode()
+	w.ok(err)
+	curation := w.put(w.people.Sign(warrant.CurationType, signed, "alice", "bob"))
+	w.act("snapshot.curated", "snapshot/"+record.Snapshot, struct{}{}, envelope.Digest(signed), curation)
+	w.snapshot = change.Snapshot{
+		Ref: warrant.SnapshotRef{SHA256: record.Snapshot, Index: record.Index, Curation: envelope.Digest(signed)}, Curation: curation,
+		Packages: []deb.IndexEntry{{Name: "hello", Arch: "amd64", Version: "2.0", Filename: hello.File, Size: hello.Size, SHA256: hello.SHA256}},
+	}
+	w.contents = w.put(integrity.Contents{SHA256: hello.SHA256, Name: "hello", Arch: "amd64", Version: "2.0", Info: []integrity.Info{}, Files: []integrity.Shipped{}})
+}
+
+// carryOut proposes, approves and runs an order to its close.
+func (w *world) carryOut(p change.Proposal) change.Order {
+	w.t.Helper()
+	ctx, now := w.t.Context(), warranttest.Now
+	p.Snapshot, p.Reason, p.Plan, p.BackOut, p.Vulnerabilities = w.snapshot.Ref.SHA256, vulnerability, "upgrade", "downgrade", []string{vulnerability}
+	p.Window = warrant.Window{OpensAt: now, ClosesAt: now.Add(time.Hour)}
+	o, _, err := w.changes.Propose(ctx, "bob", p)
+	w.ok(err)
+	for _, person := range []string{"alice", "carol"} {
+		s, err := envelope.SignSSH(w.people.Signers[person], warrant.OrderType, o.Payload)
+		w.ok(err)
+		_, err = w.changes.Approve(ctx, person, o.ID, s)
+		w.ok(err)
+	}
+	host := o.Transactions[0].Hosts[0]
+	work, err := w.rollouts.Offer(ctx, host, 1)
+	w.ok(err)
+	doc, err := warrant.Parse(work.Warrant)
+	w.ok(err)
+	leave, err := doc.Check(warrant.Host{ID: host, Environment: o.Environment, Root: w.people.Root, Now: now})
+	w.ok(err)
+	before := wire.Observation{At: now, PackageSet: w.put([]byte("before " + o.ID)), Trees: map[string]string{"/": w.put([]byte("tree before " + o.ID))}}
+	after := wire.Observation{At: now, PackageSet: w.put([]byte("after " + o.ID)), Trees: map[string]string{"/": w.put([]byte("tree after " + o.ID))}}
+	w.ok(w.rollouts.Begin(ctx, host, wire.Begin{Order: o.ID, Before: before}))
+	a := o.Transactions[0].Actions[0]
+	payload, err := warrant.Report{Host: host, Order: o.ID, OrderDigest: o.Digest, Outcome: warrant.Done, BegunAt: now, EndedAt: now,
+		Packages: []warrant.Observed{{Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: a.To, Status: "installed"}},
+		Session:  w.put([]byte("session of " + o.ID)), LogSize: leave.Checkpoint.Size, LogRoot: fmt.Sprintf("%x", leave.Checkpoint.Root)}.Encode()
+	w.ok(err)
+	w.ok(w.rollouts.Report(ctx, host, wire.Report{Order: o.ID, Before: before, After: after, Envelope: envelope.Envelope{
+		PayloadType: warrant.ReportType, Payload: payload, Signatures: []envelope.Signature{envelope.SignEd25519(w.keys[host], warrant.ReportType, payload)}}}))
+	w.ok(w.changes.Settle(ctx))
+	o, err = w.changes.Get(ctx, o.ID)
+	w.ok(err)
+	if o.State != change.Closed {
+		w.t.Fatalf("%s order is %s", o.Kind, o.State)
+	}
+	return o
+}
+
+func (w *world) sealed() []byte {
+	w.t.Helper()
+	b, err := w.Seal(w.t.Context(), "frank", w.order.ID)
+	w.ok(err)
+	return b
+}
+
+func (w *world) verify(b []byte) (Result, error) {
+	return Verify(b, Options{RootDigest: w.people.Root.Digest()})
+}
