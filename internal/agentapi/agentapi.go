@@ -27,13 +27,9 @@ type Rollout interface {
 	File(ctx context.Context, host, order, path string) (io.ReadCloser, error)
 	// Begin marks the run as begun; Conflict when the host shall not begin any more.
 	Begin(ctx context.Context, host string, b wire.Begin) error
-	// Report ends the run by the executor's report, whose signature has been verified.
+	// Report ends the run by the executor's report, whose signature has been verified, and keeps what the host looked like
+	// before and after it.
 	Report(ctx context.Context, host string, r wire.Report) error
-}
-
-// Integrity keeps what hosts looked like before and after a run.
-type Integrity interface {
-	Observe(ctx context.Context, host, order string, before, after wire.Observation) error
 }
 
 // Ledger shows hosts the log.
@@ -52,7 +48,6 @@ type Config struct {
 	Estate     *estate.Estate
 	Blobs      blob.Store
 	Rollout    Rollout
-	Integrity  Integrity
 	Ledger     Ledger
 	TrustRoots TrustRoots
 	Log        *slog.Logger

@@ -29,6 +29,7 @@ func (o objects) Get(ctx context.Context, digest string) ([]byte, error) {
 }
 
 func TestHostIsKnownAfterItsFirstRound(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
 	check(t, w.once())
@@ -95,6 +96,7 @@ func (w *world) carried() {
 }
 
 func TestOrderIsCarriedToTheExecutor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
 	w.rollout.start(w.clock.now(), files)
@@ -131,8 +133,10 @@ func (k killer) Handle(_ context.Context, r slog.Record) error {
 func (k killer) Enabled(context.Context, slog.Level) bool { return true }
 
 func TestAgentKilledAfterAnyPhaseGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, phase := range []string{"taken", "fetched", "observed", "begun", "executed", "compared", "done"} {
 		t.Run(phase, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			w.enrol()
 			check(t, w.once())
@@ -156,35 +160,40 @@ func TestAgentKilledAfterAnyPhaseGoesOn(t *testing.T) {
 	}
 }
 
-// TestEveryRequestMayBeLost cuts the line at each request in turn, before the server hears it and after it has acted.
+// TestEveryRequestMayBeLost cuts the line at each request of an errand in turn, before the server hears it and after it has
+// acted.
 func TestEveryRequestMayBeLost(t *testing.T) {
-	for _, heard := range []bool{false, true} {
-		for n := 1; ; n++ {
-			w := newWorld(t)
-			w.enrol()
-			w.rollout.start(w.clock.now(), files)
-			count := 0
-			w.around = func(door http.Handler) http.Handler {
-				return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-					count++
-					if count != n {
-						door.ServeHTTP(rw, r)
-						return
-					}
-					if heard {
-						door.ServeHTTP(discard{http.Header{}}, r)
-					}
-					panic(http.ErrAbortHandler)
-				})
-			}
-			w.finish()
-			w.carried()
-			if t.Failed() {
-				t.Fatalf("request %d lost, heard %v", n, heard)
-			}
-			if count < n {
-				break
-			}
+	t.Parallel()
+	for name, heard := range map[string]bool{"before it is heard": false, "after it is heard": true} {
+		t.Run(name, func(t *testing.T) { lostRequests(t, heard) })
+	}
+}
+
+func lostRequests(t *testing.T, heard bool) {
+	t.Parallel()
+	w := newWorld(t)
+	w.enrol()
+	for n, count := 1, 1; count >= n; n++ {
+		w.machine.restore()
+		w.rollout.start(w.clock.now(), files)
+		count = 0
+		w.around = func(door http.Handler) http.Handler {
+			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				count++
+				if count != n {
+					door.ServeHTTP(rw, r)
+					return
+				}
+				if heard {
+					door.ServeHTTP(discard{http.Header{}}, r)
+				}
+				panic(http.ErrAbortHandler)
+			})
+		}
+		w.finish()
+		w.carried()
+		if t.Failed() {
+			t.Fatalf("request %d lost, heard %v", n, heard)
 		}
 	}
 }
@@ -197,6 +206,7 @@ func (d discard) Write(b []byte) (int, error) { return len(b), nil }
 func (d discard) WriteHeader(int)             {}
 
 func TestExecutorThatDiesIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
 	w.machine.dies = 2
@@ -206,6 +216,7 @@ func TestExecutorThatDiesIsAskedAgain(t *testing.T) {
 }
 
 func TestHaltedOrderIsDroppedBeforeItBegins(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
 	w.rollout.start(w.clock.now(), files)
@@ -219,6 +230,7 @@ func TestHaltedOrderIsDroppedBeforeItBegins(t *testing.T) {
 }
 
 func TestOrderIsNotTakenBackOnceTheExecutorHasIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
 	w.rollout.start(w.clock.now(), files)
@@ -232,6 +244,7 @@ func TestOrderIsNotTakenBackOnceTheExecutorHasIt(t *testing.T) {
 }
 
 func TestReportTheServerRefusesIsKept(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
 	w.rollout.start(w.clock.now(), files)
@@ -258,6 +271,7 @@ func TestReportTheServerRefusesIsKept(t *testing.T) {
 }
 
 func TestObserveOnlyHostReportsAndIsOfferedNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	check(t, os.Remove(filepath.Join(w.machine.places.Executor, "report.pub")))
 	check(t, os.Remove(w.machine.places.Socket))
@@ -276,6 +290,7 @@ func TestObserveOnlyHostReportsAndIsOfferedNothing(t *testing.T) {
 }
 
 func TestCertificateIsRenewedAndTheOldOneEnds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
 	check(t, w.once())
@@ -296,6 +311,7 @@ func TestCertificateIsRenewedAndTheOldOneEnds(t *testing.T) {
 }
 
 func TestTrustRootAdvancesAndStays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
 	w.nextRoot()
@@ -307,6 +323,7 @@ func TestTrustRootAdvancesAndStays(t *testing.T) {
 }
 
 func TestSilenceIsAnActAndSoIsTheReturn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
 	check(t, w.once())
@@ -324,6 +341,7 @@ func TestSilenceIsAnActAndSoIsTheReturn(t *testing.T) {
 }
 
 func TestHostAlarmsWithoutFreshCheckpoint(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
 	check(t, w.once())
@@ -350,6 +368,7 @@ func TestHostAlarmsWithoutFreshCheckpoint(t *testing.T) {
 }
 
 func TestHostAlarmsOnAnotherLog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
 	check(t, w.once())
@@ -375,6 +394,7 @@ func TestHostAlarmsOnAnotherLog(t *testing.T) {
 }
 
 func TestRestAndBusyPace(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
 	next, err := w.agent(slog.New(slog.DiscardHandler)).Once(t.Context())

@@ -187,9 +187,6 @@ func (d *Door) report(w http.ResponseWriter, r *http.Request, host estate.Host) 
 			return err
 		}
 	}
-	if err := d.Integrity.Observe(r.Context(), host.ID, report.Order, report.Before, report.After); err != nil {
-		return err
-	}
 	if err := d.Rollout.Report(r.Context(), host.ID, report); err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func newWorld(t *testing.T) *world {
 	check(t, err)
 	w.estate = estate.New(estate.Config{DB: d, Ledger: w.ledger, Blobs: w.blobs, CA: ca, Now: w.clock.now, Silent: 15 * time.Minute})
 	w.rollout = &rollout{t: t, files: map[string][]byte{}}
-	door := agentapi.New(agentapi.Config{Estate: w.estate, Blobs: w.blobs, Rollout: w.rollout, Integrity: w.rollout, Ledger: w.ledger, TrustRoots: w,
+	door := agentapi.New(agentapi.Config{Estate: w.estate, Blobs: w.blobs, Rollout: w.rollout, Ledger: w.ledger, TrustRoots: w,
 		Log: slog.New(slog.DiscardHandler), Rest: 5 * time.Minute, Busy: 15 * time.Second})
 	w.server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if w.around != nil {
@@ -159,25 +159,24 @@ func (w *world) acts() string {
 	return strings.Join(kinds, " ")
 }
 
-// rollout is a rollout of one order to one host, and what integrity is told.
+// rollout is a rollout of one order to one host.
 type rollout struct {
 	t *testing.T
 
-	mu       sync.Mutex
-	order    string
-	halted   bool
-	state    string // "", waiting, begun, done
-	files    map[string][]byte
-	before   wire.Observation
-	after    wire.Observation
-	observed int
-	reports  []wire.Report
+	mu      sync.Mutex
+	order   string
+	halted  bool
+	state   string // "", waiting, begun, done
+	files   map[string][]byte
+	before  wire.Observation
+	after   wire.Observation
+	reports []wire.Report
 }
 
 func (r *rollout) start(now time.Time, files map[string]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.order, r.state = id.New("ord", now), "waiting"
+	r.order, r.state, r.reports = id.New("ord", now), "waiting", nil
 	for path, text := range files {
 		r.files[path] = []byte(text)
 	}
@@ -219,19 +218,9 @@ func (r *rollout) Begin(_ context.Context, _ string, b wire.Begin) error {
 func (r *rollout) Report(_ context.Context, _ string, report wire.Report) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.observed == 0 {
-		r.t.Error("a run ended before it was observed")
-	}
+	r.before, r.after = report.Before, report.After
 	r.state = "done"
 	r.reports = append(r.reports, report)
-	return nil
-}
-
-func (r *rollout) Observe(_ context.Context, _, _ string, before, after wire.Observation) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.before, r.after = before, after
-	r.observed++
 	return nil
 }
 
@@ -270,6 +259,13 @@ func (m *machine) write(path, text string) {
 	check(m.t, os.WriteFile(full, []byte(text), 0o644))
 }
 
+// restore brings the host to where an order has something to do.
+func (m *machine) restore() {
+	m.t.Helper()
+	m.write("var/lib/dpkg/status", strings.Replace(status, "VERSION", "3.0.15-1~deb12u1", 1))
+	m.write("usr/lib/libssl.so.3", "old library")
+}
+
 func newMachine(t *testing.T, now func() time.Time) *machine {
 	t.Helper()
 	top, err := os.MkdirTemp("", "pw") // short: a socket's path is bounded
@@ -278,14 +274,13 @@ func newMachine(t *testing.T, now func() time.Time) *machine {
 	m := &machine{t: t, now: now, runs: map[string]int{}, said: map[string]envelope.Envelope{}, places: agent.Places{
 		Root: filepath.Join(top, "root"), Etc: filepath.Join(top, "etc"), State: filepath.Join(top, "agent"),
 		Executor: filepath.Join(top, "executor"), Socket: filepath.Join(top, "s")}}
-	m.write("var/lib/dpkg/status", strings.Replace(status, "VERSION", "3.0.15-1~deb12u1", 1))
+	m.restore()
 	m.write("etc/os-release", "ID=debian\nVERSION_CODENAME=bookworm\n")
 	m.write("etc/hostname", "web1\n")
 	m.write("proc/sys/kernel/osrelease", "6.1.0-30-amd64\n")
 	m.write("proc/sys/kernel/version", "#1 SMP Debian 6.1.124-1\n")
 	m.write("boot/vmlinuz-6.1.0-30-amd64", "kernel")
 	m.write("etc/apt/sources.list", "deb [signed-by=/usr/share/keyrings/d.gpg] http://deb.example/debian bookworm main\n")
-	m.write("usr/lib/libssl.so.3", "old library")
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
 	m.key = private
