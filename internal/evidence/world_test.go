@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -50,8 +51,14 @@ type world struct {
 	contents string // digest of hello's content list
 	order    change.Order
 	stage    change.Order
-	intruder bool // a file changed on production that nothing explains
-	ratified bool // and two people called it legitimate
+
+	// What a dishonest server, host or curator may arrange.
+	intruder   bool          // a file changed on production that nothing explains
+	ratified   bool          // and two people called it legitimate
+	found      string        // version that hosts report, if not the approved one
+	acceptedBy string        // whom the curation record names, if not the one who decided
+	unlisted   bool          // the upstream's index does not name the package
+	late       time.Duration // after the window opens, when executors ran
 }
 
 func (w *world) ok(err error) {
@@ -224,8 +231,12 @@ func (w *world) curate() {
 		envelope.Digest(payload), w.put(w.people.Sign(triage.DecisionType, payload, "alice")), statement)
 
 	hello := warranttest.Package("hello", "2.0", []byte("deb"))
-	hello.Decision = decision.ID
-	index := fmt.Appendf(nil, "Package: hello\nArchitecture: amd64\nVersion: 2.0\nFilename: %s\nSize: %d\nSHA256: %s\n", hello.File, hello.Size, hello.SHA256)
+	hello.Decision, hello.AcceptedBy = decision.ID, cmp.Or(w.acceptedBy, "alice")
+	listed := hello.SHA256
+	if w.unlisted {
+		listed = envelope.Digest(nil)
+	}
+	index := fmt.Appendf(nil, "Package: hello\nArchitecture: amd64\nVersion: 2.0\nFilename: %s\nSize: %d\nSHA256: %s\n", hello.File, hello.Size, listed)
 	signer, err := pgp.Generate("Upstream", "upstream@example.org", pgp.Ed25519, now.Add(-time.Hour))
 	w.ok(err)
 	date := now.Add(-time.Minute)
@@ -277,8 +288,8 @@ func (w *world) carryOut(p change.Proposal) change.Order {
 	after := wire.Observation{At: now, PackageSet: w.put([]byte("after " + o.ID)), Trees: map[string]string{"/": w.put([]byte("tree after " + o.ID))}}
 	w.ok(w.rollouts.Begin(ctx, host, wire.Begin{Order: o.ID, Before: before}))
 	a := o.Transactions[0].Actions[0]
-	payload, err := warrant.Report{Host: host, Order: o.ID, OrderDigest: o.Digest, Outcome: warrant.Done, BegunAt: now, EndedAt: now,
-		Packages: []warrant.Observed{{Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: a.To, Status: "installed"}},
+	payload, err := warrant.Report{Host: host, Order: o.ID, OrderDigest: o.Digest, Outcome: warrant.Done, BegunAt: now.Add(w.late), EndedAt: now.Add(w.late),
+		Packages: []warrant.Observed{{Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: cmp.Or(w.found, a.To), Status: "installed"}},
 		Session:  w.put([]byte("session of " + o.ID)), LogSize: leave.Checkpoint.Size, LogRoot: fmt.Sprintf("%x", leave.Checkpoint.Root)}.Encode()
 	w.ok(err)
 	w.ok(w.rollouts.Report(ctx, host, wire.Report{Order: o.ID, Before: before, After: after, Envelope: envelope.Envelope{
