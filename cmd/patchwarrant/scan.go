@@ -63,8 +63,12 @@ func scan(status, release, tracker string) ([]triage.Row, error) {
 	if len(set) == 0 {
 		return nil, fault.New(fault.Invalid, "%s names no installed package; is it a dpkg status file?", status)
 	}
+	sources := make(map[string]bool)
+	for _, p := range set {
+		sources[p.Source] = true
+	}
 	reading, err := readFile(tracker, func(r io.Reader) (intake.Reading, error) {
-		return debian.Tracker(release)(io.LimitReader(r, debian.MaxTracker))
+		return debian.TrackerOf(release, sources)(io.LimitReader(r, debian.MaxTracker))
 	})
 	if err != nil {
 		return nil, err

@@ -24,10 +24,13 @@ type Row struct {
 // are judged each for itself. statements are sorted as for Fleet.Learn.
 func Scan(release string, set pkgset.Set, statements []intake.Statement) []Row {
 	type source struct{ name, version string }
-	installed := make(map[source]bool)
+	var installed []source
 	for _, p := range set {
-		installed[source{p.Source, p.SourceVersion}] = true
+		installed = append(installed, source{p.Source, p.SourceVersion})
 	}
+	slices.SortFunc(installed, func(a, b source) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), deb.Compare(a.version, b.version), cmp.Compare(a.version, b.version))
+	})
 	stated := make(map[string][]intake.Statement)
 	for i, s := range statements {
 		if s.Release == release && (i == 0 || intake.Compare(statements[i-1], s) != 0) {
@@ -35,14 +38,11 @@ func Scan(release string, set pkgset.Set, statements []intake.Statement) []Row {
 		}
 	}
 	rows := []Row{}
-	for p := range installed {
+	for _, p := range slices.Compact(installed) {
 		for _, s := range stated[p.name] {
 			v := Judge(release, p.name, p.version, s)
 			rows = append(rows, Row{p.name, p.version, s.ID, v.Fixed, v.Status, v.Reason})
 		}
 	}
-	slices.SortFunc(rows, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(a.Source, b.Source), deb.Compare(a.SourceVersion, b.SourceVersion), cmp.Compare(a.CVE, b.CVE))
-	})
 	return rows
 }

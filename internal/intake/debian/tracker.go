@@ -43,19 +43,19 @@ type trackerRelease struct {
 
 // Tracker makes a parser of the security tracker's data/json that keeps the statements about the named releases; about
 // all of them when none is named. It streams source by source. Damage to the document's form is an error of kind
-// fault.Invalid; a single record that cannot be used becomes an undetermined statement that says why.
+// fault.Invalid, and so is a document that says nothing about the releases; a single record that cannot be used becomes an
+// undetermined statement that says why.
 func Tracker(releases ...string) intake.Parser {
 	return func(r io.Reader) (intake.Reading, error) {
-		p := trackerParser{releases: releases, words: map[string]string{}, seen: map[string]bool{}}
-		if err := p.document(json.NewDecoder(r)); err != nil {
-			return intake.Reading{}, err
-		}
-		if len(p.statements) == 0 {
-			return intake.Reading{}, fault.New(fault.Invalid,
-				"Debian tracker: the file holds no record for %s; is it the tracker's data/json?", orAny(releases))
-		}
-		slices.SortFunc(p.statements, intake.Compare)
-		return intake.Reading{Statements: p.statements}, nil
+		return (&trackerParser{releases: releases}).parse(r)
+	}
+}
+
+// TrackerOf is Tracker for one release and the statements about some source packages; it is quicker, since it does not look
+// into what is said about others.
+func TrackerOf(release string, sources map[string]bool) intake.Parser {
+	return func(r io.Reader) (intake.Reading, error) {
+		return (&trackerParser{releases: []string{release}, sources: sources}).parse(r)
 	}
 }
 
@@ -68,9 +68,24 @@ func orAny(releases []string) string {
 
 type trackerParser struct {
 	releases   []string
+	sources    map[string]bool   // wanted; nil: all
+	spoken     bool              // there is a record about one of the releases
 	words      map[string]string // interned release names and urgencies
 	seen       map[string]bool   // sources read
 	statements []intake.Statement
+}
+
+func (p *trackerParser) parse(r io.Reader) (intake.Reading, error) {
+	p.words, p.seen = make(map[string]string), make(map[string]bool)
+	if err := p.document(json.NewDecoder(r)); err != nil {
+		return intake.Reading{}, err
+	}
+	if !p.spoken {
+		return intake.Reading{}, fault.New(fault.Invalid,
+			"Debian tracker: the file holds no record for %s; is it the tracker's data/json?", orAny(p.releases))
+	}
+	slices.SortFunc(p.statements, intake.Compare)
+	return intake.Reading{Statements: p.statements}, nil
 }
 
 // document reads { source: { vulnerability: record } } and nothing after it.
@@ -91,7 +106,11 @@ func (p *trackerParser) document(d *json.Decoder) error {
 		}
 		p.seen[source] = true
 		var issues map[string]trackerIssue
-		if err := d.Decode(&issues); err != nil {
+		var into any = &issues
+		if p.spoken && !p.wants(source) {
+			into = new(json.RawMessage)
+		}
+		if err := d.Decode(into); err != nil {
 			return damaged(d, "has a bad record for source "+source, err)
 		}
 		if err := p.source(source, issues); err != nil {
@@ -134,6 +153,10 @@ func (p *trackerParser) source(source string, issues map[string]trackerIssue) er
 			if !validRelease(release) {
 				return fault.New(fault.Invalid, "Debian tracker: source %s: %q is no name of a release", source, clip(release))
 			}
+			p.spoken = true
+			if !p.wants(source) {
+				continue
+			}
 			s := record.statement()
 			s.Source, s.Package, s.ID = TrackerSource, source, id
 			s.Release, s.Urgency = p.word(release), p.word(s.Urgency)
@@ -143,6 +166,8 @@ func (p *trackerParser) source(source string, issues map[string]trackerIssue) er
 	}
 	return nil
 }
+
+func (p *trackerParser) wants(source string) bool { return p.sources == nil || p.sources[source] }
 
 func (p *trackerParser) word(w string) string {
 	if known, ok := p.words[w]; ok {

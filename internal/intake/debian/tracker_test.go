@@ -71,6 +71,25 @@ func TestTrackerWithoutReleasesKeepsAllSorted(t *testing.T) {
 	}
 }
 
+func TestTrackerOfKeepsOnlyTheSourcesWanted(t *testing.T) {
+	doc := `{"aa":{"CVE-2026-1":{"releases":{"bookworm":{"status":"open"}}}},"bb":{"CVE-2026-1":{"releases":{"bookworm":{"status":"open"}}}},
+		"cc":{"CVE-2026-1":{"releases":{"bookworm":{"status":"open"}}}}}`
+	got, err := debian.TrackerOf("bookworm", map[string]bool{"bb": true})(strings.NewReader(doc))
+	if err != nil || len(got.Statements) != 1 || got.Statements[0].Package != "bb" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if got, err := debian.TrackerOf("bookworm", map[string]bool{"zz": true})(strings.NewReader(doc)); err != nil || len(got.Statements) != 0 {
+		t.Errorf("a release that is spoken about, not the source: %+v, %v", got, err)
+	}
+	if _, err := debian.TrackerOf("sid", map[string]bool{"bb": true})(strings.NewReader(doc)); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("a release nobody speaks about: %v", err)
+	}
+	cut := doc[:len(doc)-4]
+	if _, err := debian.TrackerOf("bookworm", map[string]bool{"aa": true})(strings.NewReader(cut)); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("cut where nothing is wanted: %v", err)
+	}
+}
+
 func TestTrackerRefusesDamage(t *testing.T) {
 	good := `{"curl":{"CVE-2026-1":{"releases":{"bookworm":{"status":"open"}}}}}`
 	cases := map[string]struct{ doc, want string }{

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/pkgset"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+)
+
+// oneHost compares whole processes on the same status file and the same data: start, feed, packages, verdicts.
+func oneHost(w *world, peer *debsecan) ([]ratio, error) {
+	program := filepath.Join(w.dir, "patchwarrant")
+	build := exec.Command("go", "build", "-o", program, "./cmd/patchwarrant")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return nil, fmt.Errorf("build patchwarrant: %w", err)
+	}
+	const rounds = 5
+	fmt.Printf("\none host, whole process (best of %d)\n", rounds)
+	var ours, theirs cost
+	for i := range rounds {
+		_, c, err := scan(program, w)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 || c.cpu < ours.cpu {
+			ours = c
+		}
+	}
+	out, _, err := scan(program, w, "--json")
+	if err != nil {
+		return nil, err
+	}
+	var rows []triage.Row
+	if err := json.Unmarshal(out, &rows); err != nil {
+		return nil, err
+	}
+	found := affected(rows)
+	fmt.Printf("  %-24s %8.0f ms CPU %8.0f MiB %8d findings (vulnerability x source)\n", "patchwarrant scan", ms(ours.cpu), float64(ours.peak)/1024, len(found))
+	if peer == nil {
+		return nil, nil
+	}
+	var peers map[finding]bool
+	for i := range rounds {
+		f, c, err := peer.run(w.status, w.base)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 || c.cpu < theirs.cpu {
+			theirs = c
+		}
+		peers = f
+	}
+	fmt.Printf("  %-24s %8.0f ms CPU %8.0f MiB %8d findings\n", "debsecan", ms(theirs.cpu), float64(theirs.peak)/1024, len(peers))
+	printAgreement(found, peers)
+	return []ratio{
+		{"debsecan / patchwarrant scan, CPU, one host, whole process", float64(theirs.cpu) / float64(ours.cpu)},
+		{"debsecan / patchwarrant scan, peak memory, one host", float64(theirs.peak) / float64(ours.peak)},
+	}, nil
+}
+
+// scan runs our program; like debsecan it prints what is affected, unless asked for every verdict.
+func scan(program string, w *world, more ...string) ([]byte, cost, error) {
+	command := exec.Command(program, append([]string{"scan", "--status", w.status, "--release", release, "--tracker", w.tracker}, more...)...)
+	command.Stderr = os.Stderr
+	out, err := command.Output()
+	if err != nil {
+		return nil, cost{}, fmt.Errorf("patchwarrant scan: %w", err)
+	}
+	return out, costOf(command.ProcessState), nil
+}
+
+func affected(rows []triage.Row) map[finding]bool {
+	found := make(map[finding]bool)
+	for _, r := range rows {
+		if r.Verdict == triage.Affected {
+			found[finding{r.CVE, r.Source}] = true
+		}
+	}
+	return found
+}
+
+func printAgreement(ours, theirs map[finding]bool) {
+	both := 0
+	for f := range ours {
+		if theirs[f] {
+			both++
+		}
+	}
+	fmt.Printf("  both say affected: %d; only we: %d; only debsecan: %d\n", both, len(ours)-both, len(theirs)-both)
+}
+
+// sampled is how many of the simulated hosts debsecan judges; its cost for all is that mean times the hosts, since each
+// run is a process of its own.
+const sampled = 10
+
+// fleet matches simulated hosts from nothing: feed, every distinct set parsed once from its canonical bytes, all hosts
+// placed, everything counted. Making the simulated bytes is inside our time.
+func fleet(w *world, hosts int, peer *debsecan) ([]ratio, error) {
+	digests := make([]string, hosts) // what an agent sends when its set is known
+	for i := range digests {
+		digests[i] = w.host(i).Digest()
+	}
+	runtime.GC()
+	begin, wall := ourCPU(), time.Now()
+	statements, err := w.feed()
+	if err != nil {
+		return nil, err
+	}
+	f := triage.NewFleet()
+	f.Learn(statements)
+	distinct := 0
+	for i, digest := range digests {
+		err := f.Place(fmt.Sprintf("hst_%06d", i), triage.Class{Release: release, SetDigest: digest}, func() (pkgset.Set, error) {
+			distinct++
+			return pkgset.Parse(w.host(i).Canonical())
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	tallied := time.Now()
+	counts := f.Tally()
+	tally, cpu := time.Since(tallied), ourCPU()-begin
+	findings := 0
+	for _, c := range counts {
+		findings += c.Affected
+	}
+	var memory runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&memory)
+	fmt.Printf("\n%d simulated hosts, %d distinct package sets\n", hosts, distinct)
+	fmt.Printf("  ours: %.2f s CPU, %.2f s wall, %.1f us CPU per host, heap %d MiB; %d findings are %d vulnerabilities\n",
+		cpu.Seconds(), time.Since(wall).Seconds(), us(cpu)/float64(hosts), memory.HeapAlloc>>20, findings, len(counts))
+	fmt.Printf("  of that: counting everything %.2f ms; afterwards, one new advisory and counting again: %.2f ms\n", ms(tally), ms(oneMore(f, statements)))
+	if peer == nil {
+		return nil, nil
+	}
+	theirs, err := sample(w, hosts, peer)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Printf("  debsecan: %.0f ms CPU per host (mean of %d of these hosts), so %.0f s for all\n", ms(theirs), sampled, theirs.Seconds()*float64(hosts))
+	return []ratio{{fmt.Sprintf("debsecan / patchwarrant, CPU per host, %d hosts", hosts), float64(theirs) * float64(hosts) / float64(cpu)}}, nil
+}
+
+// oneMore is the time from a new advisory to new counts.
+func oneMore(f *triage.Fleet, statements []intake.Statement) time.Duration {
+	next := slices.Clone(statements)
+	i := len(next) / 2
+	more := next[i]
+	more.ID = "CVE-2099-0001"
+	next = slices.Insert(next, i+1, more)
+	slices.SortStableFunc(next, intake.Compare)
+	begin := time.Now()
+	f.Learn(next)
+	f.Tally()
+	return time.Since(begin)
+}
+
+// sample runs debsecan on some of the hosts and checks that it and we agree about them.
+func sample(w *world, hosts int, peer *debsecan) (time.Duration, error) {
+	var total time.Duration
+	ours, theirs := make(map[finding]bool), make(map[finding]bool)
+	for i := range sampled {
+		set := w.host(i * hosts / sampled)
+		path := filepath.Join(w.dir, "host.status")
+		if err := writeStatus(path, set); err != nil {
+			return 0, err
+		}
+		found, c, err := peer.run(path, set)
+		if err != nil {
+			return 0, err
+		}
+		total += c.cpu
+		tag := fmt.Sprint(i, " ")
+		for f := range found {
+			theirs[finding{tag + f.id, f.source}] = true
+		}
+		for f := range affected(triage.Scan(release, set, w.statements)) {
+			ours[finding{tag + f.id, f.source}] = true
+		}
+	}
+	printAgreement(ours, theirs)
+	return total / sampled, nil
+}
+
+func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
+
+func us(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
