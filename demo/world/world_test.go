@@ -94,12 +94,12 @@ func run(ctx context.Context, t *testing.T, h *Host, argv ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// hostPackages are our own .debs for a host, made by `make packages`.
-func hostPackages(t *testing.T) []string {
+// ourPackages are our own .debs, made by `make packages`.
+func ourPackages(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("../../dist/patchwarrant-[ae]*.deb")
-	if err != nil || len(files) < 2 {
-		t.Fatalf("no packages in dist (%v): run make packages", err)
+	files, err := filepath.Glob("../../dist/*.deb")
+	if err != nil || len(files) != 4 {
+		t.Fatalf("want our 4 packages in dist, have %d (%v): run make packages", len(files), err)
 	}
 	return files
 }
@@ -159,12 +159,13 @@ func bootedHosts(ctx context.Context, t *testing.T, w *World, one, two *Host) {
 // ourUnits installs our packages and checks what the sandbox promises, from inside it: a drop-in replaces the program by
 // one that looks around.
 func ourUnits(ctx context.Context, t *testing.T, h *Host) {
-	if err := h.InstallDebs(ctx, hostPackages(t)...); err != nil {
+	if err := h.InstallDebs(ctx, ourPackages(t)...); err != nil {
 		t.Fatal(err)
 	}
 	for unit, want := range map[string]string{
 		"patchwarrant-executor.socket": "active",
 		"patchwarrant-agent.service":   "inactive", // not enrolled yet
+		"patchwarrant-server.service":  "inactive", // not configured yet
 	} {
 		if got, err := h.State(ctx, unit); err != nil || got != want {
 			t.Errorf("%s is %s, %v; want %s", unit, got, err, want)
@@ -183,12 +184,18 @@ func ourUnits(ctx context.Context, t *testing.T, h *Host) {
 	}
 	replace(ctx, t, h, "patchwarrant-executor@.service", "/usr/local/bin/look serve")
 	replace(ctx, t, h, "patchwarrant-agent.service", "/usr/local/bin/look ask")
-	run(ctx, t, h, "touch", "/etc/patchwarrant/agent.json")
+	replace(ctx, t, h, "patchwarrant-server.service", "/usr/local/bin/look keep")
+	run(ctx, t, h, "touch", "/etc/patchwarrant/agent.json", "/etc/patchwarrant/server.toml")
 	run(ctx, t, h, "systemctl", "daemon-reload")
-	if err := h.Start(ctx, "patchwarrant-agent.service"); err != nil {
-		t.Fatal(err)
+	said := ""
+	for unit, last := range map[string]string{
+		"patchwarrant-agent.service": "agent done", "patchwarrant-server.service": "server done",
+	} {
+		if err := h.Start(ctx, unit); err != nil {
+			t.Fatal(err)
+		}
+		said += awaitJournal(ctx, t, h, unit, last)
 	}
-	said := awaitJournal(ctx, t, h, "patchwarrant-agent.service", "agent done")
 	t.Log(said)
 	for _, want := range []string{
 		"agent user patchwarrant-agent", "agent reads /etc/shadow: ok", "agent lists /usr/lib/modules: ok",
@@ -197,6 +204,8 @@ func ourUnits(ctx context.Context, t *testing.T, h *Host) {
 		"executor user root", "executor writes /usr: ok", "executor opens TCP: refused", "executor links: lo",
 		"executor sets clock: refused", "executor mounts: refused", "executor reads /proc/1/root: ok",
 		"executor asks systemd: ok", "executor writes state: ok",
+		"server user patchwarrant", "server writes state: ok", "server writes /etc: refused", "server reads /etc/shadow: refused",
+		"server opens TCP: ok", "server opens netlink: refused", "server connects: refused",
 	} {
 		if !strings.Contains(said, want+"\n") {
 			t.Errorf("not said: %q", want)
@@ -287,7 +296,7 @@ func directHost(ctx context.Context, t *testing.T, w *World) {
 	if !strings.Contains(h.Direct, "systemd-container") {
 		t.Fatalf("not Direct, or it does not say what is lacking: %q", h.Direct)
 	}
-	if err := h.InstallDebs(ctx, hostPackages(t)...); err != nil {
+	if err := h.InstallDebs(ctx, ourPackages(t)...); err != nil {
 		t.Fatal(err)
 	}
 	for _, program := range []string{"patchwarrant-agent", "patchwarrant-executor"} {

@@ -1,4 +1,4 @@
-// Command look stands in for the agent ("ask") and the executor ("serve") and says what the sandbox lets it do.
+// Command look stands in for the agent ("ask"), the executor ("serve") and the server ("keep"), and says what the sandbox lets it do.
 package main
 
 import (
@@ -32,6 +32,9 @@ func main() {
 		conn.Close()
 	case mode == "serve" || filepath.Base(os.Args[0]) == "patchwarrant-executor":
 		serve()
+	case mode == "keep":
+		keep()
+		time.Sleep(time.Hour)
 	default:
 		ask()
 		time.Sleep(time.Hour)
@@ -60,6 +63,19 @@ func ask() {
 		tell("agent", "is answered", err)
 	}
 	fmt.Println("agent done")
+}
+
+func keep() {
+	say("server", "user", name())
+	_, err := os.ReadFile("/etc/shadow")
+	tell("server", "reads /etc/shadow", err)
+	tell("server", "writes state", write("/var/lib/patchwarrant/x"))
+	tell("server", "writes /etc", write("/etc/x"))
+	tell("server", "opens TCP", open(syscall.AF_INET))
+	tell("server", "opens netlink", open(syscall.AF_NETLINK))
+	_, err = net.Dial("unix", socket)
+	tell("server", "connects", err)
+	fmt.Println("server done")
 }
 
 func converse(conn *net.UnixConn) (string, error) {
