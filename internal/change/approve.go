@@ -33,10 +33,10 @@ func (c *Changes) Approve(ctx context.Context, who, order string, s envelope.Sig
 			return err
 		}
 		signed := Signature{Person: who, At: c.Now().UTC(), Signature: s}
-		o.Signatures = append(o.Signatures, signed)
-		if err := insertSignature(ctx, tx, order, signed); err != nil {
+		if err := insertSignature(ctx, tx, order, len(o.Signatures), signed); err != nil {
 			return err
 		}
+		o.Signatures = append(o.Signatures, signed)
 		_, err = c.act(ctx, tx, "order.approved", order, "person/"+who, []string{o.Digest},
 			map[string]any{"key": s.KeyID, "kind": s.Kind, "hardware": a.Proof.Hardware})
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
@@ -33,16 +34,10 @@ type Root interface {
 	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
 }
 
-// Snapshot is a curated snapshot as an order needs it.
-type Snapshot struct {
-	Ref      warrant.SnapshotRef
-	Curation string           // digest of the stored envelope of the curation record
-	Packages []deb.IndexEntry // of the index served
-}
-
 // Curation gives snapshots that have their quorum, and what the channels point at.
 type Curation interface {
-	Snapshot(ctx context.Context, digest string) (Snapshot, error)
+	Snapshot(ctx context.Context, digest string) (curation.Snapshot, error)
+	Packages(ctx context.Context, digest string) ([]deb.IndexEntry, error)
 	Channel(ctx context.Context, name string) (digest string, err error)
 }
 
@@ -118,10 +113,10 @@ func (c *Changes) Propose(ctx context.Context, who string, p Proposal) (o Order,
 	if err != nil {
 		return o, nil, fmt.Errorf("propose order: snapshot %s: %w", p.Snapshot, err)
 	}
-	if o, idle, err = c.draft(ctx, p, snapshot); err != nil {
+	if o, idle, err = c.draft(ctx, p, snapshot.Ref); err != nil {
 		return o, nil, err
 	}
-	o.Author, o.TrustRoot, o.Curation = who, warrant.RefOf(root), snapshot.Curation
+	o.Author, o.TrustRoot, o.Curation = who, warrant.RefOf(root), snapshot.Envelope
 	if err := c.insert(ctx, &o, p); err != nil {
 		return o, nil, fmt.Errorf("propose order: %w", err)
 	}
@@ -144,13 +139,13 @@ func fits(root *trustroot.Root, who string, p Proposal) error {
 }
 
 // draft makes the order but for author, trust root and sequence number.
-func (c *Changes) draft(ctx context.Context, p Proposal, snapshot Snapshot) (Order, []string, error) {
+func (c *Changes) draft(ctx context.Context, p Proposal, snapshot warrant.SnapshotRef) (Order, []string, error) {
 	now := c.Now().UTC().Truncate(time.Second)
 	o := Order{Kind: p.Kind, Of: p.Of, State: Proposed, Order: warrant.Order{
 		ID: id.New("ord", now), Class: p.Class, MadeAt: now, ExpiresAt: p.Window.ClosesAt.UTC(),
 		Window: warrant.Window{OpensAt: p.Window.OpensAt.UTC(), ClosesAt: p.Window.ClosesAt.UTC()},
 		Reason: p.Reason, Vulnerabilities: slices.Sorted(slices.Values(p.Vulnerabilities)),
-		Snapshot: snapshot.Ref, Plan: p.Plan, BackOut: p.BackOut, Notices: append([]warrant.Notice{}, p.Notices...),
+		Snapshot: snapshot, Plan: p.Plan, BackOut: p.BackOut, Notices: append([]warrant.Notice{}, p.Notices...),
 	}}
 	if o.Vulnerabilities == nil {
 		o.Vulnerabilities = []string{}
@@ -161,7 +156,7 @@ func (c *Changes) draft(ctx context.Context, p Proposal, snapshot Snapshot) (Ord
 	if p.Grounds != "" {
 		o.Reason += "\nEmergency, because: " + p.Grounds
 	}
-	plan, err := c.plan(ctx, &o, p, snapshot)
+	plan, err := c.plan(ctx, &o, p)
 	if err != nil {
 		return o, nil, err
 	}
@@ -173,7 +168,7 @@ func (c *Changes) draft(ctx context.Context, p Proposal, snapshot Snapshot) (Ord
 }
 
 // plan sets the environment and the stage evidence and works out the transactions.
-func (c *Changes) plan(ctx context.Context, o *Order, p Proposal, snapshot Snapshot) (rollout.Plan, error) {
+func (c *Changes) plan(ctx context.Context, o *Order, p Proposal) (rollout.Plan, error) {
 	var of Order
 	if p.Kind != Stage {
 		var err error
@@ -207,10 +202,14 @@ func (c *Changes) plan(ctx context.Context, o *Order, p Proposal, snapshot Snaps
 	if hosts, err = chosen(hosts, p.Hosts, o.Environment); err != nil {
 		return rollout.Plan{}, err
 	}
-	if p.Kind == BackOut {
-		return rollout.PlanBackOut(of.Transactions, hosts, snapshot.Packages)
+	packages, err := c.Curation.Packages(ctx, p.Snapshot)
+	if err != nil {
+		return rollout.Plan{}, fmt.Errorf("packages of snapshot %s: %w", p.Snapshot, err)
 	}
-	return rollout.PlanTransactions(hosts, snapshot.Packages)
+	if p.Kind == BackOut {
+		return rollout.PlanBackOut(of.Transactions, hosts, packages)
+	}
+	return rollout.PlanTransactions(hosts, packages)
 }
 
 // hosts gives those of an environment that can be offered work and have said what they have.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
@@ -34,7 +35,8 @@ type world struct {
 	log            *ledger.Ledger
 	now            time.Time
 	key            ed25519.PrivateKey
-	snapshot       Snapshot
+	snapshot       curation.Snapshot
+	packages       []deb.IndexEntry
 	promoted       string
 	investigations []integrity.Investigation
 	installed      string // version of hello on every host
@@ -52,12 +54,14 @@ func (w *world) Channel(context.Context, string) (string, error)           { ret
 func (w *world) Roots(context.Context, int64) ([]envelope.Envelope, error) { return nil, nil }
 func (w *world) Carry(context.Context, string) ([]wire.File, error)        { return nil, nil }
 
-func (w *world) Snapshot(_ context.Context, digest string) (Snapshot, error) {
+func (w *world) Snapshot(_ context.Context, digest string) (curation.Snapshot, error) {
 	if digest != w.snapshot.Ref.SHA256 {
-		return Snapshot{}, fault.New(fault.NotFound, "no such snapshot")
+		return curation.Snapshot{}, fault.New(fault.NotFound, "no such snapshot")
 	}
 	return w.snapshot, nil
 }
+
+func (w *world) Packages(context.Context, string) ([]deb.IndexEntry, error) { return w.packages, nil }
 
 func (w *world) host(id, environment string) estate.Host {
 	key := base64.StdEncoding.EncodeToString(w.key.Public().(ed25519.PublicKey))
@@ -106,13 +110,11 @@ func begin(t *testing.T, d *db.DB) *world {
 	w.ok(err)
 	stored, err := envelope.Encode(w.people.Sign(warrant.CurationType, payload, "alice", "bob"))
 	w.ok(err)
-	curation, err := blob.PutBytes(t.Context(), blobs, stored)
+	signed, err := blob.PutBytes(t.Context(), blobs, stored)
 	w.ok(err)
-	w.snapshot = Snapshot{
-		Ref:      warrant.SnapshotRef{SHA256: record.Snapshot, Index: record.Index, Curation: envelope.Digest(payload)},
-		Curation: curation,
-		Packages: []deb.IndexEntry{{Name: "hello", Arch: "amd64", Version: "2.0", Filename: hello.File, Size: hello.Size, SHA256: hello.SHA256}},
-	}
+	w.snapshot = curation.Snapshot{Envelope: signed,
+		Ref: warrant.SnapshotRef{SHA256: record.Snapshot, Index: record.Index, Curation: envelope.Digest(payload)}}
+	w.packages = []deb.IndexEntry{{Name: "hello", Arch: "amd64", Version: "2.0", Filename: hello.File, Size: hello.Size, SHA256: hello.SHA256}}
 	rollouts := rollout.New(rollout.Config{DB: d, Ledger: w.log, Blobs: blobs, Roots: w, Files: w, Hosts: w, Now: clock})
 	w.Changes = New(Config{DB: d, Ledger: w.log, Blobs: blobs, Root: w, Curation: w, Estate: w, Rollouts: rollouts,
 		Integrity: w, Now: clock, NoticeHours: DefaultNoticeHours})
@@ -260,7 +262,7 @@ func TestBackOutGoesToTheOlderSnapshot(t *testing.T) {
 	stage := w.staged()
 	w.installed = "2.0"
 	older := warranttest.Package("hello", "1.0", []byte("old deb"))
-	w.snapshot.Packages = []deb.IndexEntry{{Name: "hello", Arch: "amd64", Version: "1.0", Filename: older.File, Size: older.Size, SHA256: older.SHA256}}
+	w.packages = []deb.IndexEntry{{Name: "hello", Arch: "amd64", Version: "1.0", Filename: older.File, Size: older.Size, SHA256: older.SHA256}}
 	p := w.proposal(BackOut)
 	p.Of = stage.ID
 	o := w.propose(p)

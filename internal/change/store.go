@@ -26,7 +26,7 @@ var (
 	selectLatest = db.Q(`SELECT ` + orderColumns + ` FROM change_order ORDER BY sequence DESC LIMIT $1`)
 	selectOpen   = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE state IN ('proposed', 'warranted', 'under-investigation') ORDER BY sequence`)
 	addSignature = db.Q(`INSERT INTO change_signature (order_id, person, position, signed_at, signature)
-		SELECT $1, $2, COUNT(*), $3, $4 FROM change_signature WHERE order_id = $5`)
+		VALUES ($1, $2, $3, $4, $5)`)
 	selectSignatures = db.Q(`SELECT person, signed_at, signature FROM change_signature WHERE order_id = $1 ORDER BY position`)
 )
 
@@ -55,12 +55,12 @@ func saveOrder(ctx context.Context, tx *db.Tx, o Order) error {
 	return nil
 }
 
-func insertSignature(ctx context.Context, tx *db.Tx, order string, s Signature) error {
+func insertSignature(ctx context.Context, tx *db.Tx, order string, position int, s Signature) error {
 	b, err := json.Marshal(s.Signature)
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, addSignature, order, s.Person, db.Micros(s.At), string(b), order); err != nil {
+	if _, err := tx.Exec(ctx, addSignature, order, s.Person, position, db.Micros(s.At), string(b)); err != nil {
 		return fmt.Errorf("save signature on order %s: %w", order, err)
 	}
 	return nil

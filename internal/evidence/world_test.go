@@ -15,6 +15,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
@@ -47,7 +48,8 @@ type world struct {
 	changes  *change.Changes
 	rollouts *rollout.Rollouts
 	keys     map[string]ed25519.PrivateKey
-	snapshot change.Snapshot
+	snapshot curation.Snapshot
+	packages []deb.IndexEntry
 	contents string // digest of hello's content list
 	order    change.Order
 	stage    change.Order
@@ -94,9 +96,10 @@ func (w *world) act(kind, subject string, detail any, facts ...string) {
 func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) { return w.people.Root, nil }
 func (w *world) Channel(context.Context, string) (string, error)      { return w.snapshot.Ref.SHA256, nil }
 func (w *world) Carry(context.Context, string) ([]wire.File, error)   { return nil, nil }
-func (w *world) Snapshot(context.Context, string) (change.Snapshot, error) {
+func (w *world) Snapshot(context.Context, string) (curation.Snapshot, error) {
 	return w.snapshot, nil
 }
+func (w *world) Packages(context.Context, string) ([]deb.IndexEntry, error) { return w.packages, nil }
 func (w *world) Roots(_ context.Context, from int64) ([]envelope.Envelope, error) {
 	return []envelope.Envelope{w.people.RootEnvelope}[from-1:], nil
 }
@@ -254,12 +257,11 @@ func (w *world) curate() {
 	record.Upstreams, record.MadeAt = []warrant.UpstreamRef{up}, now
 	signed, err := record.Encode()
 	w.ok(err)
-	curation := w.put(w.people.Sign(warrant.CurationType, signed, "alice", "bob"))
-	w.act("snapshot.curated", "snapshot/"+record.Snapshot, struct{}{}, envelope.Digest(signed), curation)
-	w.snapshot = change.Snapshot{
-		Ref: warrant.SnapshotRef{SHA256: record.Snapshot, Index: record.Index, Curation: envelope.Digest(signed)}, Curation: curation,
-		Packages: []deb.IndexEntry{{Name: "hello", Arch: "amd64", Version: "2.0", Filename: hello.File, Size: hello.Size, SHA256: hello.SHA256}},
-	}
+	stored := w.put(w.people.Sign(warrant.CurationType, signed, "alice", "bob"))
+	w.act("snapshot.signed", "snapshot/"+record.Snapshot, struct{}{}, envelope.Digest(signed), stored)
+	w.snapshot = curation.Snapshot{Envelope: stored,
+		Ref: warrant.SnapshotRef{SHA256: record.Snapshot, Index: record.Index, Curation: envelope.Digest(signed)}}
+	w.packages = []deb.IndexEntry{{Name: "hello", Arch: "amd64", Version: "2.0", Filename: hello.File, Size: hello.Size, SHA256: hello.SHA256}}
 	w.contents = w.put(integrity.Contents{SHA256: hello.SHA256, Name: "hello", Arch: "amd64", Version: "2.0", Info: []integrity.Info{}, Files: []integrity.Shipped{}})
 }
 
