@@ -16,24 +16,37 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
+	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
 // Config says which rooms stand behind the door.
 type Config struct {
-	Ledger   *ledger.Ledger
-	Staff    *staff.Staff
-	Intake   *intake.Intake
-	Estate   *estate.Estate
-	Rollouts *rollout.Rollouts
-	Changes  *change.Changes
-	Agents   string // URL of the agents' door, for enrolment lines
-	Log      *slog.Logger
+	Ledger    *ledger.Ledger
+	Blobs     blob.Store
+	Staff     *staff.Staff
+	Intake    *intake.Intake
+	Estate    *estate.Estate
+	Triage    *triage.Triage
+	Mirror    *mirror.Mirror
+	Curation  *curation.Curation
+	Composer  Composer
+	Rollouts  *rollout.Rollouts
+	Integrity *integrity.Integrity
+	Changes   *change.Changes
+	Evidence  *evidence.Sealer
+	Agents    string // URL of the agents' door, for enrolment lines
+	Log       *slog.Logger
 }
 
 type door struct {
@@ -56,8 +69,11 @@ func New(c Config) http.Handler {
 	d.people()
 	d.hosts()
 	d.sources()
+	d.vulnerabilities()
+	d.snapshots()
 	d.orders()
 	d.rollouts()
+	d.integrity()
 	d.ledger()
 	return http.MaxBytesHandler(mux, maxUpload)
 }
@@ -132,6 +148,22 @@ func serve[I, O any](d *door, o operation, do func(context.Context, staff.Sessio
 			return nil, problemOf(err, d.Log)
 		}
 		return &answer[O]{out}, nil
+	})
+}
+
+// serveBytes is serve for an answer that is no document.
+func serveBytes[I any](d *door, o operation, do func(context.Context, staff.Session, *I) (*huma.StreamResponse, error)) {
+	op := o.huma()
+	op.Security = []map[string][]string{{"session": {}}}
+	op.Middlewares = huma.Middlewares{meet, d.admit}
+	op.Responses["200"] = &huma.Response{Description: "the bytes", Content: map[string]*huma.MediaType{
+		"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}
+	huma.Register(d.api, op, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
+		out, err := do(ctx, sessionOf(ctx), in)
+		if err != nil {
+			return nil, problemOf(err, d.Log)
+		}
+		return out, nil
 	})
 }
 

@@ -48,7 +48,7 @@ func orderOf(o change.Order) v1.Order {
 	out := v1.Order{ID: o.ID, Kind: o.Kind, Class: o.Class, Environment: o.Environment, State: o.State, Author: o.Author,
 		Sequence: o.Sequence, Reason: o.Reason, MadeAt: o.MadeAt, ExpiresAt: o.ExpiresAt, OpensAt: o.Window.OpensAt,
 		ClosesAt: o.Window.ClosesAt, EndedAt: o.EndedAt, Of: o.Of, Snapshot: o.Snapshot.SHA256, SHA256: o.Digest,
-		Manifest: o.Manifest, Result: o.Result, Investigation: o.Investigation, Payload: o.Payload}
+		Manifest: o.Manifest, Result: o.Result, Payload: o.Payload}
 	for _, s := range o.Signatures {
 		out.Signatures = append(out.Signatures, v1.Signature{Person: s.Person, At: s.At, Key: s.KeyID, Kind: s.Kind})
 	}

@@ -16,13 +16,16 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/api"
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 	"github.com/patchwarrant/patchwarrant/internal/intake/epss"
 	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/job"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
@@ -44,12 +47,15 @@ type Server struct {
 	ledger *ledger.Ledger
 	Staff  *staff.Staff
 
-	intake   *intake.Intake
-	estate   *estate.Estate
-	triage   *triage.Triage
-	mirror   *mirror.Mirror
-	rollouts *rollout.Rollouts
-	changes  *change.Changes
+	intake    *intake.Intake
+	mirror    *mirror.Mirror
+	estate    *estate.Estate
+	triage    *triage.Triage
+	curation  *curation.Curation
+	rollouts  *rollout.Rollouts
+	integrity *integrity.Integrity
+	changes   *change.Changes
+	evidence  *evidence.Sealer
 }
 
 // Open opens the database and makes the rooms. The caller closes the server.
@@ -96,11 +102,24 @@ func (s *Server) furnish() error {
 		Silent: s.config.Silent.Duration})
 	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Intake: s.intake,
 		Root: s.Staff, Now: s.now})
-	s.rollouts = rollout.New(rollout.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Roots: s.Staff, Hosts: s.estate, Now: s.now})
-	s.changes = change.New(change.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Estate: s.estate,
-		Rollouts: s.rollouts, Now: s.now, NoticeHours: s.config.NoticeHours})
+	s.curation = curation.New(curation.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Mirror: s.mirror, Root: s.Staff,
+		Signer: s.keys.Repository, Channels: channels, Now: s.now})
+	s.rollouts = rollout.New(rollout.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Roots: s.Staff, Files: s.curation,
+		Hosts: s.estate, Now: s.now})
+	s.integrity = integrity.New(integrity.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Now: s.now})
+	s.changes = change.New(change.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Curation: s.curation,
+		Estate: s.estate, Rollouts: s.rollouts, Integrity: s.integrity, Now: s.now, NoticeHours: s.config.NoticeHours})
+	keyrings := map[string][]byte{}
+	for _, u := range upstreams {
+		keyrings[u.Name] = u.Keyring
+	}
+	s.evidence = evidence.New(evidence.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Orders: s.changes, Roots: s.Staff,
+		Keyrings: keyrings, Now: s.now})
 	return nil
 }
+
+// channels of the repository, in the order of promotion.
+var channels = []string{"stage", "production"}
 
 // sources are the advisories a server can be fed with, the first to speak about a vulnerability before the others.
 func sources(c Config) []intake.Source {
@@ -127,6 +146,9 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "decisions", Every: time.Minute, Do: s.triage.Sweep},
 			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},
 			{Name: "orders", Every: due, Do: s.changes.Settle},
+			{Name: "investigations", Every: time.Minute, Do: s.integrity.SweepOverdue},
+			{Name: "publication", Every: time.Hour, Do: s.curation.Publish},
+			{Name: "repository", Every: 24 * time.Hour, Do: s.curation.Inspect},
 			{Name: "ledger", Every: 24 * time.Hour, Do: s.ledger.SelfAudit},
 		},
 	}
@@ -135,14 +157,19 @@ func (s *Server) timetable() job.Timetable {
 // doors are the HTTP servers by address.
 func (s *Server) doors() []*http.Server {
 	tls := s.keys.CA.ServerTLS(s.config.Names)
-	people := api.New(api.Config{Ledger: s.ledger, Staff: s.Staff, Intake: s.intake, Estate: s.estate, Rollouts: s.rollouts,
-		Changes: s.changes, Agents: s.config.agentsURL(), Log: s.log})
+	var upstreams []string
+	for _, u := range s.config.Upstreams {
+		upstreams = append(upstreams, u.Name)
+	}
+	people := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate,
+		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, upstreams},
+		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Agents: s.config.agentsURL(), Log: s.log})
 	agents := agentapi.New(agentapi.Config{Estate: s.estate, Blobs: s.blobs, Rollout: s.rollouts, Ledger: s.ledger,
 		TrustRoots: s.Staff, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})
 	all := []*http.Server{
 		{Addr: s.config.Listen.People, Handler: people, TLSConfig: tls},
 		{Addr: s.config.Listen.Agents, Handler: agents, TLSConfig: tls},
-		{Addr: s.config.Listen.Repository, Handler: api.Public(s.ledger, http.NotFoundHandler(), s.log)},
+		{Addr: s.config.Listen.Repository, Handler: api.Public(s.ledger, s.curation.Door(), s.log)},
 	}
 	for _, h := range all {
 		h.ReadHeaderTimeout = 10 * time.Second

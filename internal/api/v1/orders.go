@@ -32,27 +32,26 @@ type Proposed struct {
 // Order is an order with what became of it. Payload is what people sign; a client shows it, and nothing else, to the
 // person who is about to.
 type Order struct {
-	ID            string      `json:"id"`
-	Kind          string      `json:"kind"`
-	Class         string      `json:"class"`
-	Environment   string      `json:"environment"`
-	State         string      `json:"state"`
-	Author        string      `json:"author"`
-	Sequence      int64       `json:"sequence"`
-	Reason        string      `json:"reason"`
-	MadeAt        time.Time   `json:"made_at"`
-	ExpiresAt     time.Time   `json:"expires_at"`
-	OpensAt       time.Time   `json:"opens_at"`
-	ClosesAt      time.Time   `json:"closes_at"`
-	EndedAt       time.Time   `json:"ended_at,omitzero"`
-	Of            string      `json:"of,omitempty"`
-	Snapshot      string      `json:"snapshot"`
-	SHA256        string      `json:"sha256"` // of the payload
-	Signatures    []Signature `json:"signatures,omitempty"`
-	Manifest      string      `json:"manifest,omitempty"`
-	Result        string      `json:"result,omitempty"`
-	Investigation string      `json:"investigation,omitempty"`
-	Payload       []byte      `json:"payload,omitempty"`
+	ID          string      `json:"id"`
+	Kind        string      `json:"kind"`
+	Class       string      `json:"class"`
+	Environment string      `json:"environment"`
+	State       string      `json:"state"`
+	Author      string      `json:"author"`
+	Sequence    int64       `json:"sequence"`
+	Reason      string      `json:"reason"`
+	MadeAt      time.Time   `json:"made_at"`
+	ExpiresAt   time.Time   `json:"expires_at"`
+	OpensAt     time.Time   `json:"opens_at"`
+	ClosesAt    time.Time   `json:"closes_at"`
+	EndedAt     time.Time   `json:"ended_at,omitzero"`
+	Of          string      `json:"of,omitempty"`
+	Snapshot    string      `json:"snapshot"`
+	SHA256      string      `json:"sha256"` // of the payload
+	Signatures  []Signature `json:"signatures,omitempty"`
+	Manifest    string      `json:"manifest,omitempty"`
+	Result      string      `json:"result,omitempty"`
+	Payload     []byte      `json:"payload,omitempty"`
 }
 
 // Signature is a person's approval.

@@ -1,0 +1,57 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+)
+
+// vulnerabilities: what matters, and what people decided about it.
+func (d *door) vulnerabilities() {
+	serve(d, operation{"vulnerabilities", http.MethodGet, "/vulnerabilities", "The fleet's vulnerabilities", staff.Read}, d.view)
+	serve(d, operation{"vulnerability", http.MethodGet, "/vulnerabilities/{cve}/{source}", "Everything about one vulnerability",
+		staff.Read}, d.vulnerability)
+	serve(d, operation{"findings", http.MethodGet, "/hosts/{id}/findings", "The vulnerabilities on a host", staff.Read}, d.findings)
+	serve(d, operation{"draft-decision", http.MethodPost, "/decisions/draft", "Complete a decision, for the person to sign",
+		staff.Decide}, d.draft)
+	serve(d, operation{"decide", http.MethodPost, "/decisions", "Hand in a signed decision", staff.Decide}, d.decide)
+	serve(d, operation{"accepted", http.MethodGet, "/accepted", "The fixes that decisions in force let in", staff.Read}, d.accepted)
+}
+
+func (d *door) view(ctx context.Context, _ staff.Session, _ *struct{}) (triage.View, error) {
+	return d.Triage.Vulnerabilities(ctx)
+}
+
+type caseOf struct {
+	CVE    string `path:"cve" maxLength:"100"`
+	Source string `path:"source" maxLength:"200"`
+}
+
+func (d *door) vulnerability(ctx context.Context, _ staff.Session, in *caseOf) (triage.Case, error) {
+	return d.Triage.Case(ctx, in.CVE+"/"+in.Source)
+}
+
+func (d *door) findings(ctx context.Context, _ staff.Session, in *Named) (v1.Findings, error) {
+	all, err := d.Triage.Findings(ctx, in.ID)
+	return v1.Findings{Findings: all}, err
+}
+
+func (d *door) draft(ctx context.Context, s staff.Session, in *struct{ Body v1.Draft }) (v1.Payload, error) {
+	b := in.Body
+	payload, err := d.Triage.Draft(ctx, s.Person.ID, triage.Decision{Vulnerability: b.Vulnerability, Kind: b.Kind, Scope: b.Scope,
+		Justification: b.Justification, Reason: b.Reason, Until: b.Until})
+	return v1.Payload{PayloadType: triage.DecisionType, Payload: payload, SHA256: envelope.Digest(payload)}, err
+}
+
+func (d *door) decide(ctx context.Context, s staff.Session, in *struct{ Body envelope.Envelope }) (triage.Decision, error) {
+	return d.Triage.Decide(ctx, s.Person.ID, in.Body)
+}
+
+func (d *door) accepted(ctx context.Context, _ staff.Session, _ *struct{}) (v1.Accepted, error) {
+	all, err := d.Triage.Accepted(ctx)
+	return v1.Accepted{Accepted: all}, err
+}
