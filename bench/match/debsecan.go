@@ -45,9 +45,9 @@ func startDebsecan(w *world) (*debsecan, error) {
 			http.NotFound(rw, r)
 			return
 		}
-		rw.Write(data)
+		http.ServeContent(rw, r, release, time.Time{}, bytes.NewReader(data))
 	})}
-	go d.server.Serve(listener)
+	go func() { _ = d.server.Serve(listener) }() // ends with close; debsecan itself says when it cannot fetch
 	return d, nil
 }
 

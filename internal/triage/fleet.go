@@ -273,11 +273,11 @@ type Finding struct {
 
 // Findings judges one host, sorted by source and ID; what is not affected is left out.
 func (f *Fleet) Findings(host string) []Finding {
+	all := []Finding{}
 	k := f.hosts[host]
 	if k == nil {
-		return nil
+		return all
 	}
-	var all []Finding
 	for _, id := range k.pairs {
 		h := f.pairs[id].holding
 		b := f.books[bookKey{h.release, h.source}]
@@ -336,7 +336,7 @@ func (f *Fleet) Hosts(vulnerability, source string) []HostVerdict {
 
 // Statements gives everything that is stated about a vulnerability in a source package, per release in precedence order.
 func (f *Fleet) Statements(vulnerability, source string) []intake.Statement {
-	var all []intake.Statement
+	all := []intake.Statement{}
 	for key, b := range f.books {
 		if key.source != source {
 			continue
@@ -353,7 +353,7 @@ func (f *Fleet) Statements(vulnerability, source string) []intake.Statement {
 
 // Unjudged gives the hosts whose release no source speaks about, sorted: nothing is known of them, which is not "not affected".
 func (f *Fleet) Unjudged() []string {
-	var hosts []string
+	hosts := []string{}
 	for _, k := range f.classes {
 		if !f.releases[k.Release] {
 			hosts = slices.AppendSeq(hosts, maps.Keys(k.hosts))

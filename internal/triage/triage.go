@@ -119,7 +119,7 @@ func (t *Triage) Vulnerabilities(ctx context.Context) (View, error) {
 	view.Rows = t.join(t.fleet.Tally())
 	for i := range view.Rows {
 		r := &view.Rows[i]
-		r.Decisions = decisions[r.Name]
+		r.Decisions = append([]Decision{}, decisions[r.Name]...)
 		if r.Affected == 0 {
 			continue
 		}
@@ -219,7 +219,7 @@ func (t *Triage) Case(ctx context.Context, vulnerability string) (Case, error) {
 		return Case{}, err
 	}
 	signal := t.knowledge.Signal(id)
-	c := Case{Name: vulnerability, Statements: t.fleet.Statements(id, source), History: history, Exploited: signal.Exploited, EPSS: signal.Score}
+	c := Case{Name: vulnerability, Statements: t.fleet.Statements(id, source), Hosts: []CaseHost{}, History: history, Exploited: signal.Exploited, EPSS: signal.Score}
 	if len(c.Statements) == 0 && len(history) == 0 {
 		return Case{}, fault.New(fault.NotFound, "no source states anything about %.200q; the form is CVE-…/source", vulnerability)
 	}
@@ -228,6 +228,9 @@ func (t *Triage) Case(ctx context.Context, vulnerability string) (Case, error) {
 		if p.EndedAt.IsZero() {
 			inForce = append(inForce, p.Decision)
 		}
+	}
+	if c.History == nil {
+		c.History = []PastDecision{}
 	}
 	for _, h := range t.fleet.Hosts(id, source) {
 		d, _ := holds(inForce, h.Host, h.Environment)

@@ -83,7 +83,7 @@ func ParseArchive(r io.Reader) (intake.Reading, error) {
 	var reading intake.Reading
 	for _, h := range a.Sources {
 		if err := h.check(); err != nil {
-			return intake.Reading{}, fmt.Errorf("Debian archive: %w", err)
+			return intake.Reading{}, fmt.Errorf("read the archive's document: %w", err)
 		}
 		for id, version := range h.fixes() {
 			reading.Statements = append(reading.Statements, intake.Statement{Source: ArchiveSource, Package: h.Source,
