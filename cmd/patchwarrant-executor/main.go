@@ -64,6 +64,7 @@ func obey(document []byte) error {
 	if err != nil {
 		return err
 	}
+	defer x.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	report, err := x.Obey(ctx, document)

@@ -213,8 +213,9 @@ func steps(simulation []byte) (out []string) {
 }
 
 // arguments name every package with its version; a trailing minus removes. The form of names and versions was checked.
+// New packages are marked as automatically installed, and the marks of others stay.
 func arguments(actions []warrant.Action) []string {
-	args := []string{"install", "--yes", "--no-remove"}
+	args := []string{"install", "--yes", "--no-remove", "--mark-auto"}
 	for _, a := range actions {
 		name := strings.TrimSuffix(key(a), ":all")
 		switch a.Do {

@@ -29,6 +29,7 @@ type Executor struct {
 	root              *trustroot.Root
 	state             state
 	key               ed25519.PrivateKey
+	lock              *os.File
 }
 
 // Obey does what a warrant gives leave to do, and gives the signed report. An order that was begun before is never begun

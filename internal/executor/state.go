@@ -69,9 +69,9 @@ func Open(c Config) (*Executor, error) {
 		return nil, fmt.Errorf("report key: %w", err)
 	}
 	x := &Executor{Config: c, key: reportKey}
-	lock, err := os.OpenFile(filepath.Join(c.State, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	x.lock, err = os.OpenFile(filepath.Join(c.State, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err == nil {
-		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX) // held until the process ends
+		err = syscall.Flock(int(x.lock.Fd()), syscall.LOCK_EX)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", c.State, err)
@@ -97,6 +97,9 @@ func Open(c Config) (*Executor, error) {
 	x.root, err = trustroot.Decode(e.Payload)
 	return x, err
 }
+
+// Close lets the next executor work.
+func (x *Executor) Close() error { return x.lock.Close() }
 
 func (x *Executor) self(now time.Time) warrant.Host {
 	h := warrant.Host{ID: x.host, Environment: x.environment, Root: x.root, LastSequence: x.state.Sequence,
@@ -170,11 +173,14 @@ func ReportKey(dir string) (ed25519.PrivateKey, error) {
 }
 
 func readJSON(path string, v any) error {
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(b, v); err != nil {
+	defer f.Close()
+	d := json.NewDecoder(f)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
 		return fault.New(fault.Internal, "%s is damaged: %w", path, err)
 	}
 	return nil
