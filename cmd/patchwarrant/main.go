@@ -46,7 +46,9 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newLoginCommand(), newLogoutCommand(), newWhoamiCommand(), newTrustRootCommand(), newHostCommand(), newSourceCommand(),
-		newOrderCommand(), newApproveCommand(), newLedgerCommand(), newScanCommand())
+		newOrderCommand(), newApproveCommand(), newLedgerCommand(),
+		newVulnerabilityCommand(), newUpstreamCommand(), newSnapshotCommand(), newChannelCommand(), newReconciliationCommand(),
+		newInvestigationCommand(), newBundleCommand(), newVerifyCommand(), newScanCommand())
 	markFailures(root)
 	return root
 }

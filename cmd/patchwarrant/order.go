@@ -119,7 +119,7 @@ func newOrderShow() *cobra.Command {
 			for _, s := range o.Signatures {
 				say(w, "approved       %s by %s (%s)", moment(s.At), orderview.Clean(s.Person), orderview.Clean(s.Kind))
 			}
-			for _, word := range [][2]string{{"manifest", o.Manifest}, {"reconciliation", o.Result}, {"investigation", o.Investigation}} {
+			for _, word := range [][2]string{{"manifest", o.Manifest}, {"reconciliation", o.Result}} {
 				if word[1] != "" {
 					say(w, "%-14s %s", word[0], orderview.Clean(word[1]))
 				}
