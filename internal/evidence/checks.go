@@ -25,9 +25,6 @@ type signedOrder struct {
 	warranted entry
 }
 
-// record is a curation record that had its quorum.
-type record struct{ warrant.Record }
-
 // orders checks the order and the stage order it rests on.
 func (a *audit) orders() (string, error) {
 	var told []string
@@ -97,7 +94,7 @@ func approvals(root *trustroot.Root, e envelope.Envelope, payloadType string) ([
 
 // curations checks the record each order rests on.
 func (a *audit) curations() (string, error) {
-	a.records = map[string]record{}
+	a.records = map[string]warrant.Record{}
 	packages := 0
 	for _, o := range a.signed {
 		ref := o.Snapshot
@@ -126,7 +123,7 @@ func (a *audit) curations() (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("curation record %s: %w", ref.Curation, err)
 		}
-		a.records[ref.Curation] = record{r}
+		a.records[ref.Curation] = r
 		packages += len(r.Packages)
 	}
 	return fmt.Sprintf("%d curation record(s) of %d packages, each under its quorum", len(a.records), packages), nil
@@ -138,7 +135,7 @@ func (a *audit) upstreams() (string, error) {
 	for _, digest := range slices.Sorted(maps.Keys(a.records)) {
 		r := a.records[digest]
 		for _, u := range r.Upstreams {
-			n, err := a.upstream(r.Record, u)
+			n, err := a.upstream(r, u)
 			if err != nil {
 				return "", fmt.Errorf("upstream %s: %w", u.Name, err)
 			}

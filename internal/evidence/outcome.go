@@ -17,17 +17,18 @@ import (
 
 // outcomes: each host's executor signed that it did exactly what was approved.
 func (a *audit) outcomes() (string, error) {
+	reports := 0
 	for _, o := range a.signed {
 		for _, t := range o.Transactions {
 			for _, host := range t.Hosts {
 				if err := a.outcome(o, t, host); err != nil {
 					return "", fmt.Errorf("order %s on host %s: %w", o.ID, host, err)
 				}
-				a.reports++
+				reports++
 			}
 		}
 	}
-	return fmt.Sprintf("%d host report(s), signed by the hosts' registered keys: plan = outcome", a.reports), nil
+	return fmt.Sprintf("%d host report(s), signed by the hosts' registered keys: plan = outcome", reports), nil
 }
 
 func (a *audit) outcome(o signedOrder, t warrant.Transaction, host string) error {

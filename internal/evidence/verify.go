@@ -14,6 +14,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
 // Codes that only evidence has.
@@ -102,8 +103,7 @@ type audit struct {
 	facts      map[string][]byte
 	envelopes  map[string]envelope.Envelope // by payload digest
 	signed     []signedOrder                // the order, then the stage order it rests on
-	records    map[string]record            // by payload digest
-	reports    int
+	records    map[string]warrant.Record    // by payload digest, each under its quorum
 }
 
 func (a *audit) container() (string, error) {

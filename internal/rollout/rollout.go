@@ -99,36 +99,45 @@ func (s *Rollouts) Start(ctx context.Context, tx *db.Tx, w Warranted) error {
 // The proof in the warrant is always under the newest checkpoint, so that no host takes it for a frozen log.
 func (s *Rollouts) Offer(ctx context.Context, host string, rootVersion int64) (*wire.Work, error) {
 	var r Rollout
-	found := false
-	err := s.DB.Write(ctx, func(tx *db.Tx) error {
-		found = false
-		orders, err := openOrders(ctx, tx, host)
-		if err != nil {
-			return err
-		}
-		for _, order := range orders {
-			var runs []Run
-			if r, runs, err = load(ctx, tx, order); err != nil {
+	var run *Run
+	look := func(tx *db.Tx) (err error) {
+		r, run, err = s.next(ctx, tx, host)
+		return err
+	}
+	err := s.DB.Read(ctx, look) // most hosts have nothing to do, and writers take turns
+	if err == nil && run != nil && run.State == Waiting {
+		err = s.DB.Write(ctx, func(tx *db.Tx) error {
+			if err := look(tx); err != nil || run == nil || run.State != Waiting {
 				return err
 			}
-			run := runs[slices.IndexFunc(runs, func(x Run) bool { return x.Host == host })]
-			if !mayOffer(r, runs, run, s.Now()) {
-				continue
-			}
-			found = true
-			if run.State != Waiting {
-				return nil
-			}
 			run.OfferedAt = s.Now()
-			return s.move(ctx, tx, run, Offered, "server", nil)
-		}
-		return nil
-	})
-	if err != nil || !found {
+			return s.move(ctx, tx, *run, Offered, "server", nil)
+		})
+	}
+	if err != nil || run == nil {
 		return nil, wrap("offer work to host "+host, err)
 	}
 	work, err := s.assemble(ctx, host, r, rootVersion)
 	return work, wrap("assemble warrant of order "+r.Order, err)
+}
+
+// next gives the host's run of the first order that it may carry out now, or nil.
+func (s *Rollouts) next(ctx context.Context, tx *db.Tx, host string) (Rollout, *Run, error) {
+	orders, err := openOrders(ctx, tx, host)
+	if err != nil {
+		return Rollout{}, nil, err
+	}
+	for _, order := range orders {
+		r, runs, err := load(ctx, tx, order)
+		if err != nil {
+			return r, nil, err
+		}
+		run := runs[slices.IndexFunc(runs, func(x Run) bool { return x.Host == host })]
+		if mayOffer(r, runs, run, s.Now()) {
+			return r, &run, nil
+		}
+	}
+	return Rollout{}, nil, nil
 }
 
 func (s *Rollouts) assemble(ctx context.Context, host string, r Rollout, rootVersion int64) (*wire.Work, error) {
