@@ -72,13 +72,20 @@ func removeTree(root string) error {
 	if err != nil {
 		return err
 	}
-	escaped := strings.ReplaceAll(root, " ", `\040`)
-	for line := range strings.Lines(string(mounts)) {
-		// Source of the fields: proc_pid_mountinfo(5), the fifth is the mount point.
-		f := strings.Fields(line)
-		if len(f) > 4 && (f[4] == escaped || strings.HasPrefix(f[4], escaped+"/")) {
-			return fmt.Errorf("%s is mounted; unmount it, then try again", f[4])
-		}
+	if mount := mountIn(string(mounts), root); mount != "" {
+		return fmt.Errorf("%s is mounted; unmount it, then try again", mount)
 	}
 	return os.RemoveAll(root)
+}
+
+// mountIn finds a mount point at or below root. Source: proc_pid_mountinfo(5): it is the fifth field, a space is \040.
+func mountIn(mounts, root string) string {
+	root = strings.ReplaceAll(root, " ", `\040`)
+	for line := range strings.Lines(mounts) {
+		f := strings.Fields(line)
+		if len(f) > 4 && (f[4] == root || strings.HasPrefix(f[4], root+"/")) {
+			return f[4]
+		}
+	}
+	return ""
 }

@@ -41,9 +41,9 @@ func TestNewestVersionOfSeveralCounts(t *testing.T) {
 		return "Package: " + name + "\nVersion: " + version + "\nArchitecture: amd64\nFilename: pool/p.deb\nSize: 1\nSHA256: " +
 			strings.Repeat("0", 64) + "\n\n"
 	}
-	index := stanza("a", "1.9") + stanza("b", "1") + stanza("a", "1.10") + stanza("a", "1.2")
-	got, err := newestVersions(strings.NewReader(index), []string{"a", "missing"})
-	if want := map[string]string{"a": "1.10"}; err != nil || !maps.Equal(got, want) {
+	index := stanza("aa", "1.9") + stanza("bb", "1") + stanza("aa", "1.10") + stanza("aa", "1.2")
+	got, err := newestVersions(strings.NewReader(index), []string{"aa", "missing"})
+	if want := map[string]string{"aa": "1.10"}; err != nil || !maps.Equal(got, want) {
 		t.Errorf("%v, %v; want %v", got, err, want)
 	}
 }
@@ -61,8 +61,21 @@ func TestInitIsOneInItsNamespaceOnly(t *testing.T) {
 	}
 }
 
-func TestRemoveTreeRefusesAMountedTree(t *testing.T) {
-	if err := removeTree("/proc"); err == nil || !strings.Contains(err.Error(), "mounted") {
-		t.Errorf("removing /proc: %v", err)
+func TestMountsInATreeAreFound(t *testing.T) {
+	const mounts = `22 1 8:1 / / rw - ext4 /dev/sda1 rw
+23 22 0:21 / /w/one/root/dev rw - devtmpfs udev rw
+24 22 0:22 / /w/with\040space rw - tmpfs none rw
+`
+	for root, want := range map[string]string{
+		"/w/one/root":     "/w/one/root/dev",
+		"/w/one":          "/w/one/root/dev",
+		"/w/one/root/dev": "/w/one/root/dev",
+		"/w/with space":   `/w/with\040space`,
+		"/w/on":           "",
+		"/w/two":          "",
+	} {
+		if got := mountIn(mounts, root); got != want {
+			t.Errorf("%s: %q, want %q", root, got, want)
+		}
 	}
 }
