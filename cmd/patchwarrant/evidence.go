@@ -73,7 +73,7 @@ func newInvestigationCommand() *cobra.Command {
 		func(ctx context.Context, c *client, args []string) (i integrity.Investigation, err error) {
 			return i, c.post(ctx, "/investigations/"+segment(args[0])+"/resolutions", res, &i)
 		}, func(w io.Writer, i integrity.Investigation) { showInvestigations(w, i) })
-	resolve.Flags().StringVar(&res.Outcome, "outcome", "", "what it was: ratified or incident")
+	resolve.Flags().StringVar(&res.Outcome, "outcome", "", "legitimate (takes two people) or incident")
 	resolve.Flags().StringVar(&res.Severity, "severity", "", "of an incident: probe, directed probe, intrusion, compromise, denial of service")
 	resolve.Flags().StringVar(&res.Reason, "reason", "", "why")
 	resolve.MarkFlagRequired("outcome")
