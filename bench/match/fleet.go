@@ -24,7 +24,7 @@ func oneHost(w *world, peer *debsecan) ([]ratio, error) {
 		return nil, fmt.Errorf("build patchwarrant: %w", err)
 	}
 	const rounds = 5
-	fmt.Printf("\none host, whole process (best of %d)\n", rounds)
+	fmt.Printf("\none host, whole process (best of %d); we parse the tracker's whole JSON, debsecan a digest of it\n", rounds)
 	var ours, theirs cost
 	for i := range rounds {
 		_, c, err := scan(program, w)

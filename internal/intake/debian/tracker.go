@@ -27,9 +27,19 @@ const MaxTracker = 256 << 20
 // trackerIssue is a (source package, vulnerability) record of the tracker. Fields we do not use (repositories, debianbug)
 // are left out. Source of the format: the generator, lib/python and bin/tracker_service.py of Debian's security-tracker.
 type trackerIssue struct {
-	Description string                    `json:"description"`
-	Scope       string                    `json:"scope"`
-	Releases    map[string]trackerRelease `json:"releases"`
+	Description string          `json:"description"`
+	Scope       string          `json:"scope"`
+	Releases    trackerReleases `json:"releases"`
+}
+
+type trackerReleases map[string]trackerRelease
+
+// UnmarshalJSON also takes an empty list for none, which real copies of the tracker hold (chromium-browser CVE-2022-0358).
+func (r *trackerReleases) UnmarshalJSON(b []byte) error {
+	if string(b) == "[]" {
+		return nil
+	}
+	return json.Unmarshal(b, (*map[string]trackerRelease)(r))
 }
 
 type trackerRelease struct {

@@ -103,6 +103,7 @@ func TestTrackerRefusesDamage(t *testing.T) {
 		"no such release":      {strings.Replace(good, "bookworm", "trixie", 1), "no record for bookworm"},
 		"no record":            {"{}", "no record for bookworm"},
 		"wrong type":           {`{"curl":[]}`, "bad record for source curl"},
+		"wrong releases":       {`{"curl":{"CVE-2026-1":{"releases":["bookworm"]}}}`, "bad record for source curl"},
 		"wrong field type":     {strings.Replace(good, `"open"`, `7`, 1), "bad record for source curl"},
 		"twice":                {strings.Replace(good, `{"curl"`, `{"curl":{},"curl"`, 1), "stands twice"},
 		"source name":          {strings.Replace(good, "curl", "../x", 1), "no source package name"},
