@@ -21,20 +21,21 @@ const module = "github.com/patchwarrant/patchwarrant"
 // floors is the house. A room imports lower floors only, never a neighbour. A room's own sub-packages for tests
 // (dbtest, warranttest …) belong to the room; named sub-rooms have a floor of their own.
 var floors = [][]string{
-	1:  {"fault", "id", "envelope", "proof", "pgp", "deb", "filetree", "job", "blob"},
-	2:  {"db", "pool", "pkgset", "bundle"},
-	3:  {"trustroot", "ledger"},
-	4:  {"warrant"},
-	5:  {"wire", "executor", "staff", "intake", "mirror", "orderview"},
-	6:  {"agent", "estate", "intake/debian", "intake/kev", "intake/epss"},
-	7:  {"triage"},
-	8:  {"curation"},
-	9:  {"rollout"},
-	10: {"integrity"},
-	11: {"change", "agentapi"},
-	12: {"evidence"},
-	13: {"api"},
-	14: {"server"},
+	1:  {"fault", "id"},
+	2:  {"envelope", "pgp", "deb", "filetree", "job", "blob"},
+	3:  {"proof", "db", "pool", "pkgset", "bundle"},
+	4:  {"trustroot", "ledger"},
+	5:  {"warrant"},
+	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview"},
+	7:  {"agent", "estate", "intake/debian", "intake/kev", "intake/epss"},
+	8:  {"triage"},
+	9:  {"curation"},
+	10: {"rollout"},
+	11: {"integrity"},
+	12: {"change", "agentapi"},
+	13: {"evidence"},
+	14: {"api"},
+	15: {"server"},
 }
 
 type goPackage struct {
