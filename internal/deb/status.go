@@ -27,9 +27,9 @@ type Installed struct {
 
 // Conffile is a configuration file dpkg watches, with the md5 of the version that the package brought.
 type Conffile struct {
-	Path, MD5      string
-	Obsolete       bool
-	RemoveOnUpdate bool
+	Path, MD5       string
+	Obsolete        bool
+	RemoveOnUpgrade bool
 }
 
 var (
@@ -108,7 +108,7 @@ func conffiles(name, value string) ([]Conffile, error) {
 			if rest, ok := strings.CutSuffix(line, " obsolete"); ok {
 				c.Obsolete, line = true, rest
 			} else if rest, ok := strings.CutSuffix(line, " remove-on-upgrade"); ok {
-				c.RemoveOnUpdate, line = true, rest
+				c.RemoveOnUpgrade, line = true, rest
 			} else {
 				break
 			}
@@ -130,5 +130,10 @@ func conffiles(name, value string) ([]Conffile, error) {
 
 // isHex reports whether s is n lower hexadecimal digits.
 func isHex(s string, n int) bool {
-	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
+	for i := range len(s) {
+		if c := s[i]; !isDigit(c) && (c < 'a' || 'f' < c) {
+			return false
+		}
+	}
+	return len(s) == n
 }
