@@ -216,7 +216,8 @@ func (s *Server) Serve(ctx context.Context) error {
 			return nil
 		})
 	}
-	s.log.Info("serving", "people", listeners[0].Addr(), "agents", listeners[1].Addr(), "repository", listeners[2].Addr())
+	s.log.Info("serving", "people", listeners[0].Addr().String(), "agents", listeners[1].Addr().String(),
+		"repository", listeners[2].Addr().String())
 	return group.Wait()
 }
 
