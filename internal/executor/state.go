@@ -73,29 +73,36 @@ func Open(c Config) (*Executor, error) {
 	if err == nil {
 		err = syscall.Flock(int(x.lock.Fd()), syscall.LOCK_EX)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", c.State, err)
+	if err == nil {
+		err = x.read()
 	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start in %s: %w", c.State, err), x.lock.Close())
+	}
+	return x, nil
+}
+
+func (x *Executor) read() (err error) {
 	var pinned string
 	for name, to := range map[string]*string{"host-id": &x.host, "environment": &x.environment, "trust-root.sha256": &pinned} {
-		b, err := os.ReadFile(filepath.Join(c.Etc, name))
+		b, err := os.ReadFile(filepath.Join(x.Etc, name))
 		if *to = strings.TrimSpace(string(b)); err != nil || *to == "" {
-			return nil, fault.New(fault.Unavailable, "%s/%s is missing or empty: enrol this host", c.Etc, name)
+			return fault.New(fault.Unavailable, "%s/%s is missing or empty: enrol this host", x.Etc, name)
 		}
 	}
-	if err := readJSON(filepath.Join(c.State, "state.json"), &x.state); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("read state: %w", err)
+	if err := readJSON(filepath.Join(x.State, "state.json"), &x.state); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("read state: %w", err)
 	}
 	var e envelope.Envelope // verified when it came
 	if len(x.state.Roots) > 0 {
 		e = x.state.Roots[0]
-	} else if err := readJSON(filepath.Join(c.Etc, "trust-root.json"), &e); err != nil {
-		return nil, fmt.Errorf("read trust root: %w", err)
+	} else if err := readJSON(filepath.Join(x.Etc, "trust-root.json"), &e); err != nil {
+		return fmt.Errorf("read trust root: %w", err)
 	} else if envelope.Digest(e.Payload) != pinned {
-		return nil, fault.Refuse(fault.RootChain, "%s/trust-root.json is not the trust root pinned at enrolment", c.Etc)
+		return fault.Refuse(fault.RootChain, "%s/trust-root.json is not the trust root pinned at enrolment", x.Etc)
 	}
 	x.root, err = trustroot.Decode(e.Payload)
-	return x, err
+	return err
 }
 
 // Close lets the next executor work.
