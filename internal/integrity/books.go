@@ -2,6 +2,7 @@ package integrity
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"regexp"
 	"slices"
@@ -127,8 +128,8 @@ func triggersBook(s *scene, c filetree.Change) string {
 		if slices.Contains(was, line) && slices.Contains(is, line) || line == "" {
 			continue
 		}
-		f := strings.Fields(line)
-		name, _, _ := strings.Cut(strings.TrimSuffix(f[len(f)-1], "/noawait"), ":")
+		_, last, _ := strings.Cut(line, " ") // "PATH PACKAGE" in the file of paths
+		name, _, _ := strings.Cut(strings.TrimSuffix(cmp.Or(last, line), "/noawait"), ":")
 		if _, ok := s.planned(name); !ok {
 			return "has another line for " + name
 		}

@@ -1,0 +1,28 @@
+package integrity
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/filetree"
+)
+
+// Redo is Recheck from one step earlier: it also compares the file trees again, so that the changes an Input lists are
+// all there were. objects holds what of the trees that takes, which is far less than the trees. An Input that the trees do
+// not give is Invalid.
+func Redo(ctx context.Context, input []byte, objects filetree.Objects, facts Facts) (*Report, error) {
+	in, err := DecodeInput(input)
+	if err != nil {
+		return nil, err
+	}
+	in.Changes, in.Known = nil, nil
+	again, report, err := observe(ctx, in, objects, facts)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, input) {
+		return nil, fault.New(fault.Invalid, "reconciliation input of order %s on host %s: the file trees do not give it", in.Order, in.Host)
+	}
+	return report, nil
+}
