@@ -3,6 +3,7 @@
 package evidence
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
@@ -84,6 +85,12 @@ func keyringName(upstream string) string { return keyringsPrefix + upstream + ".
 
 // seenName tells checkpoints of one size apart by their roots: a host that was shown another log must not vanish.
 func seenName(s seen) string { return fmt.Sprintf("%s%012d-%.16s.json", seenPrefix, s.Size, s.Root) }
+
+// objects gives directory objects of file trees from wherever facts are.
+type objects func(digest string) ([]byte, error)
+
+// Get implements filetree.Objects.
+func (o objects) Get(_ context.Context, digest string) ([]byte, error) { return o(digest) }
 
 // asEnvelope reads a fact as an envelope, or says that it is none.
 func asEnvelope(fact []byte) (e envelope.Envelope, ok bool) {

@@ -3,6 +3,7 @@ package evidence
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +12,9 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/filetree"
 	"github.com/patchwarrant/patchwarrant/internal/id"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
 )
@@ -134,6 +137,39 @@ func TestWhatADishonestServerSealsIsRefused(t *testing.T) {
 				t.Errorf("%s: %v", last.Name, err)
 			}
 		})
+	}
+}
+
+// A server that leaves a change out of a reconciliation's input is found out by the trees.
+func TestAHiddenChangeShows(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.intruder = true })
+	facts := map[string][]byte{}
+	for _, m := range unpack(t, w.sealed()) {
+		facts[envelope.Digest(m.Data)] = m.Data
+	}
+	a := &audit{facts: facts}
+	hidden := 0
+	for _, fact := range facts {
+		in, err := integrity.DecodeInput(fact)
+		if err != nil || in.Host != "hst_p" {
+			continue
+		}
+		if _, err := integrity.Redo(t.Context(), fact, objects(a.fact), a.fact); err != nil {
+			t.Fatal(err)
+		}
+		in.Changes = slices.DeleteFunc(in.Changes, func(c filetree.Change) bool { return c.Path == "/var/lib/intruder" })
+		input, err := in.Encode()
+		w.ok(err)
+		if _, err := integrity.Recheck(input, a.fact); err != nil {
+			t.Fatalf("the input left over does not stand by itself: %v", err)
+		}
+		if _, err := integrity.Redo(t.Context(), input, objects(a.fact), a.fact); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("a hidden change: %v", err)
+		}
+		hidden++
+	}
+	if hidden != 1 {
+		t.Errorf("%d inputs", hidden)
 	}
 }
 

@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 // outcomes: each host's executor signed that it did exactly what was approved.
@@ -128,7 +130,7 @@ func (a *audit) reconciliations() (string, error) {
 	for _, v := range slices.Sorted(maps.Keys(counts)) {
 		told = append(told, fmt.Sprintf("%d %s", counts[v], v))
 	}
-	return "worked out again from the sealed facts, file by file: " + strings.Join(told, ", "), nil
+	return "file trees compared again, every change judged again by the packages' content lists as the server sealed them: " + strings.Join(told, ", "), nil
 }
 
 // reconciliation: its input is of this order and of what the host showed, and worked out again it gives the same.
@@ -149,12 +151,14 @@ func (a *audit) reconciliation(o signedOrder, t warrant.Transaction, digest stri
 		return fault.Refuse(fault.MixMatch, "it was compared with manifest %q, the order was approved on %s", in.Manifest, o.Stage.Manifest)
 	}
 	shown := a.on("run/"+o.ID+"/"+in.Host, "run.done")[0].Facts // outcome made sure that it is there
-	for _, digest := range append(slices.Collect(maps.Values(in.After.Trees)), in.After.PackageSet) {
-		if !slices.Contains(shown, digest) {
-			return fault.Refuse(fault.MixMatch, "its input rests on state %s, which the host's report did not bring", digest)
+	for _, o := range []wire.Observation{in.Before, in.After} {
+		for _, digest := range append(slices.Collect(maps.Values(o.Trees)), o.PackageSet) {
+			if !slices.Contains(shown, digest) {
+				return fault.Refuse(fault.MixMatch, "its input rests on state %s, which the host's report did not bring", digest)
+			}
 		}
 	}
-	again, err := integrity.Recheck(input, a.fact)
+	again, err := integrity.Redo(context.Background(), input, objects(a.fact), a.fact)
 	if err != nil {
 		return fault.Refuse(Reconciliation, "%w", err)
 	}

@@ -257,7 +257,7 @@ func (g *gathering) fact(ctx context.Context, digest string) error {
 		return err
 	}
 	g.facts[digest] = b
-	for _, cited := range g.citations(b) {
+	for _, cited := range g.citations(ctx, b) {
 		if err := g.fact(ctx, cited); err != nil {
 			return err
 		}
@@ -266,7 +266,7 @@ func (g *gathering) fact(ctx context.Context, digest string) error {
 }
 
 // citations gives the digests that a fact rests on, for the kinds of fact that name others.
-func (g *gathering) citations(fact []byte) []string {
+func (g *gathering) citations(ctx context.Context, fact []byte) []string {
 	if e, ok := asEnvelope(fact); ok && e.PayloadType == warrant.ReportType {
 		return g.report(e.Payload)
 	}
@@ -274,7 +274,7 @@ func (g *gathering) citations(fact []byte) []string {
 		return []string{r.Input}
 	}
 	if in, err := integrity.DecodeInput(fact); err == nil {
-		return in.Facts()
+		return append(in.Facts(), g.treesOf(ctx, fact)...)
 	}
 	if m, ok := asManifest(fact); ok {
 		var cited []string
@@ -284,6 +284,21 @@ func (g *gathering) citations(fact []byte) []string {
 		return cited
 	}
 	return nil
+}
+
+// treesOf gives the directory objects by which a reconciliation's input follows from the file trees. An input that does not
+// follow is sealed as it is: Verify says so.
+func (g *gathering) treesOf(ctx context.Context, input []byte) []string {
+	used := map[string]bool{}
+	fetch := func(digest string) ([]byte, error) { return blob.ReadAll(ctx, g.Blobs, digest, maxFact) }
+	_, err := integrity.Redo(ctx, input, objects(func(digest string) ([]byte, error) {
+		used[digest] = true
+		return fetch(digest)
+	}), fetch)
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(used))
 }
 
 // report notes the checkpoint an executor acted on, and gives its session. Whether the report is a host's is for Verify.

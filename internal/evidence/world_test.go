@@ -7,9 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +18,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
+	"github.com/patchwarrant/patchwarrant/internal/deb/debtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
@@ -42,17 +42,17 @@ const vulnerability = "CVE-2026-0001/hello"
 // integrity say what the test arranged.
 type world struct {
 	*Sealer
-	t        *testing.T
-	people   *warranttest.World
-	log      *ledger.Ledger
-	changes  *change.Changes
-	rollouts *rollout.Rollouts
-	keys     map[string]ed25519.PrivateKey
-	snapshot curation.Snapshot
-	packages []deb.IndexEntry
-	contents string // digest of hello's content list
-	order    change.Order
-	stage    change.Order
+	t         *testing.T
+	people    *warranttest.World
+	log       *ledger.Ledger
+	changes   *change.Changes
+	rollouts  *rollout.Rollouts
+	keys      map[string]ed25519.PrivateKey
+	snapshot  curation.Snapshot
+	packages  []deb.IndexEntry
+	integrity *integrity.Integrity
+	order     change.Order
+	stage     change.Order
 
 	// What a dishonest server, host or curator may arrange.
 	intruder   bool          // a file changed on production that nothing explains
@@ -117,76 +117,38 @@ func (w *world) PackageSet(context.Context, string) (pkgset.Set, error) {
 	return pkgset.Set{{Name: "hello", Arch: "amd64", Version: "1.0"}}, nil
 }
 
-// listed is where dpkg writes the one file that these hosts show: hello's list.
-const listed = "/var/lib/dpkg/info/hello.list"
-
-var list = &filetree.Entry{Type: filetree.File, Mode: 0o644, User: "root", Group: "root", SHA256: envelope.Digest(nil)}
-
-// reconcile makes the sealed input and report of each run, as package integrity does.
-func (w *world) reconcile(o warrant.Order, runs []integrity.Run) []integrity.StagedHost {
+// trees scans a host's file tree before and after: dpkg writes hello's list, and perhaps somebody else something.
+func (w *world) trees(intruder bool) (before, after string) {
 	w.t.Helper()
-	var hosts []integrity.StagedHost
-	for _, run := range runs {
-		in := &integrity.Input{Order: o.ID, Host: run.Host, Actions: o.Transactions[0].Actions, Contents: []string{w.contents},
-			Before: run.Before, After: run.After, Changes: []filetree.Change{{Path: listed, After: list}}, Known: []integrity.Known{}}
-		if o.Stage != nil {
-			in.Manifest = o.Stage.Manifest
-		}
-		if w.intruder && o.Stage != nil {
-			in.Changes = append(in.Changes, filetree.Change{Path: "/var/lib/intruder", After: list})
-		}
-		input, report := w.recheck(in)
-		h := integrity.StagedHost{Host: run.Host, Input: w.put(input), Report: w.put(report), Counts: report.Counts}
-		w.act("host.observed", "order/"+o.ID, map[string]any{"host": h.Host}, h.Input, h.Report)
-		hosts = append(hosts, h)
-	}
-	return hosts
-}
-
-// recheck completes the input with what the rules ask for: on these hosts nothing stands anywhere.
-func (w *world) recheck(in *integrity.Input) ([]byte, *integrity.Report) {
-	w.t.Helper()
-	for {
-		input, err := in.Encode()
+	root := w.t.TempDir()
+	scan := func() string {
+		s, err := filetree.Scan(w.t.Context(), root, filetree.Options{Start: warranttest.Now}, nil)
 		w.ok(err)
-		report, err := integrity.Recheck(input, func(digest string) ([]byte, error) {
-			return blob.ReadAll(w.t.Context(), w.Blobs, digest, maxFact)
-		})
-		if err == nil {
-			return input, report
+		for d := range s.Digests() {
+			b, err := s.Get(w.t.Context(), d)
+			w.ok(err)
+			w.put(b)
 		}
-		_, path, asked := strings.Cut(err.Error(), "does not say what stood at ")
-		if !asked {
-			w.t.Fatal(err)
-		}
-		known := integrity.Known{Path: path}
-		if path == listed {
-			known.After = list
-		}
-		in.Known = append(in.Known, known)
-		slices.SortFunc(in.Known, func(a, b integrity.Known) int { return strings.Compare(a.Path, b.Path) })
+		return s.Digest
 	}
-}
-
-func (w *world) MakeManifest(_ context.Context, o warrant.Order, runs []integrity.Run) (string, error) {
-	digest := w.put(integrity.Manifest{Order: o.ID, Hosts: w.reconcile(o, runs), Changes: []integrity.Staged{}})
-	w.act("manifest.made", "order/"+o.ID, struct{}{}, digest)
-	return digest, nil
-}
-
-func (w *world) Reconcile(_ context.Context, o warrant.Order, runs []integrity.Run) (integrity.Reconciliation, error) {
-	hosts := w.reconcile(o, runs)
-	w.act("order.reconciled", "order/"+o.ID, struct{}{})
-	if w.intruder {
-		w.act("investigation.opened", "investigation/inv_1", map[string]any{"order": o.ID}, hosts[0].Report)
-		if w.ratified {
-			w.act("investigation.ratified", "investigation/inv_1", map[string]any{})
-		}
+	info := filepath.Join(root, "var/lib/dpkg/info")
+	w.ok(os.MkdirAll(info, 0o755))
+	before = scan()
+	w.ok(os.WriteFile(filepath.Join(info, "hello.list"), []byte("/.\n"), 0o644))
+	if intruder {
+		w.ok(os.WriteFile(filepath.Join(root, "var/lib/intruder"), nil, 0o644))
 	}
-	return integrity.Reconciliation{Order: o.ID, PerHost: hosts, Clean: true}, nil // the verifier must not take our word
+	return before, scan()
 }
 
-func (w *world) Investigations(context.Context) ([]integrity.Investigation, error) { return nil, nil }
+// silent is integrity without its investigations: a server that hides what it found.
+type silent struct{ *integrity.Integrity }
+
+func (s silent) Reconcile(ctx context.Context, o warrant.Order, runs []integrity.Run) (integrity.Reconciliation, error) {
+	r, err := s.Integrity.Reconcile(ctx, o, runs)
+	r.Clean = true
+	return r, err
+}
 
 func newWorld(t *testing.T, arrange ...func(*world)) *world {
 	t.Helper()
@@ -200,7 +162,8 @@ func newWorld(t *testing.T, arrange ...func(*world)) *world {
 	w.ok(err)
 	w.log = log
 	w.rollouts = rollout.New(rollout.Config{DB: d, Ledger: log, Blobs: blobs, Roots: w, Files: w, Hosts: w, Now: clock})
-	w.changes = change.New(change.Config{DB: d, Ledger: log, Blobs: blobs, Root: w, Curation: w, Estate: w, Rollouts: w.rollouts, Integrity: w, Now: clock})
+	w.integrity = integrity.New(integrity.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock})
+	w.changes = change.New(change.Config{DB: d, Ledger: log, Blobs: blobs, Root: w, Curation: w, Estate: w, Rollouts: w.rollouts, Integrity: silent{w.integrity}, Now: clock})
 	w.Sealer = New(Config{DB: d, Ledger: log, Blobs: blobs, Orders: w.changes, Roots: w, Keyrings: map[string][]byte{}, Now: clock})
 
 	w.act("trust-root.installed", "trust-root/1", struct{}{}, w.people.Root.Digest())
@@ -233,7 +196,9 @@ func (w *world) curate() {
 	w.act("decision.made", "vulnerability/"+vulnerability, map[string]any{"decision": decision.ID},
 		envelope.Digest(payload), w.put(w.people.Sign(triage.DecisionType, payload, "alice")), statement)
 
-	hello := warranttest.Package("hello", "2.0", []byte("deb"))
+	bytes := debtest.Build(w.t, debtest.Spec{Control: debtest.Control("hello", "2.0", "amd64")})
+	w.put(bytes)
+	hello := warranttest.Package("hello", "2.0", bytes)
 	hello.Decision, hello.AcceptedBy = decision.ID, cmp.Or(w.acceptedBy, "alice")
 	listed := hello.SHA256
 	if w.unlisted {
@@ -262,7 +227,6 @@ func (w *world) curate() {
 	w.snapshot = curation.Snapshot{Envelope: stored,
 		Ref: warrant.SnapshotRef{SHA256: record.Snapshot, Index: record.Index, Curation: envelope.Digest(signed)}}
 	w.packages = []deb.IndexEntry{{Name: "hello", Arch: "amd64", Version: "2.0", Filename: hello.File, Size: hello.Size, SHA256: hello.SHA256}}
-	w.contents = w.put(integrity.Contents{SHA256: hello.SHA256, Name: "hello", Arch: "amd64", Version: "2.0", Info: []integrity.Info{}, Files: []integrity.Shipped{}})
 }
 
 // carryOut proposes, approves and runs an order to its close.
@@ -286,8 +250,9 @@ func (w *world) carryOut(p change.Proposal) change.Order {
 	w.ok(err)
 	leave, err := doc.Check(warrant.Host{ID: host, Environment: o.Environment, Root: w.people.Root, Now: now})
 	w.ok(err)
-	before := wire.Observation{At: now, PackageSet: w.put([]byte("before " + o.ID)), Trees: map[string]string{"/": w.put([]byte("tree before " + o.ID))}}
-	after := wire.Observation{At: now, PackageSet: w.put([]byte("after " + o.ID)), Trees: map[string]string{"/": w.put([]byte("tree after " + o.ID))}}
+	was, is := w.trees(w.intruder && p.Kind == change.Production)
+	before := wire.Observation{At: now, PackageSet: w.put([]byte("before " + o.ID)), Trees: map[string]string{"/": was}}
+	after := wire.Observation{At: now, PackageSet: w.put([]byte("after " + o.ID)), Trees: map[string]string{"/": is}}
 	w.ok(w.rollouts.Begin(ctx, host, wire.Begin{Order: o.ID, Before: before}))
 	a := o.Transactions[0].Actions[0]
 	payload, err := warrant.Report{Host: host, Order: o.ID, OrderDigest: o.Digest, Outcome: warrant.Done, BegunAt: now.Add(w.late), EndedAt: now.Add(w.late),
@@ -301,6 +266,14 @@ func (w *world) carryOut(p change.Proposal) change.Order {
 	w.ok(err)
 	if o.State != change.Closed {
 		w.t.Fatalf("%s order is %s", o.Kind, o.State)
+	}
+	if w.ratified && p.Kind == change.Production {
+		all, err := w.integrity.Investigations(ctx)
+		w.ok(err)
+		for _, person := range []string{"alice", "carol"} {
+			_, err := w.integrity.Resolve(ctx, person, all[0].ID, integrity.Resolution{Outcome: integrity.Legitimate, Reason: "an admin's note"})
+			w.ok(err)
+		}
 	}
 	return o
 }
