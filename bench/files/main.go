@@ -19,7 +19,7 @@ import (
 )
 
 func main() {
-	tree := flag.String("tree", "", "`DIR` to scan; empty: a copy of this machine's /usr/lib and /etc")
+	tree := flag.String("tree", "", "`DIR` to scan; empty: a copy of this machine's /usr and /etc")
 	runs := flag.Int("runs", 5, "`N` runs of each program")
 	flag.Parse()
 	if err := run(*tree, *runs); err != nil {
@@ -39,7 +39,7 @@ func run(tree string, runs int) error {
 	defer os.RemoveAll(work)
 	b := &bench{work: work, tree: tree}
 	if tree == "" {
-		if err := b.copyTree("/usr/lib", "/etc"); err != nil {
+		if err := b.copyTree("/usr", "/etc"); err != nil {
 			return err
 		}
 	}
