@@ -130,16 +130,17 @@ func fleet(w *world, hosts int, peer *debsecan) ([]ratio, error) {
 	tallied := time.Now()
 	counts := f.Tally()
 	tally, cpu := time.Since(tallied), ourCPU()-begin
-	findings := 0
+	findings, vulnerabilities := 0, 0
 	for _, c := range counts {
 		findings += c.Affected
+		vulnerabilities += min(1, c.Affected)
 	}
 	var memory runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&memory)
 	fmt.Printf("\n%d simulated hosts, %d distinct package sets\n", hosts, distinct)
 	fmt.Printf("  ours: %.2f s CPU, %.2f s wall, %.1f us CPU per host, heap %d MiB; %d findings are %d vulnerabilities\n",
-		cpu.Seconds(), time.Since(wall).Seconds(), us(cpu)/float64(hosts), memory.HeapAlloc>>20, findings, len(counts))
+		cpu.Seconds(), time.Since(wall).Seconds(), us(cpu)/float64(hosts), memory.HeapAlloc>>20, findings, vulnerabilities)
 	fmt.Printf("  of that: counting everything %.2f ms; afterwards, one new advisory and counting again: %.2f ms\n", ms(tally), ms(oneMore(f, statements)))
 	if peer == nil {
 		return nil, nil
