@@ -34,7 +34,7 @@ var floors = [][]string{
 	11: {"integrity"},
 	12: {"change", "agentapi"},
 	13: {"evidence"},
-	14: {"api"},
+	14: {"api", "web"},
 	15: {"server"},
 }
 
