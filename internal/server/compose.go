@@ -33,7 +33,7 @@ func (c composer) Compose(ctx context.Context, who, release string, decisions, u
 	if p.Accepted, err = choose(accepted, release, decisions); err != nil {
 		return curation.Snapshot{}, fmt.Errorf("compose snapshot: %w", err)
 	}
-	if p.Sets, err = c.sets(ctx, release); err != nil {
+	if p.Sets, err = sets(ctx, c.estate, release); err != nil {
 		return curation.Snapshot{}, fmt.Errorf("compose snapshot: %w", err)
 	}
 	return c.curation.Propose(ctx, who, p)
@@ -58,8 +58,8 @@ func choose(accepted []triage.Accepted, release string, decisions []string) ([]c
 }
 
 // sets gives the distinct package sets of a release's hosts.
-func (c composer) sets(ctx context.Context, release string) ([]pkgset.Set, error) {
-	hosts, err := c.estate.HostSets(ctx)
+func sets(ctx context.Context, e *estate.Estate, release string) ([]pkgset.Set, error) {
+	hosts, err := e.HostSets(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (c composer) sets(ctx context.Context, release string) ([]pkgset.Set, error
 	slices.Sort(digests)
 	var all []pkgset.Set
 	for _, digest := range slices.Compact(digests) {
-		set, err := c.estate.PackageSet(ctx, digest)
+		set, err := e.PackageSet(ctx, digest)
 		if err != nil {
 			return nil, err
 		}

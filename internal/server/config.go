@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +51,7 @@ type Upstream struct {
 	Keyring      string   `toml:"keyring"` // file
 	Fingerprints []string `toml:"fingerprints"`
 	MaxAge       duration `toml:"max_age"`
+	Advisories   string   `toml:"advisories"` // a release's codename: the changelogs of this archive are a source for it; at most one
 }
 
 // duration is written as "90s", "15m" or "240h".
@@ -102,6 +104,8 @@ func (c Config) check() error {
 		return fault.New(fault.Invalid, "origin: want a name without spaces, such as patch.example.org/ledger")
 	case len(c.Names) == 0:
 		return fault.New(fault.Invalid, "names: want at least one name by which agents reach the server")
+	case len(slices.DeleteFunc(slices.Clone(c.Upstreams), func(u Upstream) bool { return u.Advisories == "" })) > 1:
+		return fault.New(fault.Invalid, "advisories: only one upstream can be a source")
 	case c.NoticeHours < 0:
 		return fault.New(fault.Invalid, "notice_hours: want 0 or more")
 	}

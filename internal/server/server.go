@@ -50,6 +50,7 @@ type Server struct {
 	intake    *intake.Intake
 	mirror    *mirror.Mirror
 	estate    *estate.Estate
+	archive   archive
 	triage    *triage.Triage
 	curation  *curation.Curation
 	rollouts  *rollout.Rollouts
@@ -93,13 +94,20 @@ func (s *Server) furnish() error {
 	}
 	s.Staff = staff.New(staff.Config{DB: s.db, Ledger: s.ledger, Now: s.now})
 	s.intake = intake.New(intake.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Sources: sources(s.config), Now: s.now})
-	s.mirror, err = mirror.New(mirror.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Pool: pool.New(s.blobs),
+	packages := pool.New(s.blobs)
+	s.mirror, err = mirror.New(mirror.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Pool: packages,
 		Client: &http.Client{Timeout: 30 * time.Minute}, Upstreams: upstreams, Now: s.now})
 	if err != nil {
 		return err
 	}
 	s.estate = estate.New(estate.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, CA: s.keys.CA, Now: s.now,
 		Silent: s.config.Silent.Duration})
+	s.archive = archive{intake: s.intake, mirror: s.mirror, estate: s.estate, pool: packages}
+	for _, u := range s.config.Upstreams {
+		if u.Advisories != "" {
+			s.archive.upstream, s.archive.release = u.Name, u.Advisories
+		}
+	}
 	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Intake: s.intake,
 		Root: s.Staff, Now: s.now})
 	s.curation = curation.New(curation.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Mirror: s.mirror, Root: s.Staff,
@@ -126,7 +134,7 @@ func sources(c Config) []intake.Source {
 	const day = 24 * time.Hour
 	return []intake.Source{
 		{Name: "debian-tracker", Parse: debian.Tracker(c.Releases...), MaxBytes: 512 << 20, MaxAge: 2 * day},
-		{Name: "debian-archive", Parse: debian.ParseArchive, MaxBytes: 64 << 20, MaxAge: 2 * day},
+		{Name: debian.ArchiveSource, Parse: debian.ParseArchive, MaxBytes: 64 << 20, MaxAge: 2 * day},
 		{Name: "kev", Parse: kev.Parse, MaxBytes: 64 << 20, MaxAge: 7 * day},
 		{Name: "epss", Parse: epss.Parse, MaxBytes: 256 << 20, MaxAge: 2 * day},
 	}
@@ -142,6 +150,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "staff", Every: time.Minute, Do: s.Staff.Sweep},
 			{Name: "sources", Every: time.Minute, Do: s.intake.Sweep},
 			{Name: "upstreams", Every: time.Hour, Do: s.mirror.RefreshAll},
+			{Name: "archive", Every: time.Hour, Do: s.archive.Sweep},
 			{Name: "silence", Every: time.Minute, Do: s.estate.Silence},
 			{Name: "decisions", Every: time.Minute, Do: s.triage.Sweep},
 			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},

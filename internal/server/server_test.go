@@ -81,9 +81,9 @@ func config(t *testing.T, more string) (Config, error) {
 	return Load(path)
 }
 
-func open(t *testing.T) *world {
+func open(t *testing.T, more string) *world {
 	t.Helper()
-	c, err := config(t, "")
+	c, err := config(t, more)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func (w *world) mustLogin(person string) string {
 }
 
 func TestAPersonLogsInAndOut(t *testing.T) {
-	w := open(t)
+	w := open(t, "")
 	token := w.mustLogin("alice")
 	var who v1.Whoami
 	if err := w.ask(token, http.MethodGet, "/whoami", nil, &who); err != nil || who.Person != "alice" {
@@ -200,7 +200,7 @@ func TestAPersonLogsInAndOut(t *testing.T) {
 
 // TestEveryRouteAsksForLeave: nobody gets anywhere without a session, whatever the route, but to log in.
 func TestEveryRouteAsksForLeave(t *testing.T) {
-	w := open(t)
+	w := open(t, "")
 	var document struct {
 		OpenAPI string
 		Paths   map[string]map[string]struct {
@@ -238,7 +238,7 @@ func TestEveryRouteAsksForLeave(t *testing.T) {
 }
 
 func TestARoleWithoutLeaveIsRefused(t *testing.T) {
-	w := open(t)
+	w := open(t, "")
 	auditor := w.mustLogin("frank")
 	err := w.ask(auditor, http.MethodPost, "/enrolments", v1.Enrolment{Name: "web1", Environment: "stage", Hours: 1}, nil)
 	if fault.KindOf(err) != fault.Denied {
@@ -263,7 +263,7 @@ func TestARoleWithoutLeaveIsRefused(t *testing.T) {
 
 // TestAProblemNeverRepeatsTheRequest: what a person sent, such as a token in a wrong place, is not in the answer.
 func TestAProblemNeverRepeatsTheRequest(t *testing.T) {
-	w := open(t)
+	w := open(t, "")
 	token := w.mustLogin("erin")
 	const secret = "s3cr3t"
 	for name, body := range map[string]string{
@@ -284,7 +284,7 @@ func TestAProblemNeverRepeatsTheRequest(t *testing.T) {
 }
 
 func TestASourceIsImportedAsItComes(t *testing.T) {
-	w := open(t)
+	w := open(t, "")
 	token := w.mustLogin("alice")
 	var r v1.Receipt
 	feed := []byte(`{"openssl":{"CVE-2026-1":{"scope":"remote","releases":{"bookworm":{"status":"resolved",` +
@@ -305,7 +305,7 @@ func TestASourceIsImportedAsItComes(t *testing.T) {
 }
 
 func TestTheLedgerIsProvedAndAudited(t *testing.T) {
-	w := open(t)
+	w := open(t, "")
 	token := w.mustLogin("frank")
 	var a v1.Audit
 	if err := w.ask(token, http.MethodPost, "/ledger/audits", nil, &a); err != nil || a.Size != 2 || len(a.Findings) > 0 {

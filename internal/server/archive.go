@@ -1,0 +1,135 @@
+package server
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/patchwarrant/patchwarrant/internal/deb"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
+	"github.com/patchwarrant/patchwarrant/internal/mirror"
+	"github.com/patchwarrant/patchwarrant/internal/pool"
+)
+
+// archive makes an upstream speak for itself: the fixes that its packages' changelogs name are imported as a source, so
+// that a site without any feed still learns of them.
+type archive struct {
+	upstream string // empty: none
+	release  string // its codename
+	intake   *intake.Intake
+	mirror   *mirror.Mirror
+	estate   *estate.Estate
+	pool     *pool.Pool
+}
+
+// Sweep reads the archive again.
+func (a archive) Sweep(ctx context.Context) error {
+	if a.upstream == "" {
+		return nil
+	}
+	index, accepted, err := a.mirror.Index(ctx, a.upstream)
+	if fault.KindOf(err) == fault.Conflict {
+		return nil // never refreshed; the source's clock runs
+	}
+	if err != nil {
+		return fmt.Errorf("read advisories from upstream %s: %w", a.upstream, err)
+	}
+	document, err := a.read(ctx, index)
+	if err != nil {
+		return fmt.Errorf("read advisories from upstream %s: %w", a.upstream, err)
+	}
+	_, err = a.intake.Import(ctx, "", debian.ArchiveSource, bytes.NewReader(document),
+		"upstream "+a.upstream+", release file "+accepted.InRelease)
+	return err
+}
+
+func (a archive) read(ctx context.Context, index []deb.IndexEntry) ([]byte, error) {
+	sources, err := a.sources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	changelogs := map[string][]deb.ChangelogEntry{}
+	for source, carriers := range newest(index, sources) {
+		if changelogs[source], err = a.changelog(ctx, carriers); err != nil {
+			return nil, fmt.Errorf("changelog of %s: %w", source, err)
+		}
+	}
+	return debian.ReadArchive(a.release, index, changelogs).Encode()
+}
+
+// sources gives the source packages to read about: those installed on hosts of the release, and those stated about before,
+// because what is known is not forgotten when a host leaves.
+func (a archive) sources(ctx context.Context) (map[string]bool, error) {
+	all := map[string]bool{}
+	installed, err := sets(ctx, a.estate, a.release)
+	if err != nil {
+		return nil, err
+	}
+	for _, set := range installed {
+		for _, p := range set {
+			all[p.Source] = true
+		}
+	}
+	known, err := a.intake.Knowledge(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range known.Statements {
+		if s.Source == debian.ArchiveSource {
+			all[s.Package] = true
+		}
+	}
+	return all, nil
+}
+
+// newest gives, for each of the sources, the packages of its newest version, the smallest first: any of them can carry the
+// changelog.
+func newest(index []deb.IndexEntry, sources map[string]bool) map[string][]deb.IndexEntry {
+	found := map[string][]deb.IndexEntry{}
+	for _, e := range index {
+		if !sources[e.Source] {
+			continue
+		}
+		order := 1
+		if have := found[e.Source]; len(have) > 0 {
+			order = deb.Compare(e.SourceVersion, have[0].SourceVersion)
+		}
+		switch {
+		case order > 0:
+			found[e.Source] = []deb.IndexEntry{e}
+		case order == 0:
+			found[e.Source] = append(found[e.Source], e)
+		}
+	}
+	for _, packages := range found {
+		slices.SortFunc(packages, func(a, b deb.IndexEntry) int { return cmp.Compare(a.Size, b.Size) })
+	}
+	return found
+}
+
+// maxCarriers is how many packages of a source are looked into for a changelog.
+const maxCarriers = 4
+
+// changelog reads the changelog out of the first package that has one.
+func (a archive) changelog(ctx context.Context, carriers []deb.IndexEntry) ([]deb.ChangelogEntry, error) {
+	for _, e := range carriers[:min(len(carriers), maxCarriers)] {
+		if err := a.mirror.Fetch(ctx, a.upstream, e); err != nil {
+			return nil, err
+		}
+		r, err := a.pool.Open(ctx, e.SHA256)
+		if err != nil {
+			return nil, err
+		}
+		entries, err := deb.Changelog(r)
+		if err = errors.Join(err, r.Close()); err != nil || len(entries) > 0 {
+			return entries, err
+		}
+	}
+	return nil, nil
+}
