@@ -175,6 +175,13 @@ func SSHKey(tb testing.TB) (ssh.Signer, envelope.Key) {
 	return signer, must(envelope.SSHKey(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))))(tb)
 }
 
+// ReportKey makes a host's report key.
+func ReportKey(tb testing.TB) (ed25519.PrivateKey, envelope.Key) {
+	tb.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	return must(private, err)(tb), envelope.Ed25519Key(public)
+}
+
 // Log is a log in memory.
 type Log struct {
 	Signer      note.Signer
