@@ -115,9 +115,9 @@ func plain(check func(*scene, filetree.Change) string) func(*scene, filetree.Cha
 			return "could not be described in full: " + now.Note
 		}
 		if c.Before != nil {
-			like := *c.Before
-			like.Size, like.SHA256, like.Note = now.Size, now.SHA256, now.Note
-			if why := unlike(like, *now); why != "" {
+			like, is := *c.Before, *now
+			like.Size, like.SHA256, like.Note, is.Note = is.Size, is.SHA256, "", "" // a log may be unstable: it is being written
+			if why := unlike(like, is); why != "" {
 				return why
 			}
 		} else if now.Mode&0o7133 != 0 || now.UID != 0 || len(now.Xattrs) > 0 {
@@ -146,8 +146,6 @@ func formerly(other string) func(*scene, filetree.Change) string {
 
 // unitLink accepts a symlink that enables a unit of this transaction's packages, and the directory it stands in.
 func unitLink(s *scene, c filetree.Change) string {
-	dir := path.Dir(c.Path)
-	group := strings.HasSuffix(dir, ".wants") || strings.HasSuffix(dir, ".requires")
 	switch e := c.After; {
 	case e == nil:
 		return "it is gone"
@@ -158,7 +156,7 @@ func unitLink(s *scene, c filetree.Change) string {
 		return ""
 	case e.Type != filetree.Symlink:
 		return "is no symlink"
-	case group && path.Base(e.Target) != path.Base(c.Path):
+	case path.Base(e.Target) != path.Base(c.Path): // also an alias, which could take the place of any unit
 		return "links to another unit"
 	case !s.shipsUnit(e.Target):
 		return "links to no unit that this transaction ships"

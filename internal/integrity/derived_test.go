@@ -114,6 +114,8 @@ func TestDerivations(t *testing.T) {
 		"own unit enabled":    {nil, map[string]string{"/etc/systemd/system/multi-user.target.wants/tool.service": "-> /lib/systemd/system/tool.service"}, "/etc/systemd/system/multi-user.target.wants/tool.service", "unit link", true},
 		"unit under another's name": {nil, map[string]string{"/etc/systemd/system/multi-user.target.wants/ssh.service": "-> /lib/systemd/system/tool.service"},
 			"/etc/systemd/system/multi-user.target.wants/ssh.service", "unit link", false},
+		"alias that takes a unit's place": {nil, map[string]string{"/etc/systemd/system/ssh.service": "-> /lib/systemd/system/tool.service"},
+			"/etc/systemd/system/ssh.service", "unit link", false},
 		"unit remembered": {nil, map[string]string{"/var/lib/systemd/deb-systemd-helper-enabled/tool.service.dsh-also": "/etc/systemd/system/multi-user.target.wants/tool.service\n"},
 			"/var/lib/systemd/deb-systemd-helper-enabled/tool.service.dsh-also", "unit state", true},
 		"package of the plan": {nil, map[string]string{"/var/cache/apt/archives/x.deb": "x"}, "/var/cache/apt/archives/x.deb", "apt archive", false},
@@ -130,6 +132,15 @@ func TestDerivations(t *testing.T) {
 			if _, _, why := s.derive(filetree.Change{Path: c.path, Before: s.wasAt(c.path), After: s.isAt(c.path)}); why == "" {
 				t.Errorf("%s: accepted without a cause", name)
 			}
+		}
+	}
+}
+
+func TestUnreadableIsLikeNothing(t *testing.T) {
+	for note, want := range map[string]bool{"": true, filetree.Excluded: true, filetree.Mount: true, filetree.Unreadable: false, filetree.Unstable: false} {
+		e := filetree.Entry{Type: filetree.File, Note: note}
+		if got := unlike(e, e) == ""; got != want {
+			t.Errorf("two entries with note %q are alike: %v, want %v", note, got, want)
 		}
 	}
 }
