@@ -132,6 +132,14 @@ var problemResponse = &huma.Response{
 	Content:     map[string]*huma.MediaType{v1.ProblemType: {Schema: &huma.Schema{Ref: "#/components/schemas/Problem"}}},
 }
 
+// list gives an empty array where there is nothing to list: clients need not tell null from [].
+func list[T any](all []T) []T {
+	if all == nil {
+		return []T{}
+	}
+	return all
+}
+
 // answer is a response with a document.
 type answer[O any] struct{ Body O }
 

@@ -25,7 +25,7 @@ type Named struct {
 
 func (d *door) listHosts(ctx context.Context, _ staff.Session, _ *struct{}) (v1.Hosts, error) {
 	hosts, err := d.Estate.Hosts(ctx)
-	return v1.Hosts{Hosts: hosts}, err
+	return v1.Hosts{Hosts: list(hosts)}, err
 }
 
 func (d *door) host(ctx context.Context, _ staff.Session, in *Named) (estate.Host, error) {

@@ -49,7 +49,7 @@ func (d *door) investigations(ctx context.Context, _ staff.Session, in *ofOrder)
 	if in.Order != "" {
 		all = slices.DeleteFunc(all, func(i integrity.Investigation) bool { return i.Order != in.Order })
 	}
-	return v1.Investigations{Investigations: all}, err
+	return v1.Investigations{Investigations: list(all)}, err
 }
 
 func (d *door) investigation(ctx context.Context, _ staff.Session, in *Named) (integrity.Investigation, error) {

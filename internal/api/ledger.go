@@ -56,10 +56,11 @@ type sizes struct {
 
 func (d *door) consistency(ctx context.Context, _ staff.Session, in *sizes) (v1.Consistency, error) {
 	hashes, err := d.Ledger.Consistency(ctx, in.From, in.To)
-	return v1.Consistency{Hashes: hashes}, err
+	return v1.Consistency{Hashes: list(hashes)}, err
 }
 
 func (d *door) audit(ctx context.Context, _ staff.Session, _ *struct{}) (v1.Audit, error) {
 	r, err := d.Ledger.Audit(ctx, nil)
+	r.Findings = list(r.Findings)
 	return v1.Audit(r), err
 }

@@ -26,7 +26,7 @@ func (d *door) propose(ctx context.Context, s staff.Session, in *struct{ Body v1
 	if err != nil {
 		return v1.Proposed{}, err
 	}
-	return v1.Proposed{Order: orderOf(o), Idle: idle}, nil
+	return v1.Proposed{Order: orderOf(o), Idle: list(idle)}, nil
 }
 
 func (d *door) listOrders(ctx context.Context, _ staff.Session, in *Limited) (v1.Orders, error) {

@@ -49,7 +49,7 @@ type sinceVersion struct {
 
 func (d *door) trustRoots(ctx context.Context, _ staff.Session, in *sinceVersion) (v1.TrustRoots, error) {
 	roots, err := d.Staff.Roots(ctx, in.Since)
-	return v1.TrustRoots{Roots: roots}, err
+	return v1.TrustRoots{Roots: list(roots)}, err
 }
 
 func (d *door) advance(ctx context.Context, s staff.Session, in *struct{ Body envelope.Envelope }) (v1.TrustRoot, error) {

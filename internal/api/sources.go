@@ -22,7 +22,7 @@ func (d *door) sources() {
 
 func (d *door) listSources(ctx context.Context, _ staff.Session, _ *struct{}) (v1.Sources, error) {
 	states, err := d.Intake.States(ctx)
-	return v1.Sources{Sources: states}, err
+	return v1.Sources{Sources: list(states)}, err
 }
 
 // content is a body of any type, read as it comes.
@@ -44,7 +44,7 @@ type Limited struct {
 
 func (d *door) queue(ctx context.Context, _ staff.Session, in *Limited) (v1.Advisories, error) {
 	queue, all, err := d.Intake.Queue(ctx, in.Limit)
-	return v1.Advisories{All: all, Advisories: queue}, err
+	return v1.Advisories{All: all, Advisories: list(queue)}, err
 }
 
 func (d *door) review(ctx context.Context, s staff.Session, in *struct{ Body v1.Review }) (none, error) {

@@ -37,7 +37,7 @@ func (d *door) vulnerability(ctx context.Context, _ staff.Session, in *caseOf) (
 
 func (d *door) findings(ctx context.Context, _ staff.Session, in *Named) (v1.Findings, error) {
 	all, err := d.Triage.Findings(ctx, in.ID)
-	return v1.Findings{Findings: all}, err
+	return v1.Findings{Findings: list(all)}, err
 }
 
 func (d *door) draft(ctx context.Context, s staff.Session, in *struct{ Body v1.Draft }) (v1.Payload, error) {
@@ -53,5 +53,5 @@ func (d *door) decide(ctx context.Context, s staff.Session, in *struct{ Body env
 
 func (d *door) accepted(ctx context.Context, _ staff.Session, _ *struct{}) (v1.Accepted, error) {
 	all, err := d.Triage.Accepted(ctx)
-	return v1.Accepted{Accepted: all}, err
+	return v1.Accepted{Accepted: list(all)}, err
 }

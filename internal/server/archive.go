@@ -26,30 +26,54 @@ type archive struct {
 	mirror   *mirror.Mirror
 	estate   *estate.Estate
 	pool     *pool.Pool
+	now      func() time.Time
+
+	read   string // what was read last: the archive and the package sets
+	readAt time.Time
 }
 
-// Sweep reads the archive again.
-func (a archive) Sweep(ctx context.Context) error {
+// readAgain is how often an archive is read though neither it nor the hosts changed, to keep the source's clock.
+const readAgain = time.Hour
+
+// Sweep reads the archive when it shows something new or a host has other packages.
+func (a *archive) Sweep(ctx context.Context) error {
 	if a.upstream == "" {
 		return nil
 	}
+	state, err := a.mirror.State(ctx, a.upstream)
+	if err != nil || state.Index == "" {
+		return err // never refreshed; the source's clock runs
+	}
+	hosts, err := a.estate.HostSets(ctx)
+	if err != nil {
+		return err
+	}
+	what := strings.Join(append(digests(hosts, a.release), state.InRelease), " ")
+	if what == a.read && a.now().Sub(a.readAt) < readAgain {
+		return nil
+	}
+	a.read, a.readAt = what, a.now()
+	if err := a.receive(ctx); err != nil {
+		return fmt.Errorf("read advisories from upstream %s: %w", a.upstream, err)
+	}
+	return nil
+}
+
+func (a *archive) receive(ctx context.Context) error {
 	index, accepted, err := a.mirror.Index(ctx, a.upstream)
-	if fault.KindOf(err) == fault.Conflict {
-		return nil // never refreshed; the source's clock runs
-	}
 	if err != nil {
-		return fmt.Errorf("read advisories from upstream %s: %w", a.upstream, err)
+		return err
 	}
-	document, err := a.read(ctx, index)
+	document, err := a.document(ctx, index)
 	if err != nil {
-		return fmt.Errorf("read advisories from upstream %s: %w", a.upstream, err)
+		return err
 	}
 	_, err = a.intake.Import(ctx, "", debian.ArchiveSource, bytes.NewReader(document),
 		"upstream "+a.upstream+", release file "+accepted.InRelease)
 	return err
 }
 
-func (a archive) read(ctx context.Context, index []deb.IndexEntry) ([]byte, error) {
+func (a *archive) document(ctx context.Context, index []deb.IndexEntry) ([]byte, error) {
 	sources, err := a.sources(ctx)
 	if err != nil {
 		return nil, err
@@ -65,7 +89,7 @@ func (a archive) read(ctx context.Context, index []deb.IndexEntry) ([]byte, erro
 
 // sources gives the source packages to read about: those installed on hosts of the release, and those stated about before,
 // because what is known is not forgotten when a host leaves.
-func (a archive) sources(ctx context.Context) (map[string]bool, error) {
+func (a *archive) sources(ctx context.Context) (map[string]bool, error) {
 	all := map[string]bool{}
 	installed, err := sets(ctx, a.estate, a.release)
 	if err != nil {
@@ -117,7 +141,7 @@ func newest(index []deb.IndexEntry, sources map[string]bool) map[string][]deb.In
 const maxCarriers = 4
 
 // changelog reads the changelog out of the first package that has one.
-func (a archive) changelog(ctx context.Context, carriers []deb.IndexEntry) ([]deb.ChangelogEntry, error) {
+func (a *archive) changelog(ctx context.Context, carriers []deb.IndexEntry) ([]deb.ChangelogEntry, error) {
 	for _, e := range carriers[:min(len(carriers), maxCarriers)] {
 		if err := a.mirror.Fetch(ctx, a.upstream, e); err != nil {
 			return nil, err
