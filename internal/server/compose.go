@@ -63,15 +63,8 @@ func sets(ctx context.Context, e *estate.Estate, release string) ([]pkgset.Set, 
 	if err != nil {
 		return nil, err
 	}
-	var digests []string
-	for _, h := range hosts {
-		if h.Release == release {
-			digests = append(digests, h.SetDigest)
-		}
-	}
-	slices.Sort(digests)
 	var all []pkgset.Set
-	for _, digest := range slices.Compact(digests) {
+	for _, digest := range digests(hosts, release) {
 		set, err := e.PackageSet(ctx, digest)
 		if err != nil {
 			return nil, err
@@ -79,4 +72,16 @@ func sets(ctx context.Context, e *estate.Estate, release string) ([]pkgset.Set, 
 		all = append(all, set)
 	}
 	return all, nil
+}
+
+// digests gives the distinct package sets of a release's hosts by digest, sorted.
+func digests(hosts []estate.HostSet, release string) []string {
+	var all []string
+	for _, h := range hosts {
+		if h.Release == release {
+			all = append(all, h.SetDigest)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

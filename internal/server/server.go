@@ -50,7 +50,7 @@ type Server struct {
 	intake    *intake.Intake
 	mirror    *mirror.Mirror
 	estate    *estate.Estate
-	archive   archive
+	archive   *archive
 	triage    *triage.Triage
 	curation  *curation.Curation
 	rollouts  *rollout.Rollouts
@@ -102,7 +102,7 @@ func (s *Server) furnish() error {
 	}
 	s.estate = estate.New(estate.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, CA: s.keys.CA, Now: s.now,
 		Silent: s.config.Silent.Duration})
-	s.archive = archive{intake: s.intake, mirror: s.mirror, estate: s.estate, pool: packages}
+	s.archive = &archive{intake: s.intake, mirror: s.mirror, estate: s.estate, pool: packages, now: s.now}
 	for _, u := range s.config.Upstreams {
 		if u.Advisories != "" {
 			s.archive.upstream, s.archive.release = u.Name, u.Advisories
@@ -150,7 +150,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "staff", Every: time.Minute, Do: s.Staff.Sweep},
 			{Name: "sources", Every: time.Minute, Do: s.intake.Sweep},
 			{Name: "upstreams", Every: time.Hour, Do: s.mirror.RefreshAll},
-			{Name: "archive", Every: time.Hour, Do: s.archive.Sweep},
+			{Name: "archive", Every: due, Do: s.archive.Sweep},
 			{Name: "silence", Every: time.Minute, Do: s.estate.Silence},
 			{Name: "decisions", Every: time.Minute, Do: s.triage.Sweep},
 			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},
