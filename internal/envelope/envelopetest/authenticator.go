@@ -57,16 +57,21 @@ func PasskeyOf(tb testing.TB, private crypto.Signer) *Passkey {
 	return &Passkey{Key: key, RPID: key.RPID, Flags: 0x05, Private: private, Client: func(*[]byte) {}, tb: tb}
 }
 
+// Challenge gives the challenge for a payload.
+func Challenge(payloadType string, payload []byte) []byte {
+	sum := sha256.Sum256(envelope.PAE(payloadType, payload))
+	return sum[:]
+}
+
 // Sign gives the assertion a browser would send.
 func (p *Passkey) Sign(payloadType string, payload []byte) envelope.Signature {
 	p.tb.Helper()
-	challenge := sha256.Sum256(envelope.PAE(payloadType, payload))
 	client, err := json.Marshal(struct {
 		Type        string `json:"type"`
 		Challenge   string `json:"challenge"`
 		Origin      string `json:"origin"`
 		CrossOrigin bool   `json:"crossOrigin"`
-	}{"webauthn.get", base64.RawURLEncoding.EncodeToString(challenge[:]), "https://patch.example.org", false})
+	}{"webauthn.get", base64.RawURLEncoding.EncodeToString(Challenge(payloadType, payload)), "https://patch.example.org", false})
 	if err != nil {
 		p.tb.Fatal(err)
 	}
