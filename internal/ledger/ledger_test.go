@@ -255,8 +255,11 @@ func TestConcurrentWritersAndRollbacksLeaveOneWholeLog(t *testing.T) {
 // TestTheTreeIsAlwaysTheOneOfItsLeaves: any mix of appends, rollbacks and checkpoints; all proofs hold, and every
 // checkpoint is continued by the next.
 func TestTheTreeIsAlwaysTheOneOfItsLeaves(t *testing.T) {
+	d := dbtest.Open(t)
 	rapid.Check(t, func(r *rapid.T) {
-		w := open(t, dbtest.Open(t))
+		rollBack(t, d, 0) // an empty database, sooner than a new one
+		tamper(t, d, qForget, "")
+		w := open(t, d)
 		var want int
 		before := proof.Checkpoint{Origin: origin}
 		for range rapid.IntRange(1, 6).Draw(r, "steps") {
