@@ -8,6 +8,7 @@ package filetree
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"unicode/utf8"
 )
@@ -56,18 +57,9 @@ type Entry struct {
 
 // Same reports whether two entries have the same identity attributes, apart from what is below a directory.
 func (e Entry) Same(o Entry) bool {
-	if len(e.Xattrs) != len(o.Xattrs) {
-		return false
-	}
-	for name, value := range e.Xattrs {
-		if other, ok := o.Xattrs[name]; !ok || other != value {
-			return false
-		}
-	}
-	e.Xattrs, o.Xattrs = nil, nil
 	return e.Type == o.Type && e.Note == o.Note && e.Mode == o.Mode && e.UID == o.UID && e.GID == o.GID &&
 		e.User == o.User && e.Group == o.Group && e.Size == o.Size && e.SHA256 == o.SHA256 && e.Target == o.Target &&
-		e.Rdev == o.Rdev
+		e.Rdev == o.Rdev && maps.Equal(e.Xattrs, o.Xattrs)
 }
 
 // Quote writes a file name's bytes so that they are valid UTF-8, printable and can be taken back: a backslash is doubled,

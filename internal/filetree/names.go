@@ -21,15 +21,13 @@ const maxAccounts = 8 << 20
 func readNames(root string) *names {
 	users, groups := readAccounts(root, "etc/passwd"), readAccounts(root, "etc/group")
 	sum := sha256.New()
-	sum.Write(binaryLength(users))
+	sum.Write(strconv.AppendInt(nil, int64(len(users)), 10))
 	sum.Write(users)
 	sum.Write(groups)
 	n := &names{users: parseAccounts(users), groups: parseAccounts(groups)}
 	sum.Sum(n.digest[:0])
 	return n
 }
-
-func binaryLength(b []byte) []byte { return strconv.AppendInt(nil, int64(len(b)), 10) }
 
 // readAccounts reads a file below root without leaving it; a file that is not there or too large gives no names.
 func readAccounts(root, name string) []byte {

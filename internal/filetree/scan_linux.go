@@ -211,7 +211,7 @@ func (n *node) record() record {
 		default:
 			r.object = appendRaw(r.object, &e.raw)
 		}
-		r.volatile = e.volatile.append(r.volatile)
+		r.volatile = e.append(r.volatile)
 	}
 	n.items = nil
 	return r

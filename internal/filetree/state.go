@@ -120,15 +120,17 @@ func (s *State) encode(w io.Writer) error {
 	head := []byte(stateMagic)
 	head = binary.AppendUvarint(head, uint64(s.Start.UnixNano()))
 	head = append(head, s.owners[:]...)
-	out.Write(head)
-	var length []byte
+	if _, err := out.Write(head); err != nil {
+		return err
+	}
+	var b []byte
 	for path, r := range s.dirs {
-		length = appendText(length[:0], path)
-		length = binary.AppendUvarint(length, uint64(len(r.object)))
-		out.Write(length)
-		out.Write(r.object)
-		out.Write(binary.AppendUvarint(nil, uint64(len(r.volatile))))
-		out.Write(r.volatile)
+		b = appendText(b[:0], path)
+		b = append(binary.AppendUvarint(b, uint64(len(r.object))), r.object...)
+		b = append(binary.AppendUvarint(b, uint64(len(r.volatile))), r.volatile...)
+		if _, err := out.Write(b); err != nil {
+			return err
+		}
 	}
 	if err := out.Flush(); err != nil {
 		return err

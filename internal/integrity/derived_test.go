@@ -44,6 +44,12 @@ func side(files map[string]string, facts *wire.HostFacts) lookup {
 	}
 }
 
+func words(b *bytes.Buffer, all ...uint32) {
+	for _, w := range all {
+		b.Write(binary.LittleEndian.AppendUint32(nil, w))
+	}
+}
+
 // ldCacheOf writes an ld.so.cache of name, path pairs.
 func ldCacheOf(pairs ...string) string {
 	var head, entries, text bytes.Buffer
@@ -54,10 +60,10 @@ func ldCacheOf(pairs ...string) string {
 		return uint32(at)
 	}
 	for i := 0; i < len(pairs); i += 2 {
-		binary.Write(&entries, binary.LittleEndian, []uint32{0x303, put(pairs[i]), put(pairs[i+1]), 0, 0, 0})
+		words(&entries, 0x303, put(pairs[i]), put(pairs[i+1]), 0, 0, 0)
 	}
 	head.WriteString("glibc-ld.so.cache1.1")
-	binary.Write(&head, binary.LittleEndian, []uint32{uint32(len(pairs) / 2), uint32(text.Len()), 2, 0, 0, 0, 0})
+	words(&head, uint32(len(pairs)/2), uint32(text.Len()), 2, 0, 0, 0, 0)
 	return head.String() + entries.String() + text.String()
 }
 
