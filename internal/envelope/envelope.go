@@ -3,12 +3,13 @@
 package envelope
 
 import (
-	"crypto/ed25519"
+	"bytes"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -92,71 +93,85 @@ func Namespace(payloadType string) string {
 	return ""
 }
 
-// Verify checks that s is k's signature of the payload. Refusals have the code SIGNATURE.
-func (k Key) Verify(payloadType string, payload []byte, s Signature) (Proof, error) {
-	p := Proof{KeyID: k.ID, Kind: k.Kind}
-	public, err := k.parse()
-	if err == nil && (s.KeyID != k.ID || s.Kind != k.Kind || (s.Assertion != nil) != (k.Kind == WebAuthn)) {
-		err = errors.New("signature is of another key or kind")
+// MaxPayload bounds a signed payload, in bytes.
+const MaxPayload = 1 << 20
+
+var offsetTime = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d"`)
+
+// Encode gives our one fixed encoding of v: compact JSON in struct order, no HTML escaping, times in UTC (others are
+// refused).
+func Encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	if err == nil && offsetTime.Match(b.Bytes()) {
+		err = fmt.Errorf("time %s is not in UTC", offsetTime.Find(b.Bytes()))
+	}
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "encode %T: %w", v, err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// Decode reads b, at most MaxPayload bytes, into v, which must be zero. It refuses unknown fields, trailing data and
+// whatever does not re-encode to the same bytes: duplicate or case-variant keys, other number and time forms.
+func Decode(b []byte, v any) error { return DecodeUpTo(MaxPayload, b, v) }
+
+// DecodeUpTo is Decode with another bound, in bytes.
+func DecodeUpTo(limit int, b []byte, v any) error {
+	if len(b) > limit {
+		return fault.New(fault.Invalid, "decode %T: %d bytes are over the limit of %d", v, len(b), limit)
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if _, end := d.Token(); err == nil && end != io.EOF {
+		err = errors.New("data after the document")
 	}
 	if err == nil {
-		err = public.verify(payloadType, payload, s, &p)
-	}
-	if err != nil {
-		return Proof{}, fault.Refuse(fault.BadSignature, "verify %s signature by %s: %w", k.Kind, k.ID, err)
-	}
-	return p, nil
-}
-
-// Check reports what is wrong with a key: its form, its algorithm, or an ID that is not the key's.
-func (k Key) Check() error {
-	_, err := k.parse()
-	return err
-}
-
-// publicKey is a parsed Key.
-type publicKey interface {
-	verify(payloadType string, payload []byte, s Signature, p *Proof) error
-}
-
-func (k Key) parse() (public publicKey, err error) {
-	switch {
-	case k.Kind == WebAuthn:
-		public, err = parseWebAuthn(k)
-	case k.RPID != "" || k.Origins != nil:
-		err = errors.New("rp_id and origins are for passkeys")
-	case k.Kind == SSH:
-		public, err = parseSSH(k)
-	case k.Kind == Ed25519:
-		b, wrong := base64.StdEncoding.Strict().DecodeString(k.Public)
-		if public = plainKey(b); wrong != nil || len(b) != ed25519.PublicKeySize || Ed25519Key(b).ID != k.ID {
-			err = errors.New("not the ed25519 key of this ID")
+		var again []byte
+		if again, err = Encode(v); err == nil && !bytes.Equal(again, b) {
+			err = errors.New("not in canonical form")
 		}
-	default:
-		err = fmt.Errorf("unknown kind %q", k.Kind)
 	}
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "key %s: %w", k.ID, err)
-	}
-	return public, nil
-}
-
-type plainKey ed25519.PublicKey
-
-func (k plainKey) verify(payloadType string, payload []byte, s Signature, _ *Proof) error {
-	if !ed25519.Verify(ed25519.PublicKey(k), PAE(payloadType, payload), s.Sig) {
-		return errors.New("does not verify")
+		return fault.New(fault.Invalid, "decode %T: %w", v, err)
 	}
 	return nil
 }
 
-// Ed25519Key gives the Key of a host's or service's public key.
-func Ed25519Key(pub ed25519.PublicKey) Key {
-	return Key{ID: "ed25519:" + Digest(pub)[:32], Kind: Ed25519, Public: base64.StdEncoding.EncodeToString(pub)}
+const statementType = "https://in-toto.io/Statement/v1"
+
+// Subject is one thing a statement is about.
+type Subject struct {
+	Name   string    `json:"name"`
+	Digest DigestSet `json:"digest"`
 }
 
-// SignEd25519 signs as a host or service.
-func SignEd25519(private ed25519.PrivateKey, payloadType string, payload []byte) Signature {
-	key := Ed25519Key(private.Public().(ed25519.PublicKey))
-	return Signature{KeyID: key.ID, Kind: Ed25519, Sig: ed25519.Sign(private, PAE(payloadType, payload))}
+// DigestSet holds the digests of a subject; only SHA-256, in lower hex.
+type DigestSet struct {
+	SHA256 string `json:"sha256"`
+}
+
+type statement[T any] struct {
+	Type          string    `json:"_type"`
+	Subject       []Subject `json:"subject"`
+	PredicateType string    `json:"predicateType"`
+	Predicate     T         `json:"predicate"`
+}
+
+// EncodeStatement gives the in-toto Statement v1 that says predicate about subjects: the form of every signed payload.
+func EncodeStatement(predicateType string, subjects []Subject, predicate any) ([]byte, error) {
+	return Encode(statement[any]{statementType, append([]Subject{}, subjects...), predicateType, predicate})
+}
+
+// DecodeStatement reads a payload made by EncodeStatement, as strictly as Decode.
+func DecodeStatement[T any](payload []byte, predicateType string) (T, []Subject, error) {
+	var s statement[T]
+	err := Decode(payload, &s)
+	if err == nil && (s.Type != statementType || s.PredicateType != predicateType || s.Subject == nil) {
+		err = fault.New(fault.Invalid, "decode statement: want %s about %s", statementType, predicateType)
+	}
+	return s.Predicate, s.Subject, err
 }

@@ -220,7 +220,6 @@ func TestKeysRefused(t *testing.T) {
 		"ID of another SSH key":    {ID: "SHA256:x", Kind: envelope.SSH, Public: good.Public},
 		"another type than said":   {ID: good.ID, Kind: envelope.SSH, Public: "ssh-rsa " + strings.Fields(good.Public)[1]},
 		"a comment":                {ID: good.ID, Kind: envelope.SSH, Public: good.Public + " me"},
-		"SSH key with origins":     {ID: good.ID, Kind: envelope.SSH, Public: good.Public, Origins: []string{"https://x"}},
 		"ID of another host":       {ID: "ed25519:00", Kind: envelope.Ed25519, Public: host.Public},
 		"host key cut short":       {ID: host.ID, Kind: envelope.Ed25519, Public: host.Public[:40]},
 		"unknown kind":             {ID: host.ID, Kind: "pgp", Public: host.Public},

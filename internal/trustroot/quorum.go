@@ -20,11 +20,10 @@ type Approval struct {
 
 // Approvals verifies every signature of an envelope. One by an unknown key, or one that does not verify, spoils the whole
 // (SIGNATURE): honest envelopes have none.
-func (r *Root) Approvals(e envelope.Envelope) ([]Approval, error) {
+func (r *Root) Approvals(e envelope.Envelope) (out []Approval, err error) {
 	if len(e.Signatures) > maxSignatures {
 		return nil, fault.Refuse(fault.BadSignature, "%d signatures are over the limit of %d", len(e.Signatures), maxSignatures)
 	}
-	var out []Approval
 	for _, s := range e.Signatures {
 		p, k := r.owner(s.KeyID)
 		if k.ID == "" {
@@ -114,16 +113,14 @@ func seat(seats [][]string, approvals []Approval) (seated, local int) {
 		}
 		return false
 	}
-	people := slices.Sorted(maps.Keys(roles))
-	for _, id := range people {
-		if isLocal[id] && place(id, make([]bool, len(seats))) {
-			local++
+	for _, locals := range []bool{true, false} {
+		for _, id := range slices.Sorted(maps.Keys(roles)) {
+			if isLocal[id] == locals && place(id, make([]bool, len(seats))) {
+				seated++
+			}
 		}
-	}
-	seated = local
-	for _, id := range people {
-		if !isLocal[id] && place(id, make([]bool, len(seats))) {
-			seated++
+		if locals {
+			local = seated
 		}
 	}
 	return seated, local
@@ -132,14 +129,14 @@ func seat(seats [][]string, approvals []Approval) (seated, local int) {
 // First takes a root as the first one a host or server knows: its payload has the digest given out of band, it stands
 // under a quorum of its own, and it has not expired at now.
 func First(e envelope.Envelope, wantDigest string, now time.Time) (*Root, error) {
-	r, err := decodeSigned(e)
+	r, err := open(e)
+	if err == nil && r.digest != wantDigest {
+		err = fault.Refuse(fault.RootChain, "the trust root is not the pinned one: its sha256 is %s, not %s", r.digest, wantDigest)
+	}
+	if err == nil {
+		err = r.approved(e)
+	}
 	if err != nil {
-		return nil, err
-	}
-	if r.digest != wantDigest {
-		return nil, fault.Refuse(fault.RootChain, "the trust root is not the pinned one: its sha256 is %s, not %s", r.digest, wantDigest)
-	}
-	if err := r.approved(e); err != nil {
 		return nil, err
 	}
 	return r, r.Current(now)
@@ -162,7 +159,7 @@ func (r *Root) Next(e envelope.Envelope, now time.Time) (*Root, error) {
 // another document of r's own version is refused.
 func (r *Root) Follow(roots []envelope.Envelope) (*Root, error) {
 	for _, e := range roots {
-		next, err := decodeSigned(e)
+		next, err := open(e)
 		if err != nil {
 			return nil, err
 		}
@@ -204,7 +201,7 @@ func (r *Root) approved(e envelope.Envelope) error {
 	return r.Quorum(TrustRoot, "", approvals)
 }
 
-func decodeSigned(e envelope.Envelope) (*Root, error) {
+func open(e envelope.Envelope) (*Root, error) {
 	if e.PayloadType != PayloadType {
 		return nil, fault.Refuse(fault.Malformed, "payload type %q is not a trust root's", e.PayloadType)
 	}
