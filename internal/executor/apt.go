@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -167,14 +168,19 @@ func observe(actions []warrant.Action, after map[string]Status) []warrant.Observ
 	return out
 }
 
-// rehearse refuses (PLAN) unless apt, asked to simulate, would take exactly the steps of the actions.
+// rehearse refuses (PLAN) unless apt, asked to simulate, would take exactly the steps of the actions, and asked for its
+// URIs, exactly the copies: people signed no more of the index than its digest, and it might lead elsewhere.
 func (x *Executor) rehearse(ctx context.Context, actions []warrant.Action, log io.Writer) error {
 	out, err := x.apt(ctx, log, append([]string{"--simulate"}, arguments(actions)...)...)
-	if err != nil {
+	uris, urisErr := x.apt(ctx, log, append([]string{"--print-uris"}, arguments(actions)...)...)
+	if err = errors.Join(err, urisErr); err != nil {
 		return fault.Refuse(fault.Plan, "%w", err)
 	}
-	approved, would := []string{}, steps(out)
+	approved, would := []string{}, append(steps(out), files(uris)...)
 	for _, a := range actions {
+		if a.File != "" {
+			approved = append(approved, "file:"+x.work(a.File))
+		}
 		if a.Do == "remove" {
 			approved = append(approved, "Remv "+a.Name+" ["+a.From+"]")
 			continue
@@ -207,6 +213,20 @@ func steps(simulation []byte) (out []string) {
 	for line := range strings.Lines(string(simulation)) {
 		if line = strings.TrimSpace(line); slices.Contains([]string{"Inst", "Conf", "Remv", "Purg"}, strings.SplitN(line, " ", 2)[0]) {
 			out = append(out, simulated.ReplaceAllString(line, "$1 $2$3$4$5"))
+		}
+	}
+	return out
+}
+
+// files gives what `apt-get --print-uris` would unpack. A URI not understood is given as it is.
+func files(printed []byte) (out []string) {
+	for line := range strings.Lines(string(printed)) {
+		if rest, ok := strings.CutPrefix(line, "'"); ok {
+			uri, _, _ := strings.Cut(rest, "'")
+			if plain, err := url.PathUnescape(uri); err == nil {
+				uri = plain
+			}
+			out = append(out, uri)
 		}
 	}
 	return out

@@ -155,6 +155,8 @@ func (h *host) run(_ context.Context, _ string, log io.Writer, name string, args
 		return []byte("amd64\n"), nil
 	case strings.HasPrefix(line, "apt-get --simulate install"):
 		return []byte(h.simulate() + h.extra), nil
+	case strings.HasPrefix(line, "apt-get --print-uris install"):
+		return []byte(h.uris()), nil
 	case strings.HasPrefix(line, "apt-get install"):
 		h.packages["hello:amd64"] = "install installed 1.1"
 		if h.die {
@@ -179,6 +181,16 @@ Conf libhello (1.1 Example:1/x [amd64])
 `
 }
 
+func (h *host) uris() string {
+	var out strings.Builder
+	for _, a := range h.order.Transactions[0].Actions {
+		if a.File != "" {
+			fmt.Fprintf(&out, "'file:%s' %s_amd64.deb 9 SHA256:x\n", h.path("state/work/"+a.File), a.Name)
+		}
+	}
+	return out.String()
+}
+
 func TestObeyDoesTheTransaction(t *testing.T) {
 	h := newHost(t)
 	document := h.document()
@@ -193,7 +205,8 @@ func TestObeyDoesTheTransaction(t *testing.T) {
 		t.Fatalf("report %+v\n%s", r, diff)
 	}
 	const transaction = "install --yes --no-remove --mark-auto hello:amd64=1.1 libhello:amd64=1.1 newdep:amd64=2.0 old-"
-	commands := []string{"dpkg --print-architecture", "apt-get --error-on=any update", "apt-get --simulate " + transaction, "apt-get " + transaction, "apt-get check"}
+	commands := []string{"dpkg --print-architecture", "apt-get --error-on=any update", "apt-get --simulate " + transaction,
+		"apt-get --print-uris " + transaction, "apt-get " + transaction, "apt-get check"}
 	for i := range commands {
 		commands[i] = strings.Replace(commands[i], "--no-remove", "--remove", 1)
 	}
@@ -276,6 +289,7 @@ func TestObeyRefuses(t *testing.T) {
 		{"a package half configured", fault.Plan, func(h *host) { h.packages["hello:amd64"] = "install half-configured 1.0" }},
 		{"a package to upgrade that is not there", fault.Plan, func(h *host) { delete(h.packages, "hello:amd64") }},
 		{"a package to install that is there", fault.Plan, func(h *host) { h.packages["newdep:amd64"] = "install installed 1.9" }},
+		{"the files' places cannot be had", fault.Plan, func(h *host) { h.fail = "apt-get --print-uris" }},
 		{"simulation fails", fault.Plan, func(h *host) { h.fail = "apt-get --simulate" }},
 		{"simulation installs more", fault.Plan, func(h *host) { h.extra = "Inst evil (1 x [amd64])\nConf evil (1 x [amd64])\n" }},
 		{"simulation removes more", fault.Plan, func(h *host) { h.extra = "Remv hello-data [1]\n" }},
