@@ -28,7 +28,7 @@ func run() int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(os.Stderr, "patchwarrant: "+err.Error())
+	fmt.Fprintln(os.Stderr, "patchwarrant: "+complaint(err))
 	if _, tried := errors.AsType[*failure](err); !tried {
 		return exitUsage
 	}
@@ -70,4 +70,12 @@ func markFailures(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		markFailures(sub)
 	}
+}
+
+// complaint is an error's text, with the code of the attack it looks like.
+func complaint(err error) string {
+	if code := fault.CodeOf(err); code != "" {
+		return err.Error() + " (" + code + ")"
+	}
+	return err.Error()
 }

@@ -16,6 +16,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/server"
 )
 
@@ -23,7 +24,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "patchwarrantd: "+err.Error())
+		fmt.Fprintln(os.Stderr, "patchwarrantd: "+complaint(err))
 		stop()
 		os.Exit(1)
 	}
@@ -129,4 +130,12 @@ func open(ctx context.Context, config string) (*server.Server, error) {
 		return nil, err
 	}
 	return server.Open(ctx, conf, time.Now, slog.New(slog.NewJSONHandler(os.Stderr, nil)))
+}
+
+// complaint is an error's text, with the code of the attack it looks like.
+func complaint(err error) string {
+	if code := fault.CodeOf(err); code != "" {
+		return err.Error() + " (" + code + ")"
+	}
+	return err.Error()
 }
