@@ -1,5 +1,5 @@
-// Package warrant is leave to act: the order people sign, the curation record it rests on, and the checks by which a host
-// (or anyone) decides whether an order with its signatures is a warrant. One code per kind of attack.
+// Package warrant is leave to act: the order people sign, the curation record it rests on, the executor's report, and the
+// checks by which a host (or anyone) decides whether an order with its signatures is a warrant. One code per kind of attack.
 package warrant
 
 import (
@@ -9,11 +9,22 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 )
 
-// Payload types of what people sign.
+// Payload types of what people sign, and of an executor's report, which the host's report key signs.
 const (
 	OrderType    = "application/vnd.patchwarrant.order.v1+json"
 	CurationType = "application/vnd.patchwarrant.curation.v1+json"
+	ReportType   = "application/vnd.patchwarrant.report.v1+json"
 )
+
+// Their predicate types.
+const (
+	orderPredicate    = "https://patchwarrant.org/order/v1"
+	curationPredicate = "https://patchwarrant.org/curation/v1"
+	reportPredicate   = "https://patchwarrant.org/report/v1"
+)
+
+// MaxWarrant bounds a warrant document, in bytes.
+const MaxWarrant = 4 << 20
 
 // Order is a change order: which hosts get which exact set, when, and why.
 type Order struct {
@@ -134,4 +145,39 @@ type Warrant struct {
 	Order    envelope.Envelope   `json:"order"`
 	Curation *envelope.Envelope  `json:"curation,omitempty"`
 	Logged   proof.Logged        `json:"logged"` // the act "order.warranted", Facts[0] = sha256 of the order's payload
+}
+
+// Outcomes of an order on a host. Refused: nothing was changed.
+const (
+	Done        = "done"
+	Refused     = "refused"
+	RunFailed   = "failed"
+	Interrupted = "interrupted"
+)
+
+// Report says what a host's executor did with a warrant. Order is what the warrant claims to be; where the outcome is
+// refused nothing in it may have been signed by anyone, and for a document that cannot be read it is empty.
+type Report struct {
+	Host        string     `json:"host"`
+	Order       string     `json:"order"`
+	OrderDigest string     `json:"order_digest"` // of the order's payload
+	Outcome     string     `json:"outcome"`
+	Code        string     `json:"code,omitempty"` // of a fault, unless done
+	Reason      string     `json:"reason,omitempty"`
+	BegunAt     time.Time  `json:"begun_at"`
+	EndedAt     time.Time  `json:"ended_at"`
+	Packages    []Observed `json:"packages"`          // the order's, as found at the end; empty when refused
+	Session     string     `json:"session,omitempty"` // sha256 of the recorded session
+	LogSize     int64      `json:"log_size"`          // of the newest checkpoint this host has acted on
+	LogRoot     string     `json:"log_root"`          // lower hex
+}
+
+// Observed is one package's change as found on the host. Now and Status are empty where it is not installed.
+type Observed struct {
+	Name   string `json:"name"`
+	Arch   string `json:"arch"`
+	From   string `json:"from,omitempty"` // by the order
+	To     string `json:"to,omitempty"`   // by the order
+	Now    string `json:"now,omitempty"`
+	Status string `json:"status,omitempty"` // dpkg's, such as "installed"
 }

@@ -1,7 +1,6 @@
 package warrant
 
 import (
-	"cmp"
 	"fmt"
 	"path"
 	"regexp"
@@ -13,51 +12,74 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 )
 
+// Forms of what reaches a path or a command line. Source: Debian policy 5.6.1, 5.6.8, 5.6.12.
 const (
-	orderPredicate    = "https://patchwarrant.org/order/v1"
-	curationPredicate = "https://patchwarrant.org/curation/v1"
-
-	// MaxWarrant bounds a warrant document, in bytes.
-	MaxWarrant = 4 << 20
+	named   = ` [a-z0-9][a-z0-9+.-]{1,127} [a-z0-9][a-z0-9-]{0,31} ` // name and architecture
+	version = `[0-9][A-Za-z0-9.+~:-]{0,254}`
+	file    = ` [0-9a-f]{64} [1-9][0-9]* pool/[A-Za-z0-9.+~:%_/-]{1,500}\.deb`
 )
 
-// Forms of what reaches a path or a command line. Source: Debian policy 5.6.1, 5.6.8, 5.6.12.
 var (
 	word       = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,127}$`) // order, host and person IDs, environments
-	actionForm = func() *regexp.Regexp {
-		const (
-			named   = ` [a-z0-9][a-z0-9+.-]{1,127} [a-z0-9][a-z0-9-]{0,31} ` // name and architecture
-			version = `[0-9][A-Za-z0-9.+~:-]{0,254}`
-			file    = ` [0-9a-f]{64} [1-9][0-9]* pool/[A-Za-z0-9.+~:%_/-]{1,500}\.deb`
-		)
-		return regexp.MustCompile(`^(install` + named + ` ` + version + file + `|(up|down)grade` + named + version + ` ` + version + file +
-			`|remove` + named + version + `   0 )$`)
-	}()
+	actionForm = regexp.MustCompile(`^(install` + named + ` ` + version + file +
+		`|(up|down)grade` + named + version + ` ` + version + file + `|remove` + named + version + `   0 )$`)
 )
 
 // Encode gives the payload that people sign, after the checks of DecodeOrder.
-func (o Order) Encode() ([]byte, error) {
-	if err := o.check(); err != nil {
-		return nil, err
-	}
-	return envelope.EncodeStatement(orderPredicate, o.subjects(), o)
-}
+func (o Order) Encode() ([]byte, error) { return encode(orderPredicate, o) }
 
 // DecodeOrder reads a payload strictly: its subjects are the .debs of its actions, its transactions are sorted and well
 // formed, every host is in one of them.
-func DecodeOrder(payload []byte) (Order, error) {
-	o, subjects, err := envelope.DecodeStatement[Order](payload, orderPredicate)
-	if err == nil {
-		err = o.check()
+func DecodeOrder(payload []byte) (Order, error) { return decode[Order](payload, orderPredicate) }
+
+// Encode gives the payload that people sign, after the checks of DecodeRecord.
+func (r Record) Encode() ([]byte, error) { return encode(curationPredicate, r) }
+
+// DecodeRecord reads a payload strictly: its subjects are its packages, and its snapshot digest is theirs.
+func DecodeRecord(payload []byte) (Record, error) { return decode[Record](payload, curationPredicate) }
+
+// Encode gives the payload that the host signs.
+func (r Report) Encode() ([]byte, error) { return encode(reportPredicate, r) }
+
+// OpenReport verifies a report by its host's key and reads it. Refusals have the codes SIGNATURE and MALFORMED.
+func OpenReport(e envelope.Envelope, key envelope.Key) (r Report, err error) {
+	if e.PayloadType != ReportType || len(e.Signatures) != 1 {
+		return r, fault.Refuse(fault.Malformed, "report: want one signature on payload type %s", ReportType)
 	}
-	if err == nil && !slices.Equal(subjects, o.subjects()) {
-		err = fault.New(fault.Invalid, "order %s: its subjects are not the packages of its actions", o.ID)
+	if _, err := key.Verify(e.PayloadType, e.Payload, e.Signatures[0]); err != nil {
+		return r, err
 	}
-	return o, err
+	if r, err = decode[Report](e.Payload, reportPredicate); err != nil {
+		return r, fault.Refuse(fault.Malformed, "report: %w", err)
+	}
+	return r, nil
 }
 
-func (o Order) subjects() []envelope.Subject {
-	out := []envelope.Subject{}
+// predicate is what a payload says: it knows what is wrong with it, and the .debs it is about.
+type predicate interface {
+	check() error
+	subjects() []envelope.Subject
+}
+
+func encode(predicateType string, p predicate) ([]byte, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	return envelope.EncodeStatement(predicateType, p.subjects(), p)
+}
+
+func decode[T predicate](payload []byte, predicateType string) (T, error) {
+	p, subjects, err := envelope.DecodeStatement[T](payload, predicateType)
+	if err == nil {
+		err = p.check()
+	}
+	if err == nil && !slices.Equal(subjects, p.subjects()) {
+		err = fault.New(fault.Invalid, "its subjects are not its packages")
+	}
+	return p, err
+}
+
+func (o Order) subjects() (out []envelope.Subject) {
 	for _, t := range o.Transactions {
 		for _, a := range t.Actions {
 			if a.File != "" {
@@ -65,10 +87,18 @@ func (o Order) subjects() []envelope.Subject {
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b envelope.Subject) int {
-		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Digest.SHA256, b.Digest.SHA256))
-	})
+	slices.SortFunc(out, func(a, b envelope.Subject) int { return compare(a.Name, b.Name, a.Digest.SHA256, b.Digest.SHA256) })
 	return slices.Compact(out)
+}
+
+// compare orders by pairs of strings, the first that differ deciding.
+func compare(pairs ...string) int {
+	for i := 0; i < len(pairs); i += 2 {
+		if c := strings.Compare(pairs[i], pairs[i+1]); c != 0 {
+			return c
+		}
+	}
+	return 0
 }
 
 func (o Order) check() error {
@@ -106,36 +136,6 @@ func (o Order) check() error {
 	return nil
 }
 
-// compare orders by pairs of strings, the first that differ deciding.
-func compare(pairs ...string) int {
-	for i := 0; i < len(pairs); i += 2 {
-		if c := strings.Compare(pairs[i], pairs[i+1]); c != 0 {
-			return c
-		}
-	}
-	return 0
-}
-
-// Encode gives the payload that people sign, after the checks of DecodeRecord.
-func (r Record) Encode() ([]byte, error) {
-	if err := r.check(); err != nil {
-		return nil, err
-	}
-	return envelope.EncodeStatement(curationPredicate, r.subjects(), r)
-}
-
-// DecodeRecord reads a payload strictly: its subjects are its packages, and its snapshot digest is theirs.
-func DecodeRecord(payload []byte) (Record, error) {
-	r, subjects, err := envelope.DecodeStatement[Record](payload, curationPredicate)
-	if err == nil {
-		err = r.check()
-	}
-	if err == nil && !slices.Equal(subjects, r.subjects()) {
-		err = fault.New(fault.Invalid, "curation record: its subjects are not its packages")
-	}
-	return r, err
-}
-
 func (r Record) subjects() (out []envelope.Subject) {
 	for _, p := range r.Packages {
 		out = append(out, envelope.Subject{Name: p.File, Digest: envelope.DigestSet{SHA256: p.SHA256}})
@@ -161,4 +161,13 @@ func (r Record) check() error {
 func SnapshotDigest(packages []SnapshotPackage) (string, error) {
 	b, err := envelope.Encode(packages)
 	return envelope.Digest(b), err
+}
+
+func (r Report) subjects() []envelope.Subject { return nil }
+
+func (r Report) check() error {
+	if !slices.Contains([]string{Done, Refused, RunFailed, Interrupted}, r.Outcome) {
+		return fault.New(fault.Invalid, "report: unknown outcome %q", r.Outcome)
+	}
+	return nil
 }

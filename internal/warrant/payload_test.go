@@ -1,6 +1,7 @@
 package warrant_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -125,8 +126,9 @@ func TestOpenReport(t *testing.T) {
 	if _, err := warrant.OpenReport(sign(r), stranger); fault.CodeOf(err) != fault.BadSignature {
 		t.Errorf("by another host: %v", err)
 	}
-	r.Outcome = "fine"
-	if _, err := warrant.OpenReport(sign(r), key); fault.CodeOf(err) != fault.Malformed {
+	fine := bytes.Replace(sign(r).Payload, []byte(`"outcome":"done"`), []byte(`"outcome":"fine"`), 1)
+	unknown := envelope.Envelope{PayloadType: warrant.ReportType, Payload: fine, Signatures: []envelope.Signature{envelope.SignEd25519(private, warrant.ReportType, fine)}}
+	if _, err := warrant.OpenReport(unknown, key); fault.CodeOf(err) != fault.Malformed {
 		t.Errorf("unknown outcome: %v", err)
 	}
 	if _, err := warrant.OpenReport(w.RootEnvelope, key); fault.CodeOf(err) != fault.Malformed {
