@@ -64,7 +64,7 @@ func (a *audit) order(id string) (o signedOrder, people []string, err error) {
 	if o.ID != id {
 		return o, nil, fault.Refuse(fault.MixMatch, "entry %d warrants order %s with the bytes of order %s", o.warranted.index, id, o.ID)
 	}
-	root, err := a.root(o.TrustRoot.Version, o.TrustRoot.SHA256, o.warranted.At)
+	root, err := a.root(o.TrustRoot, o.warranted)
 	if err != nil {
 		return o, nil, err
 	}
@@ -92,15 +92,12 @@ func approvals(root *trustroot.Root, e envelope.Envelope, payloadType string) ([
 	return root.Approvals(e)
 }
 
-// curations checks the record each order rests on.
+// curations checks the record each order rests on, as hosts do: by the people of the order's trust root.
 func (a *audit) curations() (string, error) {
 	a.records = map[string]warrant.Record{}
 	packages := 0
 	for _, o := range a.signed {
 		ref := o.Snapshot
-		if _, done := a.records[ref.Curation]; done {
-			continue
-		}
 		e, ok := a.envelopes[ref.Curation]
 		if !ok {
 			return "", fault.Refuse(Lacking, "the curation record %s of order %s is not in the bundle", ref.Curation, o.ID)
@@ -112,7 +109,7 @@ func (a *audit) curations() (string, error) {
 		if r.Snapshot != ref.SHA256 || r.Index != ref.Index {
 			return "", fault.Refuse(fault.MixMatch, "order %s names another snapshot or index than its curation record", o.ID)
 		}
-		root, err := a.root(r.TrustRoot.Version, r.TrustRoot.SHA256, r.MadeAt)
+		root, err := a.root(o.TrustRoot, o.warranted)
 		if err != nil {
 			return "", err
 		}
@@ -124,6 +121,8 @@ func (a *audit) curations() (string, error) {
 			return "", fmt.Errorf("curation record %s: %w", ref.Curation, err)
 		}
 		a.records[ref.Curation] = r
+	}
+	for _, r := range a.records {
 		packages += len(r.Packages)
 	}
 	return fmt.Sprintf("%d curation record(s) of %d packages, each under its quorum", len(a.records), packages), nil
@@ -271,7 +270,7 @@ func (a *audit) decision(id string, made map[string]entry) (person string, err e
 	if err != nil {
 		return "", fault.Refuse(fault.Malformed, "%w", err)
 	}
-	root, err := a.root(d.TrustRoot.Version, d.TrustRoot.SHA256, act.At)
+	root, err := a.root(d.TrustRoot, act)
 	if err != nil {
 		return "", err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
 )
@@ -46,7 +47,7 @@ func TestASealedChangeIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Order != w.order.ID || len(r.Checks) != 17 {
+	if r.Order != w.order.ID || len(r.Checks) != 18 {
 		t.Errorf("order %s, %d checks", r.Order, len(r.Checks))
 	}
 }
@@ -202,6 +203,64 @@ func TestAnOrderWithoutItsQuorumIsRefused(t *testing.T) {
 		if r, err := w.verify(b); fault.CodeOf(err) != c.code || r.Checks[len(r.Checks)-1].Name != "orders" {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// advance puts version 2 of the trust root in force, without a person.
+func (w *world) advance(without string) warrant.RootRef {
+	w.t.Helper()
+	e := w.people.NextRoot(func(r *trustroot.Root) {
+		r.People = slices.DeleteFunc(slices.Clone(r.People), func(p trustroot.Person) bool { return p.ID == without })
+	}, "alice", "carol")
+	w.later = []envelope.Envelope{e}
+	w.act("trust-root.advanced", "trust-root/2", struct{}{}, envelope.Digest(e.Payload))
+	return warrant.RootRef{Version: 2, SHA256: envelope.Digest(e.Payload)}
+}
+
+// What people who left had signed, or sign for the server now, counts no more than on a host.
+func TestAReplacedTrustRootIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		order       func(o *warrant.Order, second warrant.RootRef)
+		check, code string
+	}{
+		"order under the old root":     {func(*warrant.Order, warrant.RootRef) {}, "orders", fault.RootRollback},
+		"curated by someone who left":  {func(o *warrant.Order, r warrant.RootRef) { o.TrustRoot, o.Author = r, "dave" }, "curation", fault.BadSignature},
+		"order under a root not there": {func(o *warrant.Order, r warrant.RootRef) { o.TrustRoot = warrant.RootRef{Version: 3, SHA256: r.SHA256} }, "orders", fault.RootChain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			forged := w.order
+			forged.ID = id.New("ord", warranttest.Now)
+			c.order(&forged.Order, w.advance("bob"))
+			payload, err := forged.Order.Encode()
+			w.ok(err)
+			digest := envelope.Digest(payload)
+			for _, person := range []string{"alice", "carol"} {
+				w.actBy("person/"+person, "order.approved", "order/"+forged.ID, struct{}{}, digest)
+			}
+			w.act("order.warranted", "order/"+forged.ID, struct{}{}, digest, w.put(w.people.Sign(warrant.OrderType, payload, "alice", "carol")))
+			s := New(w.Config)
+			s.Orders = orders{forged.ID: forged, w.stage.ID: w.stage}
+			b, err := s.Seal(t.Context(), "frank", forged.ID)
+			w.ok(err)
+			if r, err := w.verify(b); fault.CodeOf(err) != c.code || r.Checks[len(r.Checks)-1].Name != c.check {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A trust root that no entry put in force has no place in evidence, and what was signed before the next one stays good.
+func TestTermsOfTrustRoots(t *testing.T) {
+	w := newWorld(t)
+	w.advance("bob")
+	if _, err := w.verify(w.sealed()); err != nil {
+		t.Errorf("signed before the root was replaced: %v", err)
+	}
+	w = newWorld(t)
+	w.later = []envelope.Envelope{w.people.NextRoot(func(*trustroot.Root) {}, "alice", "carol")}
+	if _, err := w.verify(w.sealed()); fault.CodeOf(err) != fault.Unlogged {
+		t.Errorf("a root that is not in the ledger: %v", err)
 	}
 }
 

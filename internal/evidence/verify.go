@@ -62,6 +62,7 @@ func Verify(sealed []byte, o Options) (Result, error) {
 		{"ledger entries", a.entries},
 		{"contents", a.contentsSealed},
 		{"continuity", a.continuity},
+		{"trust root terms", a.terms},
 		{"members", a.memberDigests},
 		{"checkpoints hosts saw", a.consistency},
 		{"cited facts", a.citedFacts},
@@ -97,6 +98,7 @@ type audit struct {
 	options    Options
 	bundle     *bundle.Bundle
 	roots      []*trustroot.Root // by version, from 1
+	since      []int64           // the entry that put each root in force
 	checkpoint proof.Checkpoint
 	contents   Contents
 	acts       []entry // by index
@@ -249,6 +251,20 @@ func (a *audit) continuity() (string, error) {
 	return fmt.Sprintf("%d subjects, none of their acts left out", len(latest)), nil
 }
 
+// terms finds the entry that put each trust root in force: what it says counts from there to its successor's.
+func (a *audit) terms() (string, error) {
+	var told []string
+	for i, r := range a.roots {
+		begun := a.on(fmt.Sprintf("trust-root/%d", r.Version), "")
+		if len(begun) != 1 || !slices.Contains(begun[0].Facts, r.Digest()) || i > 0 && begun[0].index <= a.since[i-1] {
+			return "", fault.Refuse(fault.Unlogged, "no one entry puts trust root version %d in force, after its predecessor's", r.Version)
+		}
+		a.since = append(a.since, begun[0].index)
+		told = append(told, fmt.Sprintf("version %d from entry %d", r.Version, begun[0].index))
+	}
+	return strings.Join(told, ", "), nil
+}
+
 // memberDigests compares all members that no ledger proof covers with the sealed list.
 func (a *audit) memberDigests() (string, error) {
 	a.facts, a.envelopes = map[string][]byte{}, map[string]envelope.Envelope{}
@@ -341,13 +357,16 @@ func (a *audit) on(subject, kind string) []entry {
 	return found
 }
 
-// root gives the trust root a document was made under, if it was in force at a time.
-func (a *audit) root(version int64, digest string, at time.Time) (*trustroot.Root, error) {
-	i := slices.IndexFunc(a.roots, func(r *trustroot.Root) bool { return r.Version == version && r.Digest() == digest })
-	if i < 0 {
-		return nil, fault.Refuse(fault.RootChain, "trust root version %d with digest %s is not in the chain", version, digest)
+// root gives the trust root a document was made under, if it was in force when an act took the document up.
+func (a *audit) root(ref warrant.RootRef, by entry) (*trustroot.Root, error) {
+	i := slices.IndexFunc(a.roots, func(r *trustroot.Root) bool { return warrant.RefOf(r) == ref })
+	switch {
+	case i < 0 || by.index <= a.since[i]:
+		return nil, fault.Refuse(fault.RootChain, "trust root version %d with digest %s was not in force at entry %d", ref.Version, ref.SHA256, by.index)
+	case i+1 < len(a.roots) && by.index > a.since[i+1]:
+		return nil, fault.Refuse(fault.RootRollback, "trust root version %d was replaced at entry %d, before entry %d (%s) used it", ref.Version, a.since[i+1], by.index, by.Kind)
 	}
-	return a.roots[i], a.roots[i].Current(at)
+	return a.roots[i], a.roots[i].Current(by.At)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -53,6 +53,7 @@ type world struct {
 	integrity *integrity.Integrity
 	order     change.Order
 	stage     change.Order
+	later     []envelope.Envelope // trust roots after the first
 
 	// What a dishonest server, host or curator may arrange.
 	intruder   bool          // a file changed on production that nothing explains
@@ -85,10 +86,15 @@ func (w *world) put(v any) string {
 
 func (w *world) act(kind, subject string, detail any, facts ...string) {
 	w.t.Helper()
+	w.actBy("server", kind, subject, detail, facts...)
+}
+
+func (w *world) actBy(who, kind, subject string, detail any, facts ...string) {
+	w.t.Helper()
 	b, err := json.Marshal(detail)
 	w.ok(err)
 	w.ok(w.DB.Write(w.t.Context(), func(tx *db.Tx) error {
-		_, err := w.log.Append(w.t.Context(), tx, proof.Act{Kind: kind, Subject: subject, Who: "server", Facts: facts, Detail: b})
+		_, err := w.log.Append(w.t.Context(), tx, proof.Act{Kind: kind, Subject: subject, Who: who, Facts: facts, Detail: b})
 		return err
 	}))
 }
@@ -101,7 +107,7 @@ func (w *world) Snapshot(context.Context, string) (curation.Snapshot, error) {
 }
 func (w *world) Packages(context.Context, string) ([]deb.IndexEntry, error) { return w.packages, nil }
 func (w *world) Roots(_ context.Context, from int64) ([]envelope.Envelope, error) {
-	return []envelope.Envelope{w.people.RootEnvelope}[from-1:], nil
+	return append([]envelope.Envelope{w.people.RootEnvelope}, w.later...)[from-1:], nil
 }
 func (w *world) Host(_ context.Context, id string) (estate.Host, error) {
 	key := base64.StdEncoding.EncodeToString(w.keys[id].Public().(ed25519.PublicKey))
