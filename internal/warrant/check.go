@@ -13,7 +13,7 @@ import (
 // skew is how far a host's clock may be behind the ledger's.
 const skew = 5 * time.Minute
 
-// Parse reads a warrant document of at most 4 MiB, strictly. Nothing in it is believed before Check.
+// Parse reads a warrant document of at most MaxWarrant bytes, strictly. Nothing in it is believed before Check.
 func Parse(b []byte) (*Warrant, error) {
 	w := new(Warrant)
 	if err := envelope.DecodeUpTo(MaxWarrant, b, w); err != nil {
@@ -28,9 +28,9 @@ func (w *Warrant) Encode() ([]byte, error) { return envelope.Encode(w) }
 // RefOf pins a trust root that was decoded.
 func RefOf(r *trustroot.Root) RootRef { return RootRef{r.Version, r.Digest()} }
 
-// Host is what a host knows of itself and remembers of earlier warrants. Environment may be empty: then it is not checked.
+// Host is what a host knows of itself and remembers of earlier warrants.
 type Host struct {
-	ID, Environment string
+	ID, Environment string          // the environment may be empty: then it is not checked
 	Root            *trustroot.Root // in force; never nil
 	LastSequence    int64           // of the last order obeyed
 	LatestTime      time.Time       // latest time seen, by own clock or checkpoint
@@ -51,26 +51,26 @@ type Leave struct {
 }
 
 // Check decides whether w gives h leave to act at h.Now. The checks come in this order, and the first that fails gives its
-// code: clock (CLOCK); trust roots (ROOT-CHAIN, SIGNATURE, QUORUM, ROOT-EXPIRED); the order's signatures, form, root and
-// quorum (SIGNATURE, MALFORMED, ROOT-ROLLBACK, ROOT-CHAIN, CLASS, AUTHOR, QUORUM, LOCAL); the curation record's likewise;
-// what they say together (MIXMATCH, ARBITRARY, DOWNGRADE); whether it is for this host, now (ENVIRONMENT, WRONG-HOST,
-// REPLAY, EXPIRED, WINDOW-TOO-LONG, WINDOW); the ledger (UNLOGGED, LOG-ROLLBACK, FREEZE, CLOCK).
+// code: clock (CLOCK); trust roots (ROOT-CHAIN, SIGNATURE, QUORUM, ROOT-EXPIRED); the order's signatures, form and quorum
+// (SIGNATURE, MALFORMED, AUTHOR, CLASS, QUORUM, LOCAL) and its root (ROOT-ROLLBACK, ROOT-CHAIN); the curation record's
+// likewise; what they say together (MIXMATCH, ARBITRARY, DOWNGRADE); whether it is for this host, now (ENVIRONMENT,
+// WRONG-HOST, REPLAY, EXPIRED, WINDOW-TOO-LONG, WINDOW); the ledger (UNLOGGED, LOG-ROLLBACK, FREEZE, CLOCK).
 func (w *Warrant) Check(h Host) (*Leave, error) {
 	if h.Now.Add(skew).Before(h.LatestTime) {
 		return nil, fault.Refuse(fault.Clock, "the clock says %s, but the host has seen %s", stamp(h.Now), stamp(h.LatestTime))
 	}
 	root, err := h.Root.Follow(w.Roots)
-	if err != nil {
-		return nil, err
-	}
-	if err := root.Current(h.Now); err != nil {
-		return nil, err
+	if err == nil {
+		err = root.Current(h.Now)
 	}
 	l := &Leave{Root: root, OrderDigest: envelope.Digest(w.Order.Payload)}
 	for _, step := range []func(*Warrant, Host) error{l.signedOrder, l.signedRecord, l.together, l.forHost, l.logged} {
-		if err := step(w, h); err != nil {
-			return nil, err
+		if err == nil {
+			err = step(w, h)
 		}
+	}
+	if err != nil {
+		return nil, err
 	}
 	return l, nil
 }
@@ -78,72 +78,67 @@ func (w *Warrant) Check(h Host) (*Leave, error) {
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func (l *Leave) signedOrder(w *Warrant, _ Host) (err error) {
-	if l.Approvals, err = open(l.Root, w.Order, OrderType); err != nil {
-		return err
-	}
-	if l.Order, err = DecodeOrder(w.Order.Payload); err != nil {
-		return fault.Refuse(fault.Malformed, "%w", err)
-	}
+	l.Order, l.Approvals, err = signed(l.Root, w.Order, OrderType, DecodeOrder)
 	switch ref := l.Order.TrustRoot; {
+	case err != nil:
+		return err
 	case ref.Version < l.Root.Version:
 		return fault.Refuse(fault.RootRollback, "order %s was made under trust root version %d; version %d is in force: it must be signed again",
 			l.Order.ID, ref.Version, l.Root.Version)
 	case ref != RefOf(l.Root):
 		return fault.Refuse(fault.RootChain, "order %s was made under a trust root version %d that the host does not have", l.Order.ID, ref.Version)
 	}
-	return approved(l.Root, l.Order.Class, l.Order.Author, l.Approvals)
+	return nil
 }
 
 func (l *Leave) signedRecord(w *Warrant, _ Host) error {
 	if w.Curation == nil {
-		if len(l.Order.subjects()) > 0 {
-			return fault.Refuse(fault.MixMatch, "order %s installs packages, but the warrant has no curation record", l.Order.ID)
-		}
 		return nil
 	}
-	approvals, err := open(l.Root, *w.Curation, CurationType)
-	if err != nil {
-		return err
-	}
-	record, err := DecodeRecord(w.Curation.Payload)
-	if err != nil {
-		return fault.Refuse(fault.Malformed, "%w", err)
-	}
-	l.Record = &record
-	return approved(l.Root, trustroot.Curation, record.Author, approvals)
+	r, _, err := signed(l.Root, *w.Curation, CurationType, DecodeRecord)
+	l.Record = &r
+	return err
 }
 
-func open(r *trustroot.Root, e envelope.Envelope, payloadType string) ([]trustroot.Approval, error) {
+// signed opens what people signed: every signature verifies, and the people fill the quorum of its class.
+func signed[T predicate](root *trustroot.Root, e envelope.Envelope, payloadType string, decode func([]byte) (T, error)) (T, []trustroot.Approval, error) {
+	var none T
 	if e.PayloadType != payloadType {
-		return nil, fault.Refuse(fault.Malformed, "payload type is %q, not %q", e.PayloadType, payloadType)
+		return none, nil, fault.Refuse(fault.Malformed, "payload type is %q, not %q", e.PayloadType, payloadType)
 	}
-	return r.Approvals(e)
-}
-
-func approved(r *trustroot.Root, class, author string, approvals []trustroot.Approval) error {
-	if _, known := r.Person(author); !known {
-		return fault.Refuse(fault.Author, "the author %q is not a person of trust root version %d", author, r.Version)
+	approvals, err := root.Approvals(e)
+	if err != nil {
+		return none, nil, err
 	}
-	return r.Quorum(class, author, approvals)
+	p, err := decode(e.Payload)
+	if err != nil {
+		return none, nil, fault.Refuse(fault.Malformed, "%w", err)
+	}
+	class, author := p.quorum()
+	if _, known := root.Person(author); !known {
+		return none, nil, fault.Refuse(fault.Author, "the author %q is not a person of trust root version %d", author, root.Version)
+	}
+	return p, approvals, root.Quorum(class, author, approvals)
 }
 
 func (l *Leave) together(w *Warrant, _ Host) error {
 	curated := map[SnapshotPackage]bool{}
 	if l.Record != nil {
-		s := SnapshotRef{l.Record.Snapshot, l.Record.Index, envelope.Digest(w.Curation.Payload)}
-		if s != l.Order.Snapshot {
+		if (SnapshotRef{l.Record.Snapshot, l.Record.Index, envelope.Digest(w.Curation.Payload)}) != l.Order.Snapshot {
 			return fault.Refuse(fault.MixMatch, "order %s was made for another snapshot, index or curation record than the warrant carries", l.Order.ID)
 		}
 		for _, p := range l.Record.Packages {
 			curated[p.SnapshotPackage] = true
 		}
+	} else if len(l.Order.subjects()) > 0 {
+		return fault.Refuse(fault.MixMatch, "order %s installs packages, but the warrant has no curation record", l.Order.ID)
 	}
 	for _, t := range l.Order.Transactions {
 		for _, a := range t.Actions {
+			from, to := versionKey(a.From), versionKey(a.To)
 			if a.File != "" && !curated[SnapshotPackage{a.Name, a.Arch, a.To, a.SHA256, a.Size, a.File}] {
 				return fault.Refuse(fault.Arbitrary, "%s %s %s with sha256 %s is not in the curation record", a.Name, a.Arch, a.To, a.SHA256)
 			}
-			from, to := versionKey(a.From), versionKey(a.To)
 			if a.Do == "upgrade" && from >= to || a.Do == "downgrade" && from <= to {
 				return fault.Refuse(fault.Downgrade, "%s of %s goes from %s to %s", a.Do, a.Name, a.From, a.To)
 			}

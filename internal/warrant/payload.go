@@ -55,10 +55,11 @@ func OpenReport(e envelope.Envelope, key envelope.Key) (r Report, err error) {
 	return r, nil
 }
 
-// predicate is what a payload says: it knows what is wrong with it, and the .debs it is about.
+// predicate is what a payload says: it knows what is wrong with it, the .debs it is about, and whose quorum it needs.
 type predicate interface {
 	check() error
 	subjects() []envelope.Subject
+	quorum() (class, author string)
 }
 
 func encode(predicateType string, p predicate) ([]byte, error) {
@@ -163,11 +164,50 @@ func SnapshotDigest(packages []SnapshotPackage) (string, error) {
 	return envelope.Digest(b), err
 }
 
-func (r Report) subjects() []envelope.Subject { return nil }
+func (o Order) quorum() (string, string)          { return o.Class, o.Author }
+func (r Record) quorum() (string, string)         { return trustroot.Curation, r.Author }
+func (r Report) quorum() (string, string)         { return "", "" }
+func (r Report) subjects() (_ []envelope.Subject) { return nil }
 
 func (r Report) check() error {
 	if !slices.Contains([]string{Done, Refused, RunFailed, Interrupted}, r.Outcome) {
 		return fault.New(fault.Invalid, "report: unknown outcome %q", r.Outcome)
 	}
 	return nil
+}
+
+// versionKey gives a string whose byte order is dpkg's order of versions. Source: deb-version(7).
+func versionKey(v string) string {
+	epoch, rest, ok := strings.Cut(v, ":")
+	if !ok {
+		epoch, rest = "0", v
+	}
+	upstream, revision := rest, "0"
+	if i := strings.LastIndexByte(rest, '-'); i >= 0 {
+		upstream, revision = rest[:i], rest[i+1:]
+	}
+	return partKey(epoch) + partKey(upstream) + partKey(revision)
+}
+
+// partKey writes runs of other characters and numbers in turn. In a run a tilde (1) is before the run's end (2), that is
+// before letters, those before all others. A number is its length and its digits, without leading zeros.
+func partKey(part string) string {
+	const digits = "0123456789"
+	var b []byte
+	for first := true; first || part != ""; first = false {
+		for ; part != "" && !strings.ContainsRune(digits, rune(part[0])); part = part[1:] {
+			switch c := part[0]; {
+			case c == '~':
+				b = append(b, 1)
+			case 'a' <= c|0x20 && c|0x20 <= 'z':
+				b = append(b, c)
+			default:
+				b = append(b, c|0x80)
+			}
+		}
+		rest := strings.TrimLeft(part, digits)
+		number := strings.TrimLeft(part[:len(part)-len(rest)], "0")
+		b, part = append(append(b, 2, byte(len(number))), number...), rest
+	}
+	return string(append(b, 2))
 }
