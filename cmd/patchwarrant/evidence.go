@@ -145,7 +145,9 @@ func newVerifyCommand() *cobra.Command {
 			if wrong != nil {
 				return fmt.Errorf("INVALID: %w", wrong)
 			}
-			if !asJSON {
+			if !asJSON && root == "" {
+				say(w, "VALID: order %s, if the first trust root you know has sha256 %s", orderview.Clean(result.Order), result.Root)
+			} else if !asJSON {
 				say(w, "VALID: order %s", orderview.Clean(result.Order))
 			}
 			return nil

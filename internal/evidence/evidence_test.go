@@ -269,6 +269,11 @@ func TestAnotherTrustRootIsRefused(t *testing.T) {
 	if _, err := Verify(w.sealed(), Options{RootDigest: strings.Repeat("0", 64)}); fault.CodeOf(err) != fault.RootChain {
 		t.Error(err)
 	}
+	// Where none is pinned it is said which one the bundle brings.
+	r, err := Verify(w.sealed(), Options{})
+	if err != nil || r.Root != w.people.Root.Digest() || !strings.Contains(r.Checks[1].Text, "not pinned") {
+		t.Errorf("nothing pinned: %+v, %v", r, err)
+	}
 }
 
 func TestOnlyAClosedOrderIsSealed(t *testing.T) {

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -30,7 +31,9 @@ const (
 
 // Options of Verify.
 type Options struct {
-	RootDigest string // sha256 of the payload of trust root version 1, known from elsewhere
+	// RootDigest is the sha256 of the payload of trust root version 1, known from elsewhere. Without it the bundle is checked
+	// under the trust root it brings, and the caller compares Result.Root.
+	RootDigest string
 }
 
 // Check is one step of a verification.
@@ -44,6 +47,7 @@ type Check struct {
 // Result is a verification, step by step; the last check is the first that failed, if one did.
 type Result struct {
 	Order  string  `json:"order"`
+	Root   string  `json:"root"` // sha256 of the payload of trust root version 1
 	Checks []Check `json:"checks"`
 }
 
@@ -77,6 +81,9 @@ func Verify(sealed []byte, o Options) (Result, error) {
 	} {
 		text, err := step.do()
 		result.Order = a.contents.Order
+		if len(a.roots) > 0 {
+			result.Root = a.roots[0].Digest()
+		}
 		if err != nil {
 			result.Checks = append(result.Checks, Check{step.name, false, fault.CodeOf(err), err.Error()})
 			return result, fmt.Errorf("%s: %w", step.name, err)
@@ -139,7 +146,7 @@ func (a *audit) trustRoots() (string, error) {
 			return "", fault.Refuse(fault.Malformed, "%s: %w", m.Name, err)
 		}
 		if i == 0 {
-			r, err = trustroot.First(e, a.options.RootDigest, r.MadeAt)
+			r, err = trustroot.First(e, cmp.Or(a.options.RootDigest, r.Digest()), r.MadeAt)
 		} else {
 			r, err = a.roots[i-1].Next(e, r.MadeAt)
 		}
@@ -154,9 +161,12 @@ func (a *audit) trustRoots() (string, error) {
 	if len(a.roots) == 0 {
 		return "", fault.Refuse(Lacking, "the bundle has no trust root")
 	}
-	last := a.newest()
-	return fmt.Sprintf("version 1 is the pinned one; %d version(s), each under its quorum and its predecessor's; %s, %d people",
-		last.Version, last.Organisation, len(last.People)), nil
+	last, first := a.newest(), "is the pinned one"
+	if a.options.RootDigest == "" {
+		first = "is " + a.roots[0].Digest() + ", which was not pinned: compare it with the one you know"
+	}
+	return fmt.Sprintf("version 1 %s; %d version(s), each under its quorum and its predecessor's; %s, %d people",
+		first, last.Version, last.Organisation, len(last.People)), nil
 }
 
 func (a *audit) newest() *trustroot.Root { return a.roots[len(a.roots)-1] }
