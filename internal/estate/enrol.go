@@ -64,9 +64,17 @@ func plainName(s string, max int) bool {
 }
 
 // Enrol spends a token: the host is in the estate with a certificate and its executor's report key. Unauthenticated for a
-// token that is unknown, used or expired.
+// token that is unknown, used or expired. One that is used or expired is refused with an act, and forgotten: strangers may
+// come as often as they like, and neither the record grows nor do they take a writer's turn.
 func (e *Estate) Enrol(ctx context.Context, r wire.EnrolRequest) (host Host, cert []byte, err error) {
 	hash, now := envelope.Digest([]byte(r.Token)), e.Now()
+	err = e.DB.Read(ctx, func(tx *db.Tx) error {
+		_, err := loadToken(ctx, tx, hash)
+		return err
+	})
+	if err != nil {
+		return Host{}, nil, err
+	}
 	var refused error
 	err = e.DB.Write(ctx, func(tx *db.Tx) error {
 		t, err := loadToken(ctx, tx, hash)
@@ -74,6 +82,9 @@ func (e *Estate) Enrol(ctx context.Context, r wire.EnrolRequest) (host Host, cer
 			return err
 		}
 		if refused = t.check(now); refused != nil {
+			if err := dropToken(ctx, tx, hash); err != nil {
+				return err
+			}
 			return e.act(ctx, tx, "token.refused", "token/"+hash[:16], "server", map[string]any{"reason": refused.Error()})
 		}
 		kind := "host.enrolled"

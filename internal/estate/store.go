@@ -36,6 +36,7 @@ var (
 
 	tokenPut   = db.Q(`INSERT INTO enrolment_tokens (hash, name, environment, host, made_by, made_at, expires_at) VALUES ($1,$2,$3,$4,$5,$6,$7)`)
 	tokenGet   = db.Q(`SELECT name, environment, host, expires_at, used_at FROM enrolment_tokens WHERE hash = $1`)
+	tokenDrop  = db.Q(`DELETE FROM enrolment_tokens WHERE hash = $1`)
 	tokenSpend = db.Q(`UPDATE enrolment_tokens SET used_at = $1, used_for = $2 WHERE hash = $3`)
 
 	setKnown = db.Q(`SELECT COUNT(*) FROM package_sets WHERE digest = $1`)
@@ -126,6 +127,11 @@ func loadToken(ctx context.Context, tx *db.Tx, hash string) (token, error) {
 
 func saveToken(ctx context.Context, tx *db.Tx, hash string, t token, by string, now time.Time) error {
 	_, err := tx.Exec(ctx, tokenPut, hash, t.name, t.environment, t.host, by, db.Micros(now), db.Micros(t.expires))
+	return err
+}
+
+func dropToken(ctx context.Context, tx *db.Tx, hash string) error {
+	_, err := tx.Exec(ctx, tokenDrop, hash)
 	return err
 }
 
