@@ -32,6 +32,10 @@ func demo(ctx context.Context) (err error) {
 	if err := s.Tell(ctx); err != nil {
 		return err
 	}
+	if err := s.Attack(ctx); err != nil {
+		return err
+	}
 	s.Table()
+	fmt.Printf("\nEverything held. The evidence of the change is %[1]s; check it yourself:\n  bin/patchwarrant verify %[1]s --root %[2]s\n", s.Bundle(), s.Root())
 	return nil
 }

@@ -34,6 +34,9 @@ func (s *Story) reconciliation(ctx context.Context, order string) (string, error
 // Bundle is where the evidence of the first change lies.
 func (s *Story) Bundle() string { return filepath.Join(s.Out, "change.bundle") }
 
+// Root is the SHA-256 of the first trust root, which the people agreed on.
+func (s *Story) Root() string { return s.root }
+
 // Prove seals the evidence of a change into one file and verifies it offline, then sees that the vulnerabilities are gone.
 func (s *Story) Prove(ctx context.Context, c *change) error {
 	s.chapter("Evidence")
