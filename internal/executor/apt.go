@@ -2,6 +2,7 @@ package executor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
@@ -38,19 +40,15 @@ DPkg { Lock::Timeout "600"; Use-Pty "false"; Options { "--force-confold"; }; };
 const (
 	maxRelease = 1 << 20   // bytes of InRelease
 	maxIndex   = 256 << 20 // bytes of Packages
+	maxSession = 16 << 20  // bytes of the recorded session
 )
 
 // takeOver copies what the agent carried into root's own directory, checks there what people signed, the .debs
 // (ARBITRARY) and the index (MIXMATCH), and makes it apt's only source. The agent may change its files at any time; only
 // the copies are used.
-func (x *Executor) takeOver(ctx context.Context, l *warrant.Leave, log io.Writer) error {
+func (x *Executor) takeOver(ctx context.Context, l *warrant.Leave) error {
 	arch, err := x.Run(ctx, "", io.Discard, "dpkg", "--print-architecture")
-	if err != nil {
-		return err
-	}
-	work, suite := x.work(""), "snapshots/"+l.Order.Snapshot.SHA256
-	index := filepath.Join("dists", suite, "main/binary-"+strings.TrimSpace(string(arch)), "Packages")
-	if err := os.RemoveAll(work); err != nil {
+	if err = errors.Join(err, os.RemoveAll(x.path("work"))); err != nil {
 		return err
 	}
 	from, err := os.OpenRoot(filepath.Join(x.Carry, l.Order.ID))
@@ -58,10 +56,12 @@ func (x *Executor) takeOver(ctx context.Context, l *warrant.Leave, log io.Writer
 		return fault.Refuse(fault.Failed, "the agent carries no files for order %s: %w", l.Order.ID, err)
 	}
 	defer from.Close()
-	if _, err := copyIn(from, "InRelease", filepath.Join(work, "dists", suite, "InRelease"), maxRelease); err != nil {
+	suite := "snapshots/" + l.Order.Snapshot.SHA256
+	release, index := filepath.Join("dists", suite), "main/binary-"+strings.TrimSpace(string(arch))
+	if _, err := copyIn(from, "InRelease", x.path("work", release, "InRelease"), maxRelease); err != nil {
 		return err
 	}
-	if digest, err := copyIn(from, "Packages", filepath.Join(work, index), maxIndex); err != nil {
+	if digest, err := copyIn(from, "Packages", x.path("work", release, index, "Packages"), maxIndex); err != nil {
 		return err
 	} else if digest != l.Order.Snapshot.Index {
 		return fault.Refuse(fault.MixMatch, "the index carried for order %s has sha256 %s, not %s", l.Order.ID, digest, l.Order.Snapshot.Index)
@@ -70,28 +70,26 @@ func (x *Executor) takeOver(ctx context.Context, l *warrant.Leave, log io.Writer
 		if a.File == "" {
 			continue
 		}
-		if digest, err := copyIn(from, a.File, filepath.Join(work, a.File), a.Size); err != nil {
+		if digest, err := copyIn(from, a.File, x.path("work", a.File), a.Size); err != nil {
 			return err
 		} else if digest != a.SHA256 {
 			return fault.Refuse(fault.Arbitrary, "%s carried for order %s has sha256 %s, not %s", a.File, l.Order.ID, digest, a.SHA256)
 		}
 	}
-	err = errors.Join(os.MkdirAll(x.work("lists/partial"), 0o700), os.MkdirAll(x.work("cache/archives/partial"), 0o700))
+	err = errors.Join(os.MkdirAll(x.path("work/lists/partial"), 0o700), os.MkdirAll(x.path("work/cache/archives/partial"), 0o700))
 	var keys []string
 	for i, key := range l.Root.Repository.Keys {
-		keys = append(keys, x.work(fmt.Sprintf("key%d.asc", i)))
+		keys = append(keys, x.path("work", fmt.Sprintf("key%d.asc", i)))
 		err = errors.Join(err, os.WriteFile(keys[i], []byte(key), 0o600))
 	}
-	source := fmt.Sprintf("deb [signed-by=%s by-hash=no] file:%s %s main\n", strings.Join(keys, ","), work, suite)
-	err = errors.Join(err, os.WriteFile(x.work("sources.list"), []byte(source), 0o600),
-		os.WriteFile(x.work("apt.conf"), fmt.Appendf(nil, aptConf, work), 0o600))
+	source := fmt.Sprintf("deb [signed-by=%s by-hash=no] file:%s %s main\n", strings.Join(keys, ","), x.path("work"), suite)
+	err = errors.Join(err, os.WriteFile(x.path("work/sources.list"), []byte(source), 0o600),
+		os.WriteFile(x.path("work/apt.conf"), fmt.Appendf(nil, aptConf, x.path("work")), 0o600))
 	if err == nil {
-		_, err = x.apt(ctx, log, "--error-on=any", "update")
+		_, err = x.apt(ctx, l.Order.ID, "--error-on=any", "update")
 	}
 	return err
 }
-
-func (x *Executor) work(name string) string { return filepath.Join(x.State, "work", name) }
 
 // copyIn copies a regular file of at most limit bytes and gives the digest of what it wrote. No link is followed.
 func copyIn(from *os.Root, name, to string, limit int64) (string, error) {
@@ -170,27 +168,23 @@ func observe(actions []warrant.Action, after map[string]Status) []warrant.Observ
 
 // rehearse refuses (PLAN) unless apt, asked to simulate, would take exactly the steps of the actions, and asked for its
 // URIs, exactly the copies: people signed no more of the index than its digest, and it might lead elsewhere.
-func (x *Executor) rehearse(ctx context.Context, actions []warrant.Action, log io.Writer) error {
-	out, err := x.apt(ctx, log, append([]string{"--simulate"}, arguments(actions)...)...)
-	uris, urisErr := x.apt(ctx, log, append([]string{"--print-uris"}, arguments(actions)...)...)
+func (x *Executor) rehearse(ctx context.Context, order string, actions []warrant.Action) error {
+	simulation, err := x.apt(ctx, order, append([]string{"--simulate"}, arguments(actions)...)...)
+	uris, urisErr := x.apt(ctx, order, append([]string{"--print-uris"}, arguments(actions)...)...)
 	if err = errors.Join(err, urisErr); err != nil {
 		return fault.Refuse(fault.Plan, "%w", err)
 	}
-	approved, would := []string{}, append(steps(out), files(uris)...)
+	approved, would := []string{}, steps(append(simulation, uris...))
 	for _, a := range actions {
-		if a.File != "" {
-			approved = append(approved, "file:"+x.work(a.File))
-		}
 		if a.Do == "remove" {
 			approved = append(approved, "Remv "+a.Name+" ["+a.From+"]")
 			continue
 		}
-		installed := "Inst " + a.Name
-		if a.From != "" {
-			installed += " [" + a.From + "]"
+		from, to := " ["+a.From+"]", " ("+a.To+" ["+a.Arch+"])"
+		if a.From == "" {
+			from = ""
 		}
-		to := " (" + a.To + " [" + a.Arch + "])"
-		approved = append(approved, installed+to, "Conf "+a.Name+to)
+		approved = append(approved, "Inst "+a.Name+from+to, "Conf "+a.Name+to, "file:"+x.path("work", a.File))
 	}
 	slices.Sort(approved)
 	slices.Sort(would)
@@ -208,25 +202,17 @@ func (x *Executor) rehearse(ctx context.Context, actions []warrant.Action, log i
 // version, the new version with its origins and architecture, and what apt says of dependencies.
 var simulated = regexp.MustCompile(`^(Inst|Conf|Remv) ([^ :]+)(?::[a-z0-9-]+)?( \[[^\] ]+\])?(?:( \([^ ()]+)(?: [^()]*)?( \[[a-z0-9-]+\]\)))?(?: \[.*)?$`)
 
-// steps gives the steps of a simulation without origins and dependencies. A line not understood is given as it is.
-func steps(simulation []byte) (out []string) {
-	for line := range strings.Lines(string(simulation)) {
-		if line = strings.TrimSpace(line); slices.Contains([]string{"Inst", "Conf", "Remv", "Purg"}, strings.SplitN(line, " ", 2)[0]) {
-			out = append(out, simulated.ReplaceAllString(line, "$1 $2$3$4$5"))
-		}
-	}
-	return out
-}
-
-// files gives what `apt-get --print-uris` would unpack. A URI not understood is given as it is.
-func files(printed []byte) (out []string) {
+// steps gives the steps of a simulation without origins and dependencies, and the URIs, in quotes, that apt would unpack.
+// What is not understood is given as it is.
+func steps(printed []byte) (out []string) {
 	for line := range strings.Lines(string(printed)) {
-		if rest, ok := strings.CutPrefix(line, "'"); ok {
-			uri, _, _ := strings.Cut(rest, "'")
-			if plain, err := url.PathUnescape(uri); err == nil {
-				uri = plain
-			}
-			out = append(out, uri)
+		line = strings.TrimSpace(line)
+		if quoted := strings.SplitN(line, "'", 3); quoted[0] == "" && len(quoted) == 3 {
+			uri, err := url.PathUnescape(quoted[1])
+			out = append(out, cmp.Or(uri, quoted[1]+fmt.Sprint(err)))
+		}
+		if slices.Contains([]string{"Inst", "Conf", "Remv", "Purg"}, strings.SplitN(line, " ", 2)[0]) {
+			out = append(out, simulated.ReplaceAllString(line, "$1 $2$3$4$5"))
 		}
 	}
 	return out
@@ -251,20 +237,60 @@ func arguments(actions []warrant.Action) []string {
 	return args
 }
 
-func (x *Executor) apply(ctx context.Context, actions []warrant.Action, log io.Writer) error {
-	_, err := x.apt(ctx, log, arguments(actions)...)
-	return err
+// session is the record of what an order ran, and what that printed. What is over maxSession is not kept. Source: R-705.
+type session struct{ *os.File }
+
+// Write implements io.Writer.
+func (s session) Write(p []byte) (int, error) {
+	info, err := s.Stat()
+	if err == nil && info.Size() < maxSession {
+		_, err = s.File.Write(p)
+	}
+	return len(p), err
 }
 
-// settle waits for what a killed apt may have left running: apt takes the locks, then only looks.
-func (x *Executor) settle(ctx context.Context, log io.Writer) { x.apt(ctx, log, "check") }
-
-func (x *Executor) apt(ctx context.Context, log io.Writer, args ...string) ([]byte, error) {
-	return x.Run(ctx, x.work("apt.conf"), log, "apt-get", args...)
+func (x *Executor) session(order string) (session, error) {
+	path := x.path("sessions", order, "session.log")
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err != nil {
+		return session{}, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	return session{f}, err
 }
 
-// Run runs a program without shell, terminal or input, in a fixed environment, records it in log, and gives what it
-// printed. The program dies with this process. It is the Config's Run, except in tests.
+// seal closes the record with old and new versions, makes it durable and read-only, and gives its digest.
+func (x *Executor) seal(r warrant.Report) (string, error) {
+	s, err := x.session(r.Order)
+	if err != nil {
+		return "", err
+	}
+	defer s.Close()
+	text := fmt.Sprintf("# order %s %s on host %s: %s %s %s\n", r.Order, r.OrderDigest, r.Host, r.Outcome, r.Code, r.Reason)
+	for _, p := range r.Packages {
+		text += fmt.Sprintf("# %s:%s %q -> %q %s\n", p.Name, p.Arch, p.From, p.Now, p.Status)
+	}
+	_, err = s.File.WriteString(text)
+	b, readErr := io.ReadAll(io.NewSectionReader(s, 0, 2*maxSession))
+	return envelope.Digest(b), errors.Join(err, readErr, s.Sync(), s.Chmod(0o400))
+}
+
+func (x *Executor) apt(ctx context.Context, order string, args ...string) ([]byte, error) {
+	s, err := x.session(order)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	fmt.Fprintf(s, "$ apt-get %s # %s\n", strings.Join(args, " "), x.Now().Format(time.RFC3339))
+	out, err := x.Run(ctx, x.path("work/apt.conf"), s, "apt-get", args...)
+	if err != nil {
+		fmt.Fprintf(s, "# %v\n", err)
+	}
+	return out, err
+}
+
+// Run runs a program without shell, terminal or input, in a fixed environment, and gives what it printed, also to log. The program
+// dies with this process. It is the Config's Run, except in tests.
 func Run(ctx context.Context, aptConf string, log io.Writer, name string, args ...string) ([]byte, error) {
 	runtime.LockOSThread() // the child dies with the thread that started it
 	defer runtime.UnlockOSThread()
@@ -275,12 +301,10 @@ func Run(ctx context.Context, aptConf string, log io.Writer, name string, args .
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, log), io.MultiWriter(&complaint, log)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = 10 * time.Second // a service that the packages started may keep the output open
-	fmt.Fprintf(log, "$ %s\n", strings.Join(cmd.Args, " "))
 	err := cmd.Run()
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 		return out.Bytes(), nil
 	}
-	fmt.Fprintf(log, "# %v\n", err)
 	tail := complaint.Bytes()[max(0, complaint.Len()-800):]
 	return out.Bytes(), fault.Refuse(fault.Failed, "%s: %w: %q", strings.Join(args, " "), err, tail)
 }

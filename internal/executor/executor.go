@@ -5,10 +5,18 @@ package executor
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
@@ -17,24 +25,104 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
-// settleTime is how long a run that ended or was cut off may take to come to rest.
-const settleTime = 15 * time.Minute
-
-var errInterrupted = fault.Refuse(fault.Interrupted, "the run was cut off; the packages are as listed")
+// Config says where things are. Etc holds what root wrote at enrolment (host-id, environment, trust-root.json,
+// trust-root.sha256) and may hold a local policy (executor.json); State is the executor's own; Carry is where the agent
+// leaves the files of an order, in a directory named by its ID. Now gives UTC in whole microseconds; Run is Run.
+type Config struct {
+	Etc, State, Carry string
+	Now               func() time.Time
+	Run               func(ctx context.Context, aptConf string, log io.Writer, name string, args ...string) ([]byte, error)
+}
 
 // Executor obeys warrants on this host, one at a time.
 type Executor struct {
 	Config
 	host, environment string
 	root              *trustroot.Root
-	state             state
 	key               ed25519.PrivateKey
 	lock              *os.File
+	memory
+}
+
+// memory is kept in state.json: of all warrants obeyed what Check needs, and the last run.
+type memory struct {
+	Sequence int64
+	Latest   time.Time
+	LogSize  int64
+	LogRoot  string
+	Root     *envelope.Envelope // the newest trust root, if newer than the pinned one
+	Last     *run
+}
+
+// run is written before anything is changed, so that no order is ever run twice.
+type run struct {
+	Report  warrant.Report // as far as it is known
+	Actions []warrant.Action
+	Before  map[string]Status
+	Signed  *envelope.Envelope // the report, once the run has ended
+}
+
+// settleTime is how long a run that ended or was cut off may take to come to rest.
+const settleTime = 15 * time.Minute
+
+var errInterrupted = fault.Refuse(fault.Interrupted, "the run was cut off; the packages are as listed")
+
+// Open reads the host's identity, trust root and memory, makes the report key at the first start, and waits for another
+// executor on this host to end.
+func Open(c Config) (*Executor, error) {
+	key, err := ReportKey(c.State)
+	if err != nil {
+		return nil, fmt.Errorf("report key: %w", err)
+	}
+	x := &Executor{Config: c, key: key}
+	x.lock, err = os.OpenFile(filepath.Join(c.State, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err == nil {
+		err = syscall.Flock(int(x.lock.Fd()), syscall.LOCK_EX)
+	}
+	if err == nil {
+		err = x.read()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start in %s: %w", c.State, err), x.lock.Close())
+	}
+	return x, nil
+}
+
+// Close lets the next executor work.
+func (x *Executor) Close() error { return x.lock.Close() }
+
+func (x *Executor) read() (err error) {
+	var pinned string
+	for name, to := range map[string]*string{"host-id": &x.host, "environment": &x.environment, "trust-root.sha256": &pinned} {
+		b, err := os.ReadFile(filepath.Join(x.Etc, name))
+		if *to = strings.TrimSpace(string(b)); err != nil || *to == "" {
+			return fault.New(fault.Unavailable, "%s/%s is missing or empty: enrol this host", x.Etc, name)
+		}
+	}
+	var root envelope.Envelope // verified when it came
+	if err := readJSON(filepath.Join(x.Etc, "trust-root.json"), &root); err != nil {
+		return err
+	}
+	if envelope.Digest(root.Payload) != pinned {
+		return fault.Refuse(fault.RootChain, "%s/trust-root.json is not the trust root pinned at enrolment", x.Etc)
+	}
+	if err := readJSON(x.path("state.json"), &x.memory); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if x.Root != nil {
+		root = *x.Root
+	}
+	x.root, err = trustroot.Decode(root.Payload)
+	return err
+}
+
+func (x *Executor) path(names ...string) string {
+	return filepath.Join(x.State, filepath.Join(names...))
 }
 
 // Obey does what a warrant gives leave to do, and gives the signed report. An order that was begun before is never begun
-// again: its report is given again, or what became of it is found out and reported. The error is about this host's own
-// trouble; what is wrong with the warrant or the packages is said in the report.
+// again: its report is given again, after finding out what became of it if it was cut off. The error is about this host's
+// own trouble; what is wrong with the warrant or the packages is said in the report.
 func (x *Executor) Obey(ctx context.Context, document []byte) (envelope.Envelope, error) {
 	r := warrant.Report{Host: x.host, BegunAt: x.Now(), Packages: []warrant.Observed{}}
 	w, err := warrant.Parse(document)
@@ -44,31 +132,39 @@ func (x *Executor) Obey(ctx context.Context, document []byte) (envelope.Envelope
 	r.OrderDigest = envelope.Digest(w.Order.Payload)
 	if o, err := warrant.DecodeOrder(w.Order.Payload); err == nil {
 		r.Order = o.ID
-		if report, found, err := x.recall(ctx, r); found || err != nil {
-			return report, err
+	}
+	if x.Last != nil && x.Last.Signed == nil {
+		if err := x.finish(ctx, errInterrupted); err != nil {
+			return envelope.Envelope{}, err
 		}
 	}
-	leave, err := w.Check(x.self(r.BegunAt))
+	if x.Last != nil && x.Last.Report.OrderDigest == r.OrderDigest {
+		return *x.Last.Signed, nil
+	}
+	h := warrant.Host{ID: x.host, Environment: x.environment, Root: x.root, LastSequence: x.Sequence,
+		LatestTime: x.Latest, LogSize: x.LogSize, Now: r.BegunAt}
+	hex.Decode(h.LogRoot[:], []byte(x.LogRoot)) // our own; a damaged one only makes the check fail
+	leave, err := w.Check(h)
 	if err == nil {
 		err = x.permit(leave)
 	}
 	if err != nil {
 		return x.refuse(r, err)
 	}
-	log, err := x.openSession(r)
-	if err != nil {
-		return envelope.Envelope{}, err
-	}
-	defer log.Close()
-	before, err := x.prepare(ctx, leave, log)
+	before, err := x.prepare(ctx, leave)
 	if err != nil {
 		return x.refuse(r, err)
 	}
-	j := journal{Report: r, Actions: leave.Transaction.Actions, Before: before, State: x.state.after(w, leave, r.BegunAt)}
-	if err := x.begin(j); err != nil {
+	x.remember(w, leave, r.BegunAt)
+	x.Last = &run{Report: r, Actions: leave.Transaction.Actions, Before: before}
+	if err := x.save(); err != nil {
 		return envelope.Envelope{}, err
 	}
-	return x.finish(ctx, j, log, x.apply(ctx, j.Actions, log))
+	_, ran := x.apt(ctx, r.Order, arguments(x.Last.Actions)...)
+	if err := x.finish(ctx, ran); err != nil {
+		return envelope.Envelope{}, err
+	}
+	return *x.Last.Signed, nil
 }
 
 // permit asks the local policy, executor.json: it can only narrow what warrants allow. A list that is empty allows all; a
@@ -90,60 +186,44 @@ func (x *Executor) permit(l *warrant.Leave) error {
 
 // prepare brings the host to where only the last step is missing, and gives the packages as they are. It refuses unless
 // the package manager would do the transaction and nothing else. Source: R-604.
-func (x *Executor) prepare(ctx context.Context, l *warrant.Leave, log *os.File) (map[string]Status, error) {
-	if err := x.takeOver(ctx, l, log); err != nil {
+func (x *Executor) prepare(ctx context.Context, l *warrant.Leave) (map[string]Status, error) {
+	if err := x.takeOver(ctx, l); err != nil {
 		return nil, err
 	}
 	before, err := x.installed(ctx)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = checkBefore(before, l.Transaction.Actions)
 	}
-	if err := checkBefore(before, l.Transaction.Actions); err != nil {
-		return nil, err
+	if err == nil {
+		err = x.rehearse(ctx, l.Order.ID, l.Transaction.Actions)
 	}
-	return before, x.rehearse(ctx, l.Transaction.Actions, log)
+	return before, err
 }
 
-// recall answers for an order that was begun before; found is false where none was.
-func (x *Executor) recall(ctx context.Context, r warrant.Report) (report envelope.Envelope, found bool, err error) {
-	var j journal
-	if err := readJSON(x.path(r.Order, "begun.json"), &j); err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			err = nil
+func (x *Executor) remember(w *warrant.Warrant, l *warrant.Leave, now time.Time) {
+	x.Sequence, x.Latest, x.LogSize, x.LogRoot = l.Order.Sequence, now, l.Checkpoint.Size, hex.EncodeToString(l.Checkpoint.Root[:])
+	if l.Checkpoint.At.After(now) {
+		x.Latest = l.Checkpoint.At
+	}
+	for _, e := range w.Roots {
+		if envelope.Digest(e.Payload) == l.Root.Digest() {
+			x.Root = &e
 		}
-		return report, false, err
 	}
-	if j.Report.OrderDigest != r.OrderDigest {
-		report, err = x.refuse(r, fault.Refuse(fault.Replay, "another order with the ID %s was obeyed before", r.Order))
-		return report, true, err
-	}
-	if err = readJSON(x.path(r.Order, "report.json"), &report); !errors.Is(err, os.ErrNotExist) {
-		return report, true, err
-	}
-	if err := x.begin(j); err != nil {
-		return report, true, err
-	}
-	log, err := x.openSession(j.Report)
-	if err != nil {
-		return report, true, err
-	}
-	defer log.Close()
-	report, err = x.finish(ctx, j, log, errInterrupted)
-	return report, true, err
 }
 
-// finish finds out what became of a run, seals its session, keeps the report and gives it. A run that was cut off is done
-// if all packages on the host are exactly as planned.
-func (x *Executor) finish(ctx context.Context, j journal, log *os.File, ran error) (envelope.Envelope, error) {
+// finish finds out what became of the last run, seals its session and keeps the signed report. A run that was cut off is
+// done if all packages on the host are exactly as planned.
+func (x *Executor) finish(ctx context.Context, ran error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	x.settle(ctx, log)
+	r, cutOff := x.Last.Report, ran == errInterrupted
+	x.apt(ctx, r.Order, "check") // waits for the locks of what a killed apt may have left running
 	after, err := x.installed(ctx)
-	exact, cutOff := err == nil && asPlanned(j.Before, after, j.Actions), ran == errInterrupted
+	exact := err == nil && asPlanned(x.Last.Before, after, x.Last.Actions)
 	if ran == nil && !exact {
 		ran = fault.Refuse(fault.Failed, "the packages are not as planned")
 	}
-	r := j.Report
 	switch {
 	case exact && (ran == nil || cutOff):
 		r.Outcome = warrant.Done
@@ -155,15 +235,16 @@ func (x *Executor) finish(ctx context.Context, j journal, log *os.File, ran erro
 	if r.Outcome != warrant.Done {
 		r.Code, r.Reason = fault.CodeOf(ran), reason(errors.Join(ran, err))
 	}
-	r.Packages = observe(j.Actions, after)
-	if r.Session, err = seal(log, r); err != nil {
-		return envelope.Envelope{}, err
+	r.Packages = observe(x.Last.Actions, after)
+	if r.Session, err = x.seal(r); err != nil {
+		return err
 	}
 	e, err := x.sign(r)
 	if err != nil {
-		return e, err
+		return err
 	}
-	return e, writeJSON(x.path(r.Order, "report.json"), e)
+	x.Last.Signed = &e
+	return x.save()
 }
 
 func (x *Executor) refuse(r warrant.Report, why error) (envelope.Envelope, error) {
@@ -181,8 +262,69 @@ func reason(err error) string {
 }
 
 func (x *Executor) sign(r warrant.Report) (envelope.Envelope, error) {
-	r.EndedAt, r.LogSize, r.LogRoot = x.Now(), x.state.LogSize, x.state.LogRoot
+	r.EndedAt, r.LogSize, r.LogRoot = x.Now(), x.LogSize, x.LogRoot
 	payload, err := r.Encode()
 	signature := envelope.SignEd25519(x.key, warrant.ReportType, payload)
 	return envelope.Envelope{PayloadType: warrant.ReportType, Payload: payload, Signatures: []envelope.Signature{signature}}, err
+}
+
+// ReportKey reads the report key of the executor whose state is in dir, or makes it: the seed in report.key for root
+// alone, the base64 public key in report.pub for all.
+func ReportKey(dir string) (ed25519.PrivateKey, error) {
+	secret, seed := filepath.Join(dir, "report.key"), []byte(nil)
+	err := errors.Join(os.MkdirAll(dir, 0o711), readJSON(secret, &seed))
+	if errors.Is(err, os.ErrNotExist) {
+		seed = make([]byte, ed25519.SeedSize)
+		rand.Read(seed)
+		err = writeJSON(secret, 0o600, seed)
+	}
+	if err == nil && len(seed) != ed25519.SeedSize {
+		err = fault.New(fault.Internal, "%s is damaged", secret)
+	}
+	if err != nil {
+		return nil, err
+	}
+	key := ed25519.NewKeyFromSeed(seed)
+	public := base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
+	return key, write(filepath.Join(dir, "report.pub"), 0o644, []byte(public+"\n"))
+}
+
+func readJSON(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(strings.NewReader(string(b)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return fault.New(fault.Internal, "%s is damaged: %w", path, err)
+	}
+	return nil
+}
+
+func writeJSON(path string, mode os.FileMode, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return write(path, mode, b)
+}
+
+func (x *Executor) save() error { return writeJSON(x.path("state.json"), 0o600, x.memory) }
+
+// write puts b in place of what was at path, durably: after a crash there are the old or the new bytes.
+func write(path string, mode os.FileMode, b []byte) error {
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Rename(path+".new", path), dir.Sync(), dir.Close())
 }

@@ -239,10 +239,6 @@ func TestObeyDoesTheTransaction(t *testing.T) {
 	if r := h.obey(h.document()); r.Code != fault.Replay {
 		t.Errorf("older sequence number: %+v", r)
 	}
-	h.order.ID, h.order.Sequence = "ord_1", 2
-	if r := h.obey(h.document()); r.Code != fault.Replay {
-		t.Errorf("another order of the same ID: %+v", r)
-	}
 }
 
 // Each row: nothing may be changed, and the report must have the code.
@@ -393,15 +389,30 @@ func TestObeyAfterKill(t *testing.T) {
 	h = newHost(t)
 	document = h.document()
 	kill(h, document)
-	if err := os.Remove(h.path("state/state.json")); err != nil { // killed between journal and state
-		t.Fatal(err)
+	h.order.ID, h.order.Sequence = "ord_2", 2
+	h.carry()
+	if r := h.obey(h.document()); r.Code != fault.Plan || r.Order != "ord_2" { // half of ord_1 is there
+		t.Errorf("another order after the kill: %+v", r)
 	}
-	if r := h.obey(document); r.Outcome != warrant.Interrupted {
-		t.Errorf("killed before the state was kept: %+v", r)
+	if r := h.obey(document); r.Outcome != warrant.Interrupted || r.Order != "ord_1" {
+		t.Errorf("the order that was killed: %+v", r)
 	}
-	h.order.ID, h.order.Reason = "ord_2", "same sequence number"
-	if r := h.obey(h.document()); r.Code != fault.Replay {
-		t.Errorf("the state was not made up for: %+v", r)
+}
+
+func TestSessionIsBounded(t *testing.T) {
+	h := newHost(t)
+	h.config.Run = func(ctx context.Context, conf string, log io.Writer, name string, args ...string) ([]byte, error) {
+		for range 20 {
+			if n, err := log.Write(make([]byte, 1<<20)); n != 1<<20 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		return h.run(ctx, conf, log, name, args...)
+	}
+	r := h.obey(h.document())
+	session, err := os.ReadFile(h.path("state/sessions/ord_1/session.log"))
+	if err != nil || len(session) > 18<<20 || r.Session != envelope.Digest(session) || r.Outcome != warrant.Done || !bytes.HasSuffix(session, []byte("# old:all \"3\" -> \"\" \n")) {
+		t.Errorf("%d bytes, %v, report %+v", len(session), err, r)
 	}
 }
 
