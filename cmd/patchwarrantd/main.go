@@ -21,6 +21,7 @@ import (
 )
 
 func main() {
+	syscall.Umask(0o077) // what the server keeps, the list of open holes included, is for its user alone
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {

@@ -177,7 +177,7 @@ func (s *Server) doors() []*http.Server {
 		TrustRoots: s.Staff, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})
 	all := []*http.Server{
 		{Addr: s.config.Listen.People, Handler: people, TLSConfig: tls},
-		{Addr: s.config.Listen.Agents, Handler: agents, TLSConfig: tls},
+		{Addr: s.config.Listen.Agents, Handler: hurry(agents, strangers), TLSConfig: tls},
 		{Addr: s.config.Listen.Repository, Handler: api.Public(s.ledger, s.curation.Door(), s.log)},
 	}
 	for _, h := range all {
@@ -189,6 +189,22 @@ func (s *Server) doors() []*http.Server {
 		h.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
 	}
 	return all
+}
+
+// strangers have this long to say what they want.
+const strangers = 30 * time.Second
+
+// hurry gives those who show no client certificate little time for a request's body: they cannot hold the door open.
+func hurry(next http.Handler, patience time.Duration) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+			if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience)); err != nil {
+				http.Error(w, "no deadline can be set", http.StatusInternalServerError)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // stopWithin is how long requests under way may take once the server is told to stop.

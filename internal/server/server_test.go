@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -374,5 +375,29 @@ func TestInitKeepsWhatIsThereAndRefusesOpenKeys(t *testing.T) {
 	}
 	if _, err := OpenKeys(c, time.Now); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("a key that others can read: %v", err)
+	}
+}
+
+// TestStrangersCannotHoldTheDoorOpen: a body that never comes costs the agents' door its patience with strangers, no more.
+func TestStrangersCannotHoldTheDoorOpen(t *testing.T) {
+	done := make(chan error, 1)
+	s := httptest.NewServer(hurry(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		done <- err
+	}), 50*time.Millisecond))
+	t.Cleanup(s.Close)
+	line, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer line.Close()
+	fmt.Fprintf(line, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("the body was read")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the door still waits")
 	}
 }
