@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/bench/fleet"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 )
@@ -25,13 +26,13 @@ type debsecan struct {
 	server       *http.Server
 }
 
-func startDebsecan(w *world) (*debsecan, error) {
+func startDebsecan(w *fleet.World) (*debsecan, error) {
 	program, err := exec.LookPath("debsecan")
 	if err != nil {
 		fmt.Println("\ndebsecan is not installed: no comparison with it")
 		return nil, nil
 	}
-	data, err := debsecanData(w.statements)
+	data, err := debsecanData(w.Statements)
 	if err != nil {
 		return nil, err
 	}
@@ -41,11 +42,11 @@ func startDebsecan(w *world) (*debsecan, error) {
 	}
 	d := &debsecan{program: program, url: "http://" + listener.Addr().String() + "/"}
 	d.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/"+release {
+		if r.URL.Path != "/"+fleet.Release {
 			http.NotFound(rw, r)
 			return
 		}
-		http.ServeContent(rw, r, release, time.Time{}, bytes.NewReader(data))
+		http.ServeContent(rw, r, fleet.Release, time.Time{}, bytes.NewReader(data))
 	})}
 	go func() { _ = d.server.Serve(listener) }() // ends with close; debsecan itself says when it cannot fetch
 	return d, nil
@@ -100,7 +101,7 @@ type finding struct{ id, source string }
 func (d *debsecan) run(status string, set pkgset.Set) (map[finding]bool, cost, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, d.program, "--source="+d.url, "--suite="+release, "--status="+status, "--format=simple", "--config=/dev/null")
+	command := exec.CommandContext(ctx, d.program, "--source="+d.url, "--suite="+fleet.Release, "--status="+status, "--format=simple", "--config=/dev/null")
 	command.Env = append(os.Environ(), "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
 	out, err := command.Output()
 	if err != nil {

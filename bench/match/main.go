@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/patchwarrant/patchwarrant/bench/fleet"
 )
 
 func main() {
@@ -26,11 +28,11 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	w, err := loadWorld(dir)
+	w, err := fleet.Load(dir)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("data: %s; %d packages, %d statements; %s, %d CPUs\n", w.origin, len(w.base), len(w.statements), runtime.Version(), runtime.NumCPU())
+	fmt.Printf("data: %s; %d packages, %d statements; %s, %d CPUs\n", w.Origin, len(w.Base), len(w.Statements), runtime.Version(), runtime.NumCPU())
 
 	var ratios []ratio
 	versions, err := compareVersions(w)
@@ -49,7 +51,7 @@ func run() error {
 	}
 	ratios = append(ratios, single...)
 	for _, hosts := range []int{10_000, 100_000} {
-		r, err := fleet(w, hosts, peer)
+		r, err := manyHosts(w, hosts, peer)
 		if err != nil {
 			return err
 		}

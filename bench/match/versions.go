@@ -10,16 +10,17 @@ import (
 
 	version "github.com/knqyf263/go-deb-version"
 
+	"github.com/patchwarrant/patchwarrant/bench/fleet"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 )
 
 // compareVersions measures comparing an installed version with a fixed one, and checks that all agree.
-func compareVersions(w *world) ([]ratio, error) {
+func compareVersions(w *fleet.World) ([]ratio, error) {
 	random := rand.New(rand.NewPCG(3, 3))
 	var pairs [][2]string
-	for _, s := range w.statements {
-		if versions := w.history[s.Package]; s.Status == intake.Fixed && len(versions) > 0 {
+	for _, s := range w.Statements {
+		if versions := w.History[s.Package]; s.Status == intake.Fixed && len(versions) > 0 {
 			pairs = append(pairs, [2]string{versions[random.IntN(len(versions))], s.FixedVersion})
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,14 +11,15 @@ import (
 	"slices"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/bench/fleet"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
 // oneHost compares whole processes on the same status file and the same data: start, feed, packages, verdicts.
-func oneHost(w *world, peer *debsecan) ([]ratio, error) {
-	program := filepath.Join(w.dir, "patchwarrant")
+func oneHost(w *fleet.World, peer *debsecan) ([]ratio, error) {
+	program := filepath.Join(w.Dir, "patchwarrant")
 	build := exec.Command("go", "build", "-o", program, "./cmd/patchwarrant")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
@@ -50,7 +52,7 @@ func oneHost(w *world, peer *debsecan) ([]ratio, error) {
 	}
 	var peers map[finding]bool
 	for i := range rounds {
-		f, c, err := peer.run(w.status, w.base)
+		f, c, err := peer.run(w.Status, w.Base)
 		if err != nil {
 			return nil, err
 		}
@@ -68,8 +70,8 @@ func oneHost(w *world, peer *debsecan) ([]ratio, error) {
 }
 
 // scan runs our program; like debsecan it prints what is affected, unless asked for every verdict.
-func scan(program string, w *world, more ...string) ([]byte, cost, error) {
-	command := exec.Command(program, append([]string{"scan", "--status", w.status, "--release", release, "--tracker", w.tracker}, more...)...)
+func scan(program string, w *fleet.World, more ...string) ([]byte, cost, error) {
+	command := exec.Command(program, append([]string{"scan", "--status", w.Status, "--release", fleet.Release, "--tracker", w.Tracker}, more...)...)
 	command.Stderr = os.Stderr
 	out, err := command.Output()
 	if err != nil {
@@ -102,16 +104,16 @@ func printAgreement(ours, theirs map[finding]bool) {
 // run is a process of its own.
 const sampled = 10
 
-// fleet matches simulated hosts from nothing: feed, every distinct set parsed once from its canonical bytes, all hosts
+// manyHosts matches simulated hosts from nothing: feed, every distinct set parsed once from its canonical bytes, all hosts
 // placed, everything counted. Making the simulated bytes is inside our time.
-func fleet(w *world, hosts int, peer *debsecan) ([]ratio, error) {
+func manyHosts(w *fleet.World, hosts int, peer *debsecan) ([]ratio, error) {
 	digests := make([]string, hosts) // what an agent sends when its set is known
 	for i := range digests {
-		digests[i] = w.host(i).Digest()
+		digests[i] = w.Host(i).Digest()
 	}
 	runtime.GC()
 	begin, wall := ourCPU(), time.Now()
-	statements, err := w.feed()
+	statements, err := w.Feed()
 	if err != nil {
 		return nil, err
 	}
@@ -119,9 +121,9 @@ func fleet(w *world, hosts int, peer *debsecan) ([]ratio, error) {
 	f.Learn(statements)
 	distinct := 0
 	for i, digest := range digests {
-		err := f.Place(fmt.Sprintf("hst_%06d", i), triage.Class{Release: release, SetDigest: digest}, func() (pkgset.Set, error) {
+		err := f.Place(fmt.Sprintf("hst_%06d", i), triage.Class{Release: fleet.Release, SetDigest: digest}, func() (pkgset.Set, error) {
 			distinct++
-			return pkgset.Parse(w.host(i).Canonical())
+			return pkgset.Parse(w.Host(i).Canonical())
 		})
 		if err != nil {
 			return nil, err
@@ -168,12 +170,12 @@ func oneMore(f *triage.Fleet, statements []intake.Statement) time.Duration {
 }
 
 // sample runs debsecan on some of the hosts and checks that it and we agree about them.
-func sample(w *world, hosts int, peer *debsecan) (time.Duration, error) {
+func sample(w *fleet.World, hosts int, peer *debsecan) (time.Duration, error) {
 	var total time.Duration
 	ours, theirs := make(map[finding]bool), make(map[finding]bool)
 	for i := range sampled {
-		set := w.host(i * hosts / sampled)
-		path := filepath.Join(w.dir, "host.status")
+		set := w.Host(i * hosts / sampled)
+		path := filepath.Join(w.Dir, "host.status")
 		if err := writeStatus(path, set); err != nil {
 			return 0, err
 		}
@@ -186,7 +188,7 @@ func sample(w *world, hosts int, peer *debsecan) (time.Duration, error) {
 		for f := range found {
 			theirs[finding{tag + f.id, f.source}] = true
 		}
-		for f := range affected(triage.Scan(release, set, w.statements)) {
+		for f := range affected(triage.Scan(fleet.Release, set, w.Statements)) {
 			ours[finding{tag + f.id, f.source}] = true
 		}
 	}
@@ -197,3 +199,12 @@ func sample(w *world, hosts int, peer *debsecan) (time.Duration, error) {
 func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
 
 func us(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
+
+// writeStatus writes a set as the least a dpkg status file holds, so that a peer has little to parse.
+func writeStatus(path string, set pkgset.Set) error {
+	var b bytes.Buffer
+	for _, p := range set {
+		fmt.Fprintf(&b, "Package: %s\nStatus: install ok installed\nArchitecture: %s\nSource: %s (%s)\nVersion: %s\n\n", p.Name, p.Arch, p.Source, p.SourceVersion, p.Version)
+	}
+	return os.WriteFile(path, b.Bytes(), 0o600)
+}
