@@ -207,9 +207,9 @@ func verb[T any](use, short string, args cobra.PositionalArgs, do func(context.C
 	return c
 }
 
-// noun groups verbs.
+// noun groups verbs. Alone it lists them; a verb it does not have is a wrong command line.
 func noun(use, short string, verbs ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short}
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return c.Help() }}
 	c.AddCommand(verbs...)
 	return c
 }

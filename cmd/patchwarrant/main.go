@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/orderview"
 )
 
 // Exit codes.
@@ -72,10 +74,12 @@ func markFailures(c *cobra.Command) {
 	}
 }
 
-// complaint is an error's text, with the code of the attack it looks like.
+// complaint is an error's text on one line, with the code of the attack it looks like. Servers and files have a part in it:
+// what a terminal would act on is escaped.
 func complaint(err error) string {
+	text := err.Error()
 	if code := fault.CodeOf(err); code != "" {
-		return err.Error() + " (" + code + ")"
+		text += " (" + code + ")"
 	}
-	return err.Error()
+	return orderview.Clean(strings.ReplaceAll(text, "\n", "; "))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/orderview"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 )
 
@@ -63,9 +65,7 @@ func shippedRules() []trustroot.Rule {
 }
 
 func newTrustRootCommand() *cobra.Command {
-	c := &cobra.Command{Use: "trust-root", Short: "People, keys, roles and quorum rules: draft, sign, show"}
-	c.AddCommand(newTrustRootDraft(), newTrustRootSign(), newTrustRootShow())
-	return c
+	return noun("trust-root", "People, keys, roles and quorum rules: draft, sign, show", newTrustRootDraft(), newTrustRootSign(), newTrustRootShow())
 }
 
 func newTrustRootDraft() *cobra.Command {
@@ -87,7 +87,7 @@ func newTrustRootDraft() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "trust root version %d of %s: %d people, %d rules\ndigest %s\nnext: patchwarrant trust-root sign %s\n",
-				root.Version, root.Organisation, len(root.People), len(root.Rules), envelope.Digest(payload), out)
+				root.Version, orderview.Clean(root.Organisation), len(root.People), len(root.Rules), envelope.Digest(payload), out)
 			return nil
 		},
 	}
@@ -115,9 +115,9 @@ func draftRoot(peoplePath, keysPath, previousPath string, now time.Time) (*trust
 	}
 	made := now.UTC().Truncate(time.Second)
 	r := &trustroot.Root{
-		Version: 1, Organisation: p.Organisation, MadeAt: made, ExpiresAt: made.AddDate(0, 0, cmpOr(p.ValidDays, 365)),
+		Version: 1, Organisation: p.Organisation, MadeAt: made, ExpiresAt: made.AddDate(0, 0, cmp.Or(p.ValidDays, 365)),
 		Rules:      shippedRules(),
-		Ledger:     trustroot.Ledger{Origin: keys.Origin, Keys: []string{keys.LedgerKey}, MaxCheckpointAgeHours: cmpOr(p.MaxCheckpointAgeHours, 24)},
+		Ledger:     trustroot.Ledger{Origin: keys.Origin, Keys: []string{keys.LedgerKey}, MaxCheckpointAgeHours: cmp.Or(p.MaxCheckpointAgeHours, 24)},
 		Repository: trustroot.Repository{Keys: []string{keys.RepositoryKey}},
 	}
 	if previousPath != "" {
@@ -149,13 +149,6 @@ func draftRoot(peoplePath, keysPath, previousPath string, now time.Time) (*trust
 		r.Rules = append(r.Rules, trustroot.Rule(rule))
 	}
 	return r, nil
-}
-
-func cmpOr(v, otherwise int) int {
-	if v == 0 {
-		return otherwise
-	}
-	return v
 }
 
 func readServerKeys(path string) (serverKeys, error) {
@@ -251,13 +244,21 @@ func newTrustRootShow() *cobra.Command {
 	return c
 }
 
+// showRoot prints all that a signature under r vouches for. The file may come from anybody: its texts are escaped.
 func showRoot(w io.Writer, r *trustroot.Root) {
-	fmt.Fprintf(w, "trust root version %d of %s\n  digest   %s\n  made     %s\n  expires  %s\n  ledger   %s\n",
-		r.Version, r.Organisation, r.Digest(), r.MadeAt.Format(time.RFC3339), r.ExpiresAt.Format(time.RFC3339), r.Ledger.Origin)
+	say(w, "trust root version %d of %s\n  digest   %s\n  follows  %s\n  made     %s\n  expires  %s\n  ledger   %s, checkpoints at most %d h old", r.Version,
+		orderview.Clean(r.Organisation), r.Digest(), cmp.Or(r.Previous, "nothing: it is the first"), r.MadeAt.Format(time.RFC3339),
+		r.ExpiresAt.Format(time.RFC3339), orderview.Clean(r.Ledger.Origin), r.Ledger.MaxCheckpointAgeHours)
+	for _, k := range r.Ledger.Keys {
+		say(w, "             key %s", orderview.Clean(k))
+	}
+	for _, k := range r.Repository.Keys {
+		say(w, "  packages   OpenPGP key, sha256 of its armour %s", envelope.Digest([]byte(k)))
+	}
 	for _, p := range r.People {
-		fmt.Fprintf(w, "  person   %-16s %s (%s)\n", p.ID, p.Name, strings.Join(p.Roles, ", "))
+		say(w, "  person   %-16s %s %s (%s)", orderview.Clean(p.ID), orderview.Clean(p.Name), orderview.Clean(p.Mail), orderview.Clean(strings.Join(p.Roles, ", ")))
 		for _, k := range p.Keys {
-			fmt.Fprintf(w, "             %s %s\n", k.Kind, k.ID)
+			say(w, "             %s %s%s", orderview.Clean(k.Kind), orderview.Clean(k.ID), orderview.Clean(strings.Join(append([]string{""}, k.Origins...), " on ")))
 		}
 	}
 	for _, rule := range r.Rules {
@@ -265,14 +266,14 @@ func showRoot(w io.Writer, r *trustroot.Root) {
 		for i, s := range rule.Seats {
 			seats[i] = strings.Join(s, " or ")
 		}
-		fmt.Fprintf(w, "  rule     %-16s %s; %d signed by the command line", rule.Class, strings.Join(seats, " + "), rule.Local)
+		line := fmt.Sprintf("  rule     %-16s %s; %d signed by the command line", rule.Class, strings.Join(seats, " + "), rule.Local)
 		if rule.MaxWindowHours > 0 {
-			fmt.Fprintf(w, "; window at most %d h", rule.MaxWindowHours)
+			line += fmt.Sprintf("; window at most %d h", rule.MaxWindowHours)
 		}
 		if len(rule.Environments) > 0 {
-			fmt.Fprintf(w, "; only %s", strings.Join(rule.Environments, ", "))
+			line += "; only " + strings.Join(rule.Environments, ", ")
 		}
-		fmt.Fprintln(w)
+		say(w, "%s", orderview.Clean(line))
 	}
 }
 
