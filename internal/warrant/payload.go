@@ -39,7 +39,7 @@ func (r Record) Encode() ([]byte, error) { return encode(curationPredicate, r) }
 func DecodeRecord(payload []byte) (Record, error) { return decode[Record](payload, curationPredicate) }
 
 // Encode gives the payload that the host signs.
-func (r Report) Encode() ([]byte, error) { return encode(reportPredicate, r) }
+func (r Report) Encode() ([]byte, error) { return envelope.EncodeStatement(reportPredicate, nil, r) }
 
 // OpenReport verifies a report by its host's key and reads it. Refusals have the codes SIGNATURE and MALFORMED.
 func OpenReport(e envelope.Envelope, key envelope.Key) (r Report, err error) {
