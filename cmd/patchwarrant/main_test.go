@@ -18,6 +18,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exit": exit, "found": found(t), "serve": serve, "site": site(t), "as": as, "host": host, "field": field,
+			"until": until, "flip": flip,
 		},
 	})
 }

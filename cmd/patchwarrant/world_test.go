@@ -5,9 +5,12 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -26,6 +29,8 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
 	"github.com/patchwarrant/patchwarrant/internal/server"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
 // staffOf is who signs in the scripts: IDs and roles.
@@ -66,6 +71,9 @@ func found(t *testing.T) func(*testscript.TestScript, bool, []string) {
 origin = "ledger.example.org/test"
 names = ["127.0.0.1"]
 notice_hours = 0
+sweep = "200ms"
+rest = "1s"
+busy = "1s"
 releases = ["bookworm"]
 [listen]
 people = %q
@@ -160,48 +168,157 @@ func as(ts *testscript.TestScript, neg bool, args []string) {
 	exit(ts, false, append([]string{args[1], "patchwarrant"}, args[2:]...))
 }
 
-// host NAME ENVIRONMENT enrols a machine with openssl 3.0.1 and an executor's key, and has its agent do two rounds. Its ID
-// is in $HOST.
+// host NAME ENVIRONMENT enrols a machine with openssl 3.0.1 and lets its agent work until the script ends. Its executor does
+// what warrants say to dpkg's status file and to nothing else; with meddled, somebody plants a file meanwhile. Its ID is in
+// $HOST.
 func host(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: host NAME ENVIRONMENT")
+	if neg || len(args) < 2 || len(args) > 3 || len(args) == 3 && args[2] != "meddled" {
+		ts.Fatalf("usage: host NAME ENVIRONMENT [meddled]")
 	}
 	as(ts, false, []string{"erin", "0", "host", "enrol", "--name", args[0], "--environment", args[1], "--json"})
 	var made v1.EnrolmentLine
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &made))
-	words := strings.Fields(made.Line)
-	after := func(flag string) string {
-		for i, w := range words[:len(words)-1] {
-			if w == flag {
-				return words[i+1]
-			}
-		}
-		return ""
+	flags := map[string]string{}
+	for words := strings.Fields(made.Line)[2:]; len(words) > 1; words = words[2:] {
+		flags[words[0]] = words[1]
 	}
-	top := ts.MkAbs(args[0])
-	places := agent.Places{Root: filepath.Join(top, "root"), Etc: filepath.Join(top, "etc"), State: filepath.Join(top, "agent"),
-		Executor: filepath.Join(top, "executor"), Socket: filepath.Join(top, "socket")}
-	public, _, err := ed25519.GenerateKey(rand.Reader)
+	top, err := os.MkdirTemp("", "pw") // short: a socket's path is bounded
 	ts.Check(err)
+	ts.Defer(func() { os.RemoveAll(top) })
+	m := &machine{meddled: len(args) == 3, Places: agent.Places{Root: filepath.Join(top, "root"), Etc: filepath.Join(top, "etc"), State: filepath.Join(top, "agent"),
+		Executor: filepath.Join(top, "executor"), Socket: filepath.Join(top, "socket")}}
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	ts.Check(err)
+	m.key = private
 	for path, text := range map[string]string{
 		"root/etc/os-release": "ID=debian\nVERSION_CODENAME=bookworm\n", "root/etc/hostname": args[0] + "\n",
 		"root/proc/sys/kernel/osrelease": "6.1.0-30-amd64\n", "root/proc/sys/kernel/version": "#1 SMP Debian 6.1.124-1\n",
 		"root/var/lib/dpkg/arch": "amd64\n", "executor/report.pub": base64.StdEncoding.EncodeToString(public) + "\n",
-		"root/var/lib/dpkg/status": "Package: openssl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0.1-1\nMaintainer: x <x@example.org>\nDescription: x\n\n",
+		"root" + status: "Package: openssl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0.1-1\nMaintainer: x <x@example.org>\nDescription: x\n\n",
 	} {
-		ts.Check(os.MkdirAll(filepath.Dir(filepath.Join(top, path)), 0o755))
-		ts.Check(os.WriteFile(filepath.Join(top, path), []byte(text), 0o644))
+		ts.Check(m.write(filepath.Join(top, path), text))
 	}
-	answer, err := agent.Enrol(context.Background(), places, agent.Line{Server: after("--server"), Token: after("--token"),
-		CA: after("--ca"), TrustRoot: after("--trust-root")}, time.Now)
+	listener, err := net.Listen("unix", m.Socket)
 	ts.Check(err)
-	ts.Setenv("HOST", answer.HostID)
-	a, err := agent.Open(places, "test", time.Now, slog.New(slog.DiscardHandler))
+	ts.Defer(func() { listener.Close() })
+	go m.execute(listener)
+	answer, err := agent.Enrol(context.Background(), m.Places, agent.Line{Server: flags["--server"], Token: flags["--token"],
+		CA: flags["--ca"], TrustRoot: flags["--trust-root"]}, time.Now)
+	ts.Check(err)
+	m.host = answer.HostID
+	ts.Setenv("HOST", m.host)
+	a, err := agent.Open(m.Places, "test", time.Now, slog.New(slog.DiscardHandler))
 	ts.Check(err)
 	for range 2 {
 		_, err := a.Once(context.Background())
 		ts.Check(err)
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			a.Once(ctx) // a round that fails is done again
+			time.Sleep(100 * time.Millisecond)
+		}
+	}()
+	ts.Defer(func() { stop(); <-done })
+}
+
+const status = "/var/lib/dpkg/status"
+
+// machine is a host with a fake executor.
+type machine struct {
+	agent.Places
+	host    string
+	key     ed25519.PrivateKey
+	meddled bool
+}
+
+func (m *machine) write(path, text string) error {
+	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644))
+}
+
+func (m *machine) execute(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		if document, err := io.ReadAll(conn); err == nil && len(document) > 0 {
+			if e, err := m.obey(document); err == nil {
+				json.NewEncoder(conn).Encode(e)
+			}
+		}
+		conn.Close()
+	}
+}
+
+func (m *machine) obey(document []byte) (e envelope.Envelope, err error) {
+	first, err := readEnvelope(filepath.Join(m.Etc, "trust-root.json"))
+	if err != nil {
+		return e, err
+	}
+	root, err := trustroot.Decode(first.Payload)
+	if err != nil {
+		return e, err
+	}
+	w, err := warrant.Parse(document)
+	if err != nil {
+		return e, err
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	leave, err := w.Check(warrant.Host{ID: m.host, Root: root, Now: now})
+	if err != nil {
+		return e, err
+	}
+	r := warrant.Report{Host: m.host, Order: leave.Order.ID, OrderDigest: leave.OrderDigest, Outcome: warrant.Done, BegunAt: now, EndedAt: now,
+		Session: envelope.Digest(nil), LogSize: leave.Checkpoint.Size, LogRoot: hex.EncodeToString(leave.Checkpoint.Root[:])}
+	b, err := os.ReadFile(filepath.Join(m.Root, status))
+	if err != nil {
+		return e, err
+	}
+	for _, a := range leave.Transaction.Actions {
+		b = []byte(strings.Replace(string(b), "Version: "+a.From, "Version: "+a.To, 1))
+		r.Packages = append(r.Packages, warrant.Observed{Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: a.To, Status: "installed"})
+	}
+	if m.meddled {
+		if err := m.write(filepath.Join(m.Root, "var/lib/planted"), "x"); err != nil {
+			return e, err
+		}
+	}
+	payload, err := r.Encode()
+	return envelope.Envelope{PayloadType: warrant.ReportType, Payload: payload,
+			Signatures: []envelope.Signature{envelope.SignEd25519(m.key, warrant.ReportType, payload)}},
+		errors.Join(err, m.write(filepath.Join(m.Root, status), string(b)), m.write(filepath.Join(m.Executor, "sessions", r.Order, "session.log"), ""))
+}
+
+// until PERSON TEXT ARGS… runs the command line until it prints TEXT.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: until PERSON TEXT ARGS...")
+	}
+	for range 100 {
+		as(ts, false, append([]string{args[0], "0"}, args[2:]...))
+		if strings.Contains(ts.ReadFile("stdout"), args[1]) {
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	ts.Fatalf("it never says %q", args[1])
+}
+
+// flip FILE OFFSET changes one byte.
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flip FILE OFFSET")
+	}
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	b[at] ^= 1
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o600))
 }
 
 // field NAME PATH sets an environment variable to a field of the JSON document last printed, such as "packages.0.sha256".
