@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/demo/world"
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -39,13 +40,17 @@ func (s *Story) choose(ctx context.Context, view triage.View) error {
 		if err != nil {
 			return err
 		}
-		c := &change{source: string(out)}
+		if i := slices.IndexFunc(s.changes, func(c *change) bool { return c.source == string(out) }); i >= 0 {
+			s.changes[i].pairs = append(s.changes[i].pairs, pair)
+			continue
+		}
+		c := &change{source: string(out), pairs: []world.Pair{pair}}
 		for _, v := range view.Rows {
 			if v.Source == c.source && v.Affected > 0 {
 				c.vulnerabilities = append(c.vulnerabilities, v)
 			}
 		}
-		if len(c.vulnerabilities) > 0 && !slices.ContainsFunc(s.changes, func(o *change) bool { return o.source == c.source }) {
+		if len(c.vulnerabilities) > 0 {
 			s.changes = append(s.changes, c)
 			first := c.vulnerabilities[0]
 			s.say("%s: %d vulnerabilities on %d hosts, such as %s, fixed in %s", c.source, len(c.vulnerabilities), first.Affected,

@@ -3,7 +3,6 @@ package story
 import (
 	"context"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -69,6 +68,3 @@ func (s *Story) Table() {
 	}
 	_ = t.Flush()
 }
-
-// fields joins words to one argument list; a helper word of several parts stays one where it is given as one.
-func fields(line string, more ...string) []string { return append(strings.Fields(line), more...) }

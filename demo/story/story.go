@@ -13,7 +13,6 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/demo/world"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
-	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
 // preferred are packages that Debian's security archive often has newer than its main archive.
@@ -54,6 +53,7 @@ type host struct {
 // change is one source package's way to production.
 type change struct {
 	source          string
+	pairs           []world.Pair // its packages that are outdated on the hosts
 	vulnerabilities []triage.Vulnerability
 	decisions       []string
 	snapshot        string
@@ -168,6 +168,3 @@ func (s *Story) await(ctx context.Context, what string, patience time.Duration, 
 
 // window is the length of the orders' windows.
 const window = time.Hour
-
-// outcomes of runs.
-const done = warrant.Done

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -74,6 +76,42 @@ func removeCgroup(dir string) error {
 		err = errors.Join(err, os.Remove(path))
 	}
 	return err
+}
+
+// mainProcesses gives, as the machine numbers them, the processes of the units below a cgroup that the pattern names and
+// that no process of the same unit started.
+func mainProcesses(dir, pattern string) (pids []int, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a unit that ends meanwhile
+		}
+		if match, e := filepath.Match(pattern, d.Name()); err != nil || e != nil || !match || !d.IsDir() {
+			return errors.Join(err, e)
+		}
+		procs, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+		all := strings.Fields(string(procs))
+		for _, pid := range all {
+			if n, e := strconv.Atoi(pid); e == nil && !slices.Contains(all, parent(pid)) {
+				pids = append(pids, n)
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV) {
+			return nil
+		}
+		return err
+	})
+	return pids, err
+}
+
+// parent gives the parent of a process; empty where it has ended. Source: proc_pid_status(5).
+func parent(pid string) string {
+	status, _ := os.ReadFile("/proc/" + pid + "/status")
+	for line := range strings.Lines(string(status)) {
+		if number, ok := strings.CutPrefix(line, "PPid:"); ok {
+			return strings.TrimSpace(number)
+		}
+	}
+	return ""
 }
 
 // sweep removes what an ended container leaves on the machine outside its root.

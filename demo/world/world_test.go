@@ -211,7 +211,7 @@ func ourUnits(ctx context.Context, t *testing.T, h *Host) {
 			t.Errorf("not said: %q", want)
 		}
 	}
-	if err := h.Kill(ctx, "patchwarrant-agent.service", syscall.SIGKILL); err != nil {
+	if err := h.Kill("patchwarrant-agent.service", syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(20 * time.Second)

@@ -1,0 +1,216 @@
+//go:build world
+
+package story
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+)
+
+// moment is a step of a rollout as it can be seen from outside.
+type moment struct {
+	name string
+	seen func(order string) bool
+}
+
+// killing is the state of the test that kills each program at each step of a rollout on stage-1.
+type killing struct {
+	*Story
+	t      *testing.T
+	c      *change
+	host   *host
+	old    []string // .debs of the versions to go back to, on the host
+	orders []string
+}
+
+// killEverything: whatever is killed whenever, the run ends or is reported honestly, apt runs at most once for an order,
+// and the next order finds the host in order.
+func killEverything(ctx context.Context, t *testing.T, s *Story) {
+	k := &killing{Story: s, t: t, c: s.changes[0], host: s.hosts["stage-1"]}
+	if err := k.bringOld(ctx); err != nil {
+		t.Fatal(err)
+	}
+	var phases, sessions []moment
+	for _, name := range []string{"taken", "fetched", "observed", "begun", "executed", "compared"} {
+		phases = append(phases, moment{name, func(string) bool { return phase(k.host.Root) == name }})
+	}
+	for _, m := range [][2]string{{"preparing", "session.log"}, {"journalled", "begun.json"}, {"reporting", "report.json"}} {
+		sessions = append(sessions, moment{m[0], func(order string) bool {
+			_, err := os.Stat(filepath.Join(k.host.Root, "var/lib/patchwarrant-executor/sessions", order, m[1]))
+			return err == nil
+		}})
+	}
+	unpacking := moment{"unpacking", func(string) bool { return k.unpacked() > 0 }}
+	approved := moment{"approved", func(string) bool { return true }}
+	hub := s.hub
+	for _, victim := range []struct {
+		name    string
+		kill    func() error
+		moments []moment
+	}{
+		{"executor", func() error { return k.host.Kill(executorUnits, syscall.SIGKILL) }, append(sessions, unpacking)},
+		{"agent", func() error { return k.host.Kill(agentUnit, syscall.SIGKILL) }, append(slices.Clone(phases), unpacking)},
+		{"server", func() error { return hub.Kill(serverUnit, syscall.SIGKILL) }, append([]moment{approved}, phases...)},
+	} {
+		for _, m := range victim.moments {
+			t.Run(victim.name+" when "+m.name, func(t *testing.T) {
+				k.t = t
+				if err := k.scenario(ctx, m, victim.kill); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	t.Run("nothing stays in progress", func(t *testing.T) {
+		for _, order := range k.orders {
+			if o, err := s.settled(ctx, order); err != nil || o.State != "closed" && o.State != "failed" {
+				t.Errorf("order %s is %s, %v", order, o.State, err)
+			}
+		}
+	})
+}
+
+// bringOld puts the packages of the versions before the change on the host.
+func (k *killing) bringOld(ctx context.Context) error {
+	dir := k.t.TempDir()
+	cmd := exec.CommandContext(ctx, "apt-get", "download")
+	for _, p := range k.c.pairs {
+		cmd.Args = append(cmd.Args, p.Package+"="+p.Main)
+	}
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w: %s", cmd.Args, err, out)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	for _, file := range files {
+		f, e := os.Open(file)
+		if e != nil {
+			return e
+		}
+		on := "/var/tmp/old/" + filepath.Base(file)
+		err = errors.Join(err, k.host.WriteFile(ctx, on, f, 0o644), f.Close())
+		k.old = append(k.old, on)
+	}
+	return err
+}
+
+// reset brings the host back to the old versions, behind the server's back, and waits until the server knows.
+func (k *killing) reset(ctx context.Context) error {
+	if _, err := k.host.Exec(ctx, append([]string{"dpkg", "--install", "--force-downgrade"}, k.old...)...); err != nil {
+		return err
+	}
+	if err := k.host.WriteFile(ctx, "/var/log/dpkg.log", strings.NewReader(""), 0o644); err != nil {
+		return err
+	}
+	return k.eventually("the server to know the old versions", func() (bool, error) {
+		var view triage.View
+		err := k.ask(ctx, "alice", &view, "vulnerability", "list", "--source", k.c.source)
+		return slices.ContainsFunc(view.Rows, func(v triage.Vulnerability) bool { return v.Affected > 0 }), err
+	})
+}
+
+// eventually is await for a server that may be down just now.
+func (k *killing) eventually(what string, done func() (bool, error)) error {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		ok, err := done()
+		if ok {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errors.Join(fmt.Errorf("waited a minute for %s", what), err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// unpacked counts how often dpkg began to bring one of the change's packages to its new version.
+func (k *killing) unpacked() (times int) {
+	log, _ := os.ReadFile(filepath.Join(k.host.Root, "var/log/dpkg.log"))
+	for line := range strings.Lines(string(log)) {
+		f := strings.Fields(line) // date time upgrade name:arch old new
+		if len(f) == 6 && f[2] == "upgrade" && strings.HasPrefix(f[3], k.c.pairs[0].Package+":") {
+			times++
+		}
+	}
+	return times
+}
+
+// scenario has an order carried out, kills when the moment is seen, and judges what became of it.
+func (k *killing) scenario(ctx context.Context, m moment, kill func() error) error {
+	if err := k.reset(ctx); err != nil {
+		return err
+	}
+	before := aptRuns(ctx, k.t, k.host)
+	o, err := k.propose(ctx, k.c, "stage")
+	if err != nil {
+		return err
+	}
+	if err := k.approve(ctx, o, "bob", "alice"); err != nil {
+		return err
+	}
+	k.orders = append(k.orders, o.ID)
+	for deadline := time.Now().Add(time.Minute); !m.seen(o.ID); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the step %s was never seen", m.name)
+		}
+	}
+	if err := kill(); err != nil {
+		return err
+	}
+	k.say("killed; the agent was at %q", phase(k.host.Root))
+	return k.judge(ctx, o.ID, before)
+}
+
+// judge waits for the end of a run and compares what was reported with what the host says.
+func (k *killing) judge(ctx context.Context, order string, runsBefore int) error {
+	var o orderState
+	err := k.eventually("the rollout to end", func() (bool, error) {
+		o = orderState{}
+		err := k.ask(ctx, "carol", &o, "order", "show", order)
+		return err == nil && o.Rollout.State == "ended" && phase(k.host.Root) == "", err
+	})
+	if err != nil {
+		return fmt.Errorf("%w; the run is %+v, the agent at %q", err, o.Rollout, phase(k.host.Root))
+	}
+	run := o.Rollout.Runs[0]
+	k.say("reported: %s %s", run.State, run.Code)
+	if runs := aptRuns(ctx, k.t, k.host) - runsBefore; runs > 1 || run.State == warrant.Done && runs != 1 {
+		err = errors.Join(err, fmt.Errorf("the run is %s; apt ran %d times", run.State, runs))
+	}
+	if times := k.unpacked(); times > 1 {
+		err = errors.Join(err, fmt.Errorf("dpkg unpacked %d times", times))
+	}
+	return errors.Join(err, k.honest(ctx, run.State, run.Code))
+}
+
+// honest tells whether an outcome agrees with the packages on the host.
+func (k *killing) honest(ctx context.Context, outcome, code string) error {
+	patched := 0
+	for _, p := range k.c.pairs {
+		got, err := k.host.Exec(ctx, "dpkg-query", "--show", "--showformat=${Version} ${db:Status-Status}", p.Package)
+		if err != nil {
+			return err
+		}
+		if string(got) == p.Security+" installed" {
+			patched++
+		}
+	}
+	switch all := patched == len(k.c.pairs); {
+	case outcome == warrant.Done && all, (outcome == warrant.Interrupted || outcome == warrant.RunFailed) && !all && code != "":
+		return nil
+	}
+	return fmt.Errorf("reported as %s %s, but %d of %d packages are patched", outcome, code, patched, len(k.c.pairs))
+}

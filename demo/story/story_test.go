@@ -1,0 +1,118 @@
+//go:build world
+
+package story
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/bundle"
+	"github.com/patchwarrant/patchwarrant/internal/evidence"
+)
+
+// TestStory tells the demo's story with its attacks, looks at the hosts behind the programs' backs, and then kills each
+// program at each step of a rollout. It is one test because making the world is what costs time.
+func TestStory(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	defer cancel()
+	s, err := Open(ctx, Config{World: "story", Programs: "../../bin", Packages: "../../dist", Out: t.TempDir(), Say: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := s.Tell(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("hosts", func(t *testing.T) { patchedHosts(ctx, t, s) })
+	t.Run("bundle", func(t *testing.T) { flippedBundle(t, s) })
+	if err := s.Attack(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.Table()
+	t.Run("ledger", func(t *testing.T) {
+		if said, err := s.run(ctx, "alice", "ledger", "audit"); err != nil {
+			t.Errorf("%s, %v", said, err)
+		}
+	})
+	t.Run("kill", func(t *testing.T) { killEverything(ctx, t, s) })
+}
+
+// patchedHosts: the first change and nothing else is on the hosts, done once, by programs under their own users.
+func patchedHosts(ctx context.Context, t *testing.T, s *Story) {
+	for name, h := range s.hosts {
+		for _, pair := range s.world.Pairs {
+			want := pair.Main
+			for _, p := range s.changes[0].pairs {
+				if p.Package == pair.Package {
+					want = pair.Security
+				}
+			}
+			got, err := h.Exec(ctx, "dpkg-query", "--show", "--showformat=${Version}", pair.Package)
+			if err != nil || string(got) != want {
+				t.Errorf("%s has %s %s (%v), not %s", name, pair.Package, got, err, want)
+			}
+		}
+		if runs := aptRuns(ctx, t, h); runs != 1 {
+			t.Errorf("apt ran %d times on %s", runs, name)
+		}
+	}
+	if s.hub.Direct != "" {
+		t.Skip("no units: " + s.hub.Direct)
+	}
+	for user, command := range map[string][]string{
+		"patchwarrant":       {"patchwarrantd", s.hub.Name},
+		"patchwarrant-agent": {"patchwarrant-ag", "prod-1"},
+	} {
+		h := s.hub
+		if command[1] != s.hub.Name {
+			h = s.hosts[command[1]].Host
+		}
+		said, err := h.Exec(ctx, "ps", "-C", command[0], "-o", "user:32=")
+		if err != nil || strings.TrimSpace(string(said)) != user {
+			t.Errorf("%s runs as %q, %v", command[0], said, err)
+		}
+	}
+}
+
+// aptRuns counts how often apt began to change a host.
+func aptRuns(ctx context.Context, t *testing.T, h *host) int {
+	t.Helper()
+	log, err := h.ReadFile(ctx, "/var/log/apt/history.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(log), "\nCommandline: apt-get install ")
+}
+
+// flippedBundle: the real bundle is valid, and not when any byte of any member is another, though the container is sound.
+func flippedBundle(t *testing.T, s *Story) {
+	sealed, err := os.ReadFile(s.Bundle())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bundle.Unpack(sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	members := b.Members()
+	for _, m := range members {
+		at := rand.IntN(len(m.Data))
+		m.Data[at] ^= 0x20
+		cut, err := bundle.Pack(members)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := evidence.Verify(cut, evidence.Options{RootDigest: s.root}); err == nil {
+			t.Errorf("still valid with another byte %d of %s", at, m.Name)
+		}
+		m.Data[at] ^= 0x20
+	}
+}
