@@ -31,8 +31,8 @@ const (
 // narrowest decision in force holds.
 const FleetScope = "fleet"
 
-// justifications are OpenVEX's for not_affected. Source: OpenVEX 0.2.0, "Status Justifications".
-var justifications = []string{"component_not_present", "vulnerable_code_not_present", "vulnerable_code_not_in_execute_path",
+// Justifications are OpenVEX's for not_affected. Source: OpenVEX 0.2.0, "Status Justifications".
+var Justifications = []string{"component_not_present", "vulnerable_code_not_present", "vulnerable_code_not_in_execute_path",
 	"vulnerable_code_cannot_be_controlled_by_adversary", "inline_mitigations_already_exist"}
 
 // deciders are the roles that may decide about vulnerabilities.
@@ -104,8 +104,8 @@ func (d Decision) check() error {
 		return d.invalid("kind", "is none of accept, reject, not-affected, defer")
 	case reason == "" || len(d.Reason) > 4000:
 		return d.invalid("reason", "is missing or longer than 4,000 bytes")
-	case (d.Kind == NotConcerned) != slices.Contains(justifications, d.Justification) || d.Kind != NotConcerned && d.Justification != "":
-		return d.invalid("justification", "goes with not-affected, and is one of "+strings.Join(justifications, ", "))
+	case (d.Kind == NotConcerned) != slices.Contains(Justifications, d.Justification) || d.Kind != NotConcerned && d.Justification != "":
+		return d.invalid("justification", "goes with not-affected, and is one of "+strings.Join(Justifications, ", "))
 	case d.Kind == Defer && d.Until.IsZero():
 		return d.invalid("until", "is missing: a deferral has a term")
 	case d.Kind == Accept && !d.Until.IsZero():
