@@ -48,7 +48,7 @@ const (
 // the copies are used.
 func (x *Executor) takeOver(ctx context.Context, l *warrant.Leave) error {
 	arch, err := x.Run(ctx, "", io.Discard, "dpkg", "--print-architecture")
-	if err = errors.Join(err, os.RemoveAll(x.path("work"))); err != nil {
+	if err = errors.Join(err, os.RemoveAll(x.path("work")), os.RemoveAll(x.path("sessions", l.Order.ID))); err != nil {
 		return err
 	}
 	from, err := os.OpenRoot(filepath.Join(x.Carry, l.Order.ID))

@@ -329,6 +329,18 @@ func TestObeyAfterRefusalStillObeys(t *testing.T) {
 	}
 }
 
+// Whoever has the agent's user may have a good warrant refused as often as they like: what that leaves behind does not
+// take the place of the record of the run.
+func TestSessionIsOfTheRunAlone(t *testing.T) {
+	h := newHost(t)
+	h.write("state/sessions/ord_1/session.log", strings.Repeat("refused, and refused again\n", 1<<20))
+	r := h.obey(h.document())
+	session, err := os.ReadFile(h.path("state/sessions/ord_1/session.log"))
+	if err != nil || r.Session != envelope.Digest(session) || !bytes.Contains(session, []byte("apt-get install")) {
+		t.Errorf("%d bytes, %v", len(session), err)
+	}
+}
+
 func TestObeyReportsFailure(t *testing.T) {
 	h := newHost(t)
 	h.fail = "apt-get install"
