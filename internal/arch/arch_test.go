@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"go/scanner"
+	"go/token"
 	"io"
 	"os"
 	"os/exec"
@@ -27,7 +29,7 @@ var floors = [][]string{
 	4:  {"trustroot", "ledger"},
 	5:  {"warrant"},
 	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview"},
-	7:  {"agent", "estate", "intake/debian", "intake/kev", "intake/epss"},
+	7:  {"agent", "estate", "staff/passkey", "staff/oidc", "intake/debian", "intake/kev", "intake/epss"},
 	8:  {"triage"},
 	9:  {"curation"},
 	10: {"rollout"},
@@ -173,17 +175,15 @@ func forEachLine(t *testing.T, visit func(p goPackage, file string, n int, line 
 	}
 }
 
-// TestExecutorIsSmall: what runs as root links few rooms, no network server, no database, and at most 2,000 of our lines.
+// TestExecutorIsSmall: what runs as root links few rooms, no network server, no database, and at most 2,000 lines of our code.
+// Lines that hold only a comment or nothing do not count: what a host trusts is kept small, not what is said about it.
 func TestExecutorIsSmall(t *testing.T) {
 	const most = 2000
 	allowed := []string{"executor", "warrant", "trustroot", "envelope", "proof", "fault", "id"}
-	deps := linked(t, "./cmd/patchwarrant-executor")
-	lines := 0
-	for _, p := range deps {
-		for _, forbidden := range []string{"net/http", "database/sql", "html/template", "plugin"} {
-			if p.ImportPath == forbidden {
-				t.Errorf("the executor links %s", forbidden)
-			}
+	code, all := 0, 0
+	for _, p := range linked(t, "./cmd/patchwarrant-executor") {
+		if slices.Contains([]string{"net/http", "database/sql", "html/template", "plugin"}, p.ImportPath) {
+			t.Errorf("the executor links %s", p.ImportPath)
 		}
 		if !strings.HasPrefix(p.ImportPath, module) {
 			continue
@@ -196,21 +196,46 @@ func TestExecutorIsSmall(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			lines += bytes.Count(b, []byte("\n"))
+			code += codeLines(b)
+			all += bytes.Count(b, []byte("\n"))
 		}
 	}
-	t.Logf("the executor links %d lines of ours", lines)
-	if lines > most {
-		t.Errorf("the executor links %d lines of ours, at most %d are allowed", lines, most)
+	t.Logf("the executor links %d lines of our code, %d with comments and blank lines", code, all)
+	if code > most {
+		t.Errorf("the executor links %d lines of our code, at most %d are allowed", code, most)
 	}
 }
 
-// TestCommandLineHasNoDatabase: the CLI verifies evidence offline; it links no database engine.
+// codeLines counts the lines that hold code.
+func codeLines(source []byte) int {
+	var s scanner.Scanner
+	file := token.NewFileSet().AddFile("", -1, len(source))
+	s.Init(file, source, nil, 0)
+	lines := map[int]bool{}
+	for {
+		pos, kind, text := s.Scan()
+		if kind == token.EOF {
+			return len(lines)
+		}
+		if kind == token.SEMICOLON && text == "\n" {
+			continue // put in at the end of a line
+		}
+		first := file.Line(pos)
+		for n := range strings.Count(text, "\n") + 1 {
+			lines[first+n] = true
+		}
+	}
+}
+
+// TestCommandLineHasNoDatabase: the CLI verifies evidence offline; it links no database engine, and none of what only a
+// server needs to let people in.
 func TestCommandLineHasNoDatabase(t *testing.T) {
 	for _, program := range []string{"./cmd/patchwarrant", "./cmd/patchwarrant-agent"} {
 		for _, p := range linked(t, program) {
-			if strings.HasPrefix(p.ImportPath, "modernc.org/sqlite") || strings.HasPrefix(p.ImportPath, "github.com/jackc/pgx") {
-				t.Errorf("%s links %s", program, p.ImportPath)
+			for _, forbidden := range []string{"modernc.org/sqlite", "github.com/jackc/pgx", "github.com/go-webauthn", "github.com/coreos/go-oidc"} {
+				if strings.HasPrefix(p.ImportPath, forbidden) {
+					t.Errorf("%s links %s", program, p.ImportPath)
+				}
 			}
 		}
 	}
