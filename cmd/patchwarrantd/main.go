@@ -120,6 +120,14 @@ func serveCommand(config *string) *cobra.Command {
 				return err
 			}
 			defer s.Close()
+			link, expires, err := s.BootstrapLink(c.Context())
+			if err != nil {
+				return err
+			}
+			if link != "" {
+				fmt.Fprintf(c.OutOrStdout(), "No trust root is in force. This link opens the set-up, once, until %s:\n%s\n",
+					expires.Format(time.RFC3339), link)
+			}
 			return s.Serve(c.Context())
 		},
 	}

@@ -45,7 +45,8 @@ type Config struct {
 	Integrity *integrity.Integrity
 	Changes   *change.Changes
 	Evidence  *evidence.Sealer
-	Agents    string // URL of the agents' door, for enrolment lines
+	Agents    string      // URL of the agents' door, for enrolment lines
+	Identity  v1.Identity // of the server, for the first trust root
 	Log       *slog.Logger
 }
 
@@ -67,6 +68,8 @@ func New(c Config) http.Handler {
 	d := &door{Config: c}
 	d.api = humago.New(mux, openAPI())
 	d.people()
+	d.bootstrap()
+	d.accounts()
 	d.hosts()
 	d.sources()
 	d.vulnerabilities()
@@ -210,7 +213,7 @@ func (d *door) admit(ctx huma.Context, next func(huma.Context)) {
 	c := callerOf(ctx.Context())
 	session, err := d.Staff.Authenticate(ctx.Context(), c.token, c.from)
 	if err == nil {
-		err = d.Staff.Authorize(ctx.Context(), session.Person, ctx.Operation().Metadata["action"].(staff.Action), c.from)
+		err = d.Staff.Authorize(ctx.Context(), session, ctx.Operation().Metadata["action"].(staff.Action), c.from)
 	}
 	if err != nil {
 		d.refuse(ctx, err)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
@@ -14,7 +15,7 @@ import (
 func (d *door) people() {
 	open(d, operation{"challenge", http.MethodPost, "/login/challenge", "Ask for a challenge to log in with", ""}, d.challenge)
 	open(d, operation{"login", http.MethodPost, "/login", "Answer a challenge", ""}, d.login)
-	serve(d, operation{"logout", http.MethodDelete, "/session", "End the session", staff.Read}, d.logout)
+	serve(d, operation{"logout", http.MethodDelete, "/session", "End the session", staff.OwnAccount}, d.logout)
 	serve(d, operation{"whoami", http.MethodGet, "/whoami", "Who the session belongs to", staff.Read}, d.whoami)
 	serve(d, operation{"trust-roots", http.MethodGet, "/trust-roots", "The chain of trust roots", staff.Read}, d.trustRoots)
 	serve(d, operation{"advance-trust-root", http.MethodPost, "/trust-roots", "Put the next trust root in force",
@@ -23,7 +24,7 @@ func (d *door) people() {
 
 func (d *door) challenge(ctx context.Context, in *struct{ Body v1.Person }) (v1.Challenge, error) {
 	c, err := d.Staff.Challenge(ctx, in.Body.Person)
-	return v1.Challenge(c), err
+	return challengeOf(c), err
 }
 
 func (d *door) login(ctx context.Context, in *struct{ Body v1.Login }) (v1.LoggedIn, error) {
@@ -32,7 +33,7 @@ func (d *door) login(ctx context.Context, in *struct{ Body v1.Login }) (v1.Logge
 }
 
 func (d *door) logout(ctx context.Context, s staff.Session, _ *struct{}) (none, error) {
-	return none{}, d.Staff.Logout(ctx, callerOf(ctx).token, s.Person.ID)
+	return none{}, d.Staff.Logout(ctx, s)
 }
 
 func (d *door) whoami(_ context.Context, s staff.Session, _ *struct{}) (v1.Whoami, error) {
@@ -40,7 +41,17 @@ func (d *door) whoami(_ context.Context, s staff.Session, _ *struct{}) (v1.Whoam
 }
 
 func whoami(s staff.Session) v1.Whoami {
-	return v1.Whoami{Person: s.Person.ID, Name: s.Person.Name, Roles: s.Person.Roles, Key: s.KeyID, ExpiresAt: s.ExpiresAt}
+	return v1.Whoami{Session: s.ID, Person: s.Person.ID, Name: s.Person.Name, Roles: list(s.Person.Roles), Way: s.Way, Key: s.KeyID,
+		Actions: list(s.Reach()), MadeAt: s.MadeAt.UTC(), ExpiresAt: s.ExpiresAt}
+}
+
+func challengeOf(c staff.Challenge) v1.Challenge {
+	out := v1.Challenge{Challenge: c.Challenge, Origin: c.Origin, ExpiresAt: c.ExpiresAt}
+	if p := c.Passkey; p != nil {
+		out.Passkey = &v1.PasskeyRequest{Challenge: base64.RawURLEncoding.EncodeToString(p.Challenge), RPID: p.RPID,
+			AllowCredentials: credentials(p.Credentials), UserVerification: "required", Timeout: ceremony.Milliseconds()}
+	}
+	return out
 }
 
 type sinceVersion struct {

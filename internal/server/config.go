@@ -4,6 +4,7 @@ package server
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/staff/passkey"
 )
 
 // Config is the configuration file, in TOML. Unknown keys are refused.
@@ -22,6 +25,7 @@ type Config struct {
 	Database string   `toml:"database"` // "sqlite:/path/x.db" or "postgres://…"; default: a SQLite file in Data
 	Origin   string   `toml:"origin"`   // the ledger's name, such as "patch.example.org/ledger"; never changes
 	Names    []string `toml:"names"`    // DNS names and addresses by which people and agents reach the server
+	URL      string   `toml:"url"`      // by which people's browsers reach the server; default https:// the first name and the port
 	Listen   Listen   `toml:"listen"`
 
 	NoticeHours int      `toml:"notice_hours"` // how long before its window scheduled maintenance is announced; default 72
@@ -93,7 +97,14 @@ func load(path string) (Config, error) {
 	if c.Database == "" {
 		c.Database = "sqlite:" + filepath.Join(c.Data, "patchwarrant.db")
 	}
-	return c, c.check()
+	if err := c.check(); err != nil {
+		return c, err
+	}
+	if c.URL == "" {
+		c.URL = origin(c.Names[0], c.Listen.People)
+	}
+	_, err = c.site()
+	return c, err
 }
 
 func (c Config) check() error {
@@ -119,8 +130,32 @@ func (c Config) check() error {
 
 // agentsURL is where agents find their door.
 func (c Config) agentsURL() string {
-	_, port, _ := net.SplitHostPort(c.Listen.Agents) // checked by check
-	return "https://" + net.JoinHostPort(c.Names[0], port)
+	return "https://" + net.JoinHostPort(c.Names[0], port(c.Listen.Agents))
+}
+
+func port(address string) string {
+	_, port, _ := net.SplitHostPort(address) // checked by check
+	return port
+}
+
+// origin is how browsers write the address of a door: without the port where it is the usual one.
+func origin(name, address string) string {
+	if port(address) == "443" {
+		return "https://" + name
+	}
+	return "https://" + net.JoinHostPort(name, port(address))
+}
+
+// site is what passkeys are made for: the host people see. Browsers make none for addresses.
+func (c Config) site() (staff.Passkeys, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Scheme != "https" || u.Host == "" || strings.TrimSuffix(c.URL, "/") != "https://"+u.Host {
+		return staff.Passkeys{}, fault.New(fault.Invalid, "url: want https://HOST or https://HOST:PORT")
+	}
+	if net.ParseIP(u.Hostname()) != nil {
+		return staff.Passkeys{}, nil
+	}
+	return staff.Passkeys{RPID: u.Hostname(), Origins: []string{"https://" + u.Host}, Attest: passkey.Attest}, nil
 }
 
 // upstreams reads the keyrings of the configured upstreams.

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/pgp"
@@ -26,21 +27,13 @@ type Keys struct {
 	CA         *estate.CA
 }
 
-// Identity is what the trust root says about the server, and what an enrolment line pins.
-type Identity struct {
-	Origin        string `json:"origin"`
-	LedgerKey     string `json:"ledger_key"`
-	RepositoryKey string `json:"repository_key"` // armoured
-	CASHA256      string `json:"ca_sha256"`
-}
-
 // Identity gives the public part of the keys.
-func (k *Keys) Identity(origin string) (Identity, error) {
+func (k *Keys) Identity(origin string) (v1.Identity, error) {
 	public, err := k.Repository.ArmouredPublic()
 	if err != nil {
-		return Identity{}, err
+		return v1.Identity{}, err
 	}
-	return Identity{Origin: origin, LedgerKey: k.Verifier, RepositoryKey: string(public), CASHA256: k.CA.Hash()}, nil
+	return v1.Identity{Origin: origin, LedgerKey: k.Verifier, RepositoryKey: string(public), CASHA256: k.CA.Hash()}, nil
 }
 
 func keyDir(c Config) string { return filepath.Join(c.Data, "keys") }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -92,7 +93,11 @@ func (s *Server) furnish() error {
 	if err != nil {
 		return err
 	}
-	s.Staff = staff.New(staff.Config{DB: s.db, Ledger: s.ledger, Now: s.now})
+	site, err := s.config.site()
+	if err != nil {
+		return err
+	}
+	s.Staff = staff.New(staff.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Passkeys: site, Now: s.now})
 	s.intake = intake.New(intake.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Sources: sources(s.config), Now: s.now})
 	packages := pool.New(s.blobs)
 	s.mirror, err = mirror.New(mirror.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Pool: packages,
@@ -163,8 +168,21 @@ func (s *Server) timetable() job.Timetable {
 	}
 }
 
+// BootstrapLink gives the link that opens the guided set-up, once, and until when; it is empty once a trust root is in force.
+func (s *Server) BootstrapLink(ctx context.Context) (string, time.Time, error) {
+	secret, expires, err := s.Staff.MakeLink(ctx)
+	if err != nil || secret == "" {
+		return "", expires, err
+	}
+	return strings.TrimSuffix(s.config.URL, "/") + "/setup?link=" + secret, expires, nil
+}
+
 // doors are the HTTP servers by address.
-func (s *Server) doors() []*http.Server {
+func (s *Server) doors() ([]*http.Server, error) {
+	identity, err := s.keys.Identity(s.config.Origin)
+	if err != nil {
+		return nil, err
+	}
 	tls := s.keys.CA.ServerTLS(s.config.Names)
 	var upstreams []string
 	for _, u := range s.config.Upstreams {
@@ -172,7 +190,8 @@ func (s *Server) doors() []*http.Server {
 	}
 	people := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate,
 		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, upstreams},
-		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Agents: s.config.agentsURL(), Log: s.log})
+		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Agents: s.config.agentsURL(),
+		Identity: identity, Log: s.log})
 	agents := agentapi.New(agentapi.Config{Estate: s.estate, Blobs: s.blobs, Rollout: s.rollouts, Ledger: s.ledger,
 		TrustRoots: s.Staff, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})
 	all := []*http.Server{
@@ -188,7 +207,7 @@ func (s *Server) doors() []*http.Server {
 		h.MaxHeaderBytes = 64 << 10
 		h.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
 	}
-	return all
+	return all, nil
 }
 
 // strangers have this long to say what they want.
@@ -212,7 +231,10 @@ const stopWithin = 10 * time.Second
 
 // Serve opens the doors and keeps the timetable until ctx is done or a door fails.
 func (s *Server) Serve(ctx context.Context) error {
-	doors := s.doors()
+	doors, err := s.doors()
+	if err != nil {
+		return err
+	}
 	listeners := make([]net.Listener, 0, len(doors))
 	for _, d := range doors {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", d.Addr)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -98,13 +99,18 @@ func open(t *testing.T, more string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.server.Close() })
+	w.server.Staff.Hold = func(context.Context, time.Duration) {}
 	r := *w.Root
 	r.Ledger.Keys = []string{keys.Verifier}
 	w.SetRoot(r)
 	if _, err := w.server.Staff.Install(t.Context(), w.RootEnvelope, envelope.Digest(w.RootEnvelope.Payload)); err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range w.server.doors() {
+	doors, err := w.server.doors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range doors {
 		s := httptest.NewServer(d.Handler)
 		t.Cleanup(s.Close)
 		w.doors = append(w.doors, s)
@@ -355,7 +361,7 @@ func TestInitKeepsWhatIsThereAndRefusesOpenKeys(t *testing.T) {
 	if _, err := OpenKeys(c, time.Now); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("before init: %v", err)
 	}
-	var identities []Identity
+	var identities []v1.Identity
 	for range 2 {
 		k, err := Init(c, time.Now)
 		if err != nil {

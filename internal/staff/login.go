@@ -34,11 +34,14 @@ func EncodeLogin(person, origin, challenge string) ([]byte, error) {
 	return envelope.EncodeStatement(loginPredicate, nil, login{person, origin, challenge})
 }
 
+const challengeLife = 5 * time.Minute
+
+// What a challenge is good for, and what else the secret makes.
 const (
-	challengeLife = 5 * time.Minute
-	sessionLife   = 12 * time.Hour // from the login
-	sessionIdle   = time.Hour      // from the last use
-	seenEvery     = time.Minute    // how exactly the last use is kept
+	toLogin    = "login"
+	toRegister = "register passkey"
+	asUser     = "webauthn user"
+	asPasskey  = "passkey of nobody"
 )
 
 // Challenge is what a login answers. It says nothing about whether the person exists, and costs the server no memory.
@@ -46,27 +49,42 @@ type Challenge struct {
 	Challenge string
 	Origin    string
 	ExpiresAt time.Time
+	Passkey   *PasskeyRequest // nil: the server has no name that passkeys could be for
 }
 
-// Challenge makes a challenge for a person: an expiry and random bytes, with a MAC over both and the person.
+// Challenge makes a challenge for a person.
 func (s *Staff) Challenge(ctx context.Context, person string) (Challenge, error) {
-	secret, err := s.secret(ctx)
+	text, expires, err := s.challenge(ctx, toLogin, person)
 	if err != nil {
 		return Challenge{}, fmt.Errorf("make challenge: %w", err)
+	}
+	c := Challenge{Challenge: text, Origin: s.Ledger.Origin, ExpiresAt: expires}
+	if c.Passkey, err = s.passkeyRequest(ctx, person, text); err != nil {
+		return Challenge{}, fmt.Errorf("make challenge: %w", err)
+	}
+	return c, nil
+}
+
+// challenge makes a challenge: an expiry and random bytes, with a MAC over both, the purpose and the person.
+func (s *Staff) challenge(ctx context.Context, purpose, person string) (string, time.Time, error) {
+	secret, err := s.secret(ctx)
+	if err != nil {
+		return "", time.Time{}, err
 	}
 	expires := s.Now().Add(challengeLife).UTC().Truncate(time.Second)
 	b := binary.BigEndian.AppendUint64(nil, uint64(expires.Unix()))
 	random := make([]byte, 16)
 	rand.Read(random)
 	b = append(b, random...)
-	b = append(b, mac(secret, b, person)...)
-	return Challenge{base64.RawURLEncoding.EncodeToString(b), s.Ledger.Origin, expires}, nil
+	b = append(b, mac(secret, b, purpose, person)...)
+	return base64.RawURLEncoding.EncodeToString(b), expires, nil
 }
 
-func mac(secret, b []byte, person string) []byte {
+// mac is over bytes of fixed length, one of our purposes, and what somebody calls a person.
+func mac(secret, b []byte, purpose, person string) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(b)
-	h.Write([]byte(person))
+	h.Write([]byte(purpose + "\x00" + person))
 	return h.Sum(nil)
 }
 
@@ -91,8 +109,8 @@ func (s *Staff) secret(ctx context.Context) (secret []byte, err error) {
 	return secret, err
 }
 
-// checkChallenge gives the expiry of a challenge that was made here for the person and is not over.
-func (s *Staff) checkChallenge(ctx context.Context, challenge, person string) (time.Time, error) {
+// checkChallenge gives the expiry of a challenge that was made here for the purpose and the person, and is not over.
+func (s *Staff) checkChallenge(ctx context.Context, challenge, purpose, person string) (time.Time, error) {
 	const head = 8 + 16
 	b, err := base64.RawURLEncoding.Strict().DecodeString(challenge)
 	if err != nil || len(b) != head+sha256.Size {
@@ -102,7 +120,7 @@ func (s *Staff) checkChallenge(ctx context.Context, challenge, person string) (t
 	if err != nil {
 		return time.Time{}, err
 	}
-	if !hmac.Equal(b[head:], mac(secret, b[:head], person)) {
+	if !hmac.Equal(b[head:], mac(secret, b[:head], purpose, person)) {
 		return time.Time{}, fault.New(fault.Unauthenticated, "the challenge is not one of this server")
 	}
 	expires := time.Unix(int64(binary.BigEndian.Uint64(b)), 0).UTC()
@@ -112,48 +130,45 @@ func (s *Staff) checkChallenge(ctx context.Context, challenge, person string) (t
 	return expires, nil
 }
 
-// Session is a login in force: who acts, with which key they came, and when it ends unless used.
-type Session struct {
-	Person    trustroot.Person
-	KeyID     string
-	ExpiresAt time.Time
-}
-
-// Login checks the signature by which a person answers a challenge, and gives a bearer token: 256 random bits, of which
-// the server keeps the hash. from is the address of the caller, for the record. Every attempt becomes an act; of many
-// that fail in a row the first does, and then their count.
+// Login checks the signature by which a person answers a challenge, with an SSH key or a passkey of the trust root, and
+// gives a bearer token: 256 random bits, of which the server keeps the hash. from is the address of the caller, for the
+// record. Every attempt becomes an act; of many that fail in a row the first does, and then their count. Failing in a row
+// costs time; a valid signature never waits.
 func (s *Staff) Login(ctx context.Context, person, challenge string, sig envelope.Signature, from string) (string, Session, error) {
 	known, proved, expires, err := s.prove(ctx, person, challenge, sig)
 	if err != nil {
+		s.slow(ctx, from, person, err)
 		return "", Session{}, s.refuse(ctx, "login.refused", known.ID, from, err)
 	}
-	now := s.Now()
-	random := make([]byte, 32)
-	rand.Read(random)
-	token := "pwt_" + base64.RawURLEncoding.EncodeToString(random)
-	var first bool
+	token, kept := s.newSession(person, ByKey, proved.KeyID, from)
 	err = s.DB.Write(ctx, func(tx *db.Tx) error {
-		if first, err = answer(ctx, tx, challenge, expires); err != nil || !first {
+		if err := once(ctx, tx, challenge, expires); err != nil {
 			return err
 		}
-		if err := saveSession(ctx, tx, session{token: envelope.Digest([]byte(token)), person: person, key: proved.KeyID, made: now}); err != nil {
+		if err := begin(ctx, tx, kept); err != nil {
 			return err
 		}
 		return s.act(ctx, tx, "login.accepted", "person/"+person, "person/"+person, struct {
+			Session  string `json:"session"`
 			Key      string `json:"key"`
 			Hardware bool   `json:"hardware"`
 			Verified bool   `json:"user_verified"`
 			From     string `json:"from"`
-		}{proved.KeyID, proved.Hardware, proved.UserVerified, from})
+		}{kept.id, proved.KeyID, proved.Hardware, proved.UserVerified, from})
 	})
 	if err != nil {
-		return "", Session{}, fmt.Errorf("log in: %w", err)
+		return "", Session{}, s.refuse(ctx, "login.refused", person, from, fmt.Errorf("log in: %w", err))
 	}
-	if !first {
-		err := fault.New(fault.Unauthenticated, "the challenge was answered before: ask for another")
-		return "", Session{}, s.refuse(ctx, "login.refused", person, from, err)
+	return token, kept.open(known), nil
+}
+
+// once marks a challenge as answered.
+func once(ctx context.Context, tx *db.Tx, challenge string, expires time.Time) error {
+	first, err := answer(ctx, tx, challenge, expires)
+	if err == nil && !first {
+		err = fault.New(fault.Unauthenticated, "the challenge was answered before: ask for another")
 	}
-	return token, Session{known, proved.KeyID, now.Add(sessionIdle).UTC()}, nil
+	return err
 }
 
 // prove checks a login without a trace. The person is empty unless the trust root knows them.
@@ -168,11 +183,11 @@ func (s *Staff) prove(ctx context.Context, person, challenge string, sig envelop
 	if !ok {
 		return known, proved, expires, refused
 	}
-	if expires, err = s.checkChallenge(ctx, challenge, person); err != nil {
+	if expires, err = s.checkChallenge(ctx, challenge, toLogin, person); err != nil {
 		return known, proved, expires, err
 	}
 	i := slices.IndexFunc(known.Keys, func(k envelope.Key) bool { return k.ID == sig.KeyID })
-	if i < 0 || sig.Kind != envelope.SSH {
+	if i < 0 {
 		return known, proved, expires, refused
 	}
 	payload, err := EncodeLogin(person, s.Ledger.Origin, challenge)
@@ -183,58 +198,4 @@ func (s *Staff) prove(ctx context.Context, person, challenge string, sig envelop
 		return known, proved, expires, fault.New(fault.Unauthenticated, "log in: %w", err)
 	}
 	return known, proved, expires, nil
-}
-
-// Authenticate gives the session of a bearer token. The person must still be in the trust root in force, with the key they
-// logged in with: whoever leaves it is out at once.
-func (s *Staff) Authenticate(ctx context.Context, token, from string) (Session, error) {
-	now := s.Now()
-	var kept session
-	err := s.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		kept, err = loadSession(ctx, tx, envelope.Digest([]byte(token)))
-		return err
-	})
-	if fault.KindOf(err) == fault.Unauthenticated {
-		return Session{}, s.refuse(ctx, "session.refused", "", from, err)
-	}
-	if err != nil {
-		return Session{}, fmt.Errorf("authenticate: %w", err)
-	}
-	if !now.Before(kept.made.Add(sessionLife)) || !now.Before(kept.seen.Add(sessionIdle)) {
-		return Session{}, fault.New(fault.Unauthenticated, "the session is over: log in again")
-	}
-	root, err := s.CurrentRoot(ctx)
-	if err != nil {
-		return Session{}, err
-	}
-	p, ok := root.Person(kept.person)
-	if !ok || !slices.ContainsFunc(p.Keys, func(k envelope.Key) bool { return k.ID == kept.key }) {
-		err := fault.New(fault.Unauthenticated, "the trust root in force no longer knows the key of this session")
-		return Session{}, s.refuse(ctx, "session.refused", kept.person, from, err)
-	}
-	if now.Sub(kept.seen) >= seenEvery {
-		if err := s.DB.Write(ctx, func(tx *db.Tx) error { return seen(ctx, tx, kept.token, now) }); err != nil {
-			return Session{}, fmt.Errorf("authenticate: %w", err)
-		}
-	}
-	end := kept.made.Add(sessionLife)
-	if idle := now.Add(sessionIdle); idle.Before(end) {
-		end = idle
-	}
-	return Session{p, kept.key, end.UTC()}, nil
-}
-
-// Logout ends the session of a token.
-func (s *Staff) Logout(ctx context.Context, token, person string) error {
-	err := s.DB.Write(ctx, func(tx *db.Tx) error {
-		ended, err := deleteSession(ctx, tx, envelope.Digest([]byte(token)))
-		if err != nil || !ended {
-			return err
-		}
-		return s.act(ctx, tx, "session.ended", "person/"+person, "person/"+person, struct{}{})
-	})
-	if err != nil {
-		return fmt.Errorf("log out: %w", err)
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package staff
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
@@ -28,6 +29,14 @@ const (
 	Investigate      Action = "investigate"        // explain what reconciliation left over
 	EnrolHost        Action = "enrol-host"         // make an enrolment line; block a host
 	AdvanceTrustRoot Action = "advance-trust-root" // hand in a signed trust root
+	InstallTrustRoot Action = "install-trust-root" // hand in the first one: by the bootstrap link alone
+	OwnAccount       Action = "own-account"        // see and end one's own sessions, tokens and pending keys
+	RegisterKey      Action = "register-key"       // offer a passkey for the next trust root
+	MakeToken        Action = "make-token"         // for a program that acts for the person
+	SeeAccounts      Action = "see-accounts"       // everyone's sessions, tokens, notices and reviews
+	EndSessions      Action = "end-sessions"       // of others, and their tokens
+	GiveNotice       Action = "give-notice"        // that someone leaves: the account is off at once
+	ReviewAccount    Action = "review-account"     // say that another's roles and keys are right
 )
 
 // Roles of the trust root. Source: R-101.
@@ -57,6 +66,14 @@ var may = map[Action][]string{
 	Investigate:      {cirt, product, risk, operations, owner},
 	EnrolHost:        {operations, owner, admin},
 	AdvanceTrustRoot: {cirt, product, risk, operations, owner, admin},
+	InstallTrustRoot: {},
+	OwnAccount:       {cirt, product, risk, operations, owner, admin, auditor},
+	RegisterKey:      {cirt, product, risk, operations, owner, admin, auditor},
+	MakeToken:        {cirt, product, risk, operations, owner, admin, auditor},
+	SeeAccounts:      {risk, operations, owner, admin, auditor},
+	EndSessions:      {operations, admin},
+	GiveNotice:       {operations, admin},
+	ReviewAccount:    {risk, operations, owner, admin},
 }
 
 // Can decides whether a person's roles allow an action.
@@ -64,10 +81,78 @@ func Can(p trustroot.Person, a Action) bool {
 	return slices.ContainsFunc(p.Roles, func(role string) bool { return slices.Contains(may[a], role) })
 }
 
-// Authorize refuses and records what Can does not allow.
-func (s *Staff) Authorize(ctx context.Context, p trustroot.Person, a Action, from string) error {
-	if Can(p, a) {
-		return nil
+// Way is how someone came in.
+type Way string
+
+// The ways. Only who came by a key of the trust root may do all that their roles allow.
+const (
+	ByKey      Way = "key"      // signed a challenge
+	ByProvider Way = "provider" // was named by an OpenID provider
+	ByToken    Way = "token"    // a program with a token
+	ByLink     Way = "link"     // the bootstrap link, before there is a trust root
+)
+
+// reach says what the ways without a key reach at most: nothing that decides, signs or gives others leave.
+var reach = map[Way][]Action{
+	ByProvider: {Read, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, OwnAccount, SeeAccounts},
+	ByToken:    {Read, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, Promote, CancelOrder, EnrolHost},
+	ByLink:     {InstallTrustRoot},
+}
+
+// fresh are the actions that ask for a login of the last minutes: a session left open must not give lasting leave.
+var fresh = []Action{RegisterKey, MakeToken, EndSessions, GiveNotice, ReviewAccount}
+
+const freshFor = 5 * time.Minute
+
+// StepUp is the code of a refusal that a new login would lift.
+const StepUp = "STEP-UP"
+
+// Can decides whether the session reaches an action: roles, way, and the scope of a token. A door may hide what it does
+// not; Authorize decides.
+func (s Session) Can(a Action) bool {
+	switch s.Way {
+	case ByKey:
+		return Can(s.Person, a)
+	case ByLink:
+		return slices.Contains(reach[ByLink], a)
+	case ByToken:
+		return Can(s.Person, a) && slices.Contains(reach[ByToken], a) && slices.Contains(s.Actions, a)
 	}
-	return s.refuse(ctx, "access.refused", p.ID, from, fault.New(fault.Denied, "none of the roles of %s may %s", p.ID, a))
+	return Can(s.Person, a) && slices.Contains(reach[s.Way], a)
+}
+
+// Reach gives all actions that Can allows, sorted.
+func (s Session) Reach() (all []Action) {
+	for a := range may {
+		if s.Can(a) {
+			all = append(all, a)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// allows is Can, with the reason for a no and the age of the login.
+func (s Session) allows(a Action, now time.Time) error {
+	switch {
+	case s.Way == ByLink && !s.Can(a):
+		return fault.New(fault.Denied, "the bootstrap link does nothing but install the first trust root")
+	case s.Way != ByLink && !Can(s.Person, a):
+		return fault.New(fault.Denied, "none of the roles of %s may %s", s.Person.ID, a)
+	case !s.Can(a):
+		return fault.New(fault.Denied, "%s may %s, but not by way of a %s: log in with a key of the trust root", s.Person.ID, a, s.Way)
+	case slices.Contains(fresh, a) && now.Sub(s.MadeAt) > freshFor:
+		return fault.Refuse(StepUp, "to %s, log in again: the login is older than %s", a, freshFor)
+	}
+	return nil
+}
+
+// Authorize refuses and records what the session may not do. A refusal for want of a fresh login has the code StepUp and
+// is no attempt to record: the person has leave, and is asked for the key once more.
+func (s *Staff) Authorize(ctx context.Context, session Session, a Action, from string) error {
+	err := session.allows(a, s.Now())
+	if err == nil || fault.CodeOf(err) == StepUp {
+		return err
+	}
+	return s.refuse(ctx, "access.refused", session.Person.ID, from, err)
 }

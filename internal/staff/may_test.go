@@ -3,6 +3,7 @@ package staff
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 )
@@ -26,6 +27,14 @@ func TestWhoMayDoWhat(t *testing.T) {
 		Investigate:      "yes yes yes yes yes no no",
 		EnrolHost:        "no no no yes yes yes no",
 		AdvanceTrustRoot: "yes yes yes yes yes yes no",
+		InstallTrustRoot: "no no no no no no no",
+		OwnAccount:       "yes yes yes yes yes yes yes",
+		RegisterKey:      "yes yes yes yes yes yes yes",
+		MakeToken:        "yes yes yes yes yes yes yes",
+		SeeAccounts:      "no no yes yes yes yes yes",
+		EndSessions:      "no no no yes no yes no",
+		GiveNotice:       "no no no yes no yes no",
+		ReviewAccount:    "no no yes yes yes yes no",
 	}
 	for action := range may {
 		answers := strings.Fields(want[action])
@@ -51,5 +60,63 @@ func TestWhoMayDoWhat(t *testing.T) {
 	both := trustroot.Person{Roles: []string{risk, operations}}
 	if !Can(both, ProposeOrder) || Can(both, Decide) {
 		t.Error("several roles add up to more or less than each")
+	}
+}
+
+// TestHowFarEachWayReaches writes out the whole table, way by way, for someone with every role: key, provider, token with
+// every scope, link.
+func TestHowFarEachWayReaches(t *testing.T) {
+	everyone := trustroot.Person{ID: "x", Roles: []string{cirt, product, risk, operations, owner, admin, auditor}}
+	var all []Action
+	for a := range may {
+		all = append(all, a)
+	}
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	want := map[Action]string{
+		Read:             "yes yes yes no",
+		Audit:            "yes yes yes no",
+		ImportAdvisories: "yes yes yes no",
+		ConfigureMirror:  "yes no no no",
+		RefreshMirror:    "yes yes yes no",
+		Decide:           "yes no no no",
+		ProposeSnapshot:  "yes yes yes no",
+		Approve:          "yes no no no",
+		Promote:          "yes no yes no",
+		ProposeOrder:     "yes yes yes no",
+		CancelOrder:      "yes no yes no",
+		Investigate:      "yes no no no",
+		EnrolHost:        "yes no yes no",
+		AdvanceTrustRoot: "yes no no no",
+		InstallTrustRoot: "no no no yes",
+		OwnAccount:       "yes yes no no",
+		RegisterKey:      "fresh no no no",
+		MakeToken:        "fresh no no no",
+		SeeAccounts:      "yes yes no no",
+		EndSessions:      "fresh no no no",
+		GiveNotice:       "fresh no no no",
+		ReviewAccount:    "fresh no no no",
+	}
+	for _, a := range all {
+		answers := strings.Fields(want[a])
+		if len(answers) != 4 {
+			t.Errorf("%s: the test does not say who may", a)
+			continue
+		}
+		for i, way := range []Way{ByKey, ByProvider, ByToken, ByLink} {
+			s := Session{Person: everyone, Way: way, MadeAt: now, Actions: all}
+			young, old := s.allows(a, now.Add(freshFor)) == nil, s.allows(a, now.Add(freshFor+1)) == nil
+			if young != (answers[i] != "no") || old != (answers[i] == "yes") {
+				t.Errorf("%s by %s: young %v, old %v, want %s", a, way, young, old, answers[i])
+			}
+			if s.Can(a) != young {
+				t.Errorf("%s by %s: Can disagrees", a, way)
+			}
+		}
+	}
+	if (Session{Person: everyone, Way: ByToken, MadeAt: now, Actions: []Action{Read}}).Can(ProposeOrder) {
+		t.Error("a token reaches beyond its scope")
+	}
+	if (Session{Person: everyone, MadeAt: now, Actions: all}).Can(Read) {
+		t.Error("someone who came in no way reads")
 	}
 }

@@ -62,11 +62,26 @@ func (s *Staff) tell(ctx context.Context, tx *db.Tx, r refused, now time.Time) e
 	}{r.uncounted, r.since, now.UTC().Truncate(time.Microsecond)})
 }
 
-// Sweep ends what time has ended: sessions, challenges, and the counting of refused attempts.
+// Sweep ends what time has ended: sessions, tokens, challenges, and the counting of refused attempts. It tells of clocks of
+// accounts that ran out.
 func (s *Staff) Sweep(ctx context.Context) error {
-	err := s.DB.Write(ctx, func(tx *db.Tx) error {
+	root, err := s.CurrentRoot(ctx)
+	if err != nil && fault.KindOf(err) != fault.Unavailable {
+		return err
+	}
+	err = s.DB.Write(ctx, func(tx *db.Tx) error {
 		now := s.Now()
 		if err := deleteOver(ctx, tx, now); err != nil {
+			return err
+		}
+		if version, _, err := latestRoot(ctx, tx); err != nil {
+			return err
+		} else if root != nil && root.Version == version {
+			if err := s.settle(ctx, tx, root); err != nil {
+				return err
+			}
+		}
+		if err := s.alarm(ctx, tx); err != nil {
 			return err
 		}
 		over, err := loadOverRefused(ctx, tx, now.Add(-countEvery))

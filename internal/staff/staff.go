@@ -1,4 +1,5 @@
-// Package staff knows the people: the chain of trust roots, logins by SSH signature, sessions, and who may do what.
+// Package staff knows the people: the chain of trust roots, logins, sessions and tokens, accounts and their clocks, and who
+// may do what.
 package staff
 
 import (
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -19,22 +21,32 @@ import (
 
 // Config says what a staff room is made of.
 type Config struct {
-	DB     *db.DB
-	Ledger *ledger.Ledger
-	Now    func() time.Time
+	DB       *db.DB
+	Ledger   *ledger.Ledger
+	Blobs    blob.Store // what authenticators attested
+	Passkeys Passkeys
+	Now      func() time.Time
+	Hold     func(context.Context, time.Duration) // holds back the answer to who fails in a row; nil: by the clock
 }
 
-// Staff holds the trust roots and the sessions of one server.
+// Staff holds the trust roots and the accounts of one server.
 type Staff struct {
 	Config
-	current atomic.Pointer[trustroot.Root] // the latest verified; a hint, the database decides
+	current  atomic.Pointer[trustroot.Root] // the latest verified; a hint, the database decides
+	throttle throttle
 }
 
 // New opens the room.
-func New(c Config) *Staff { return &Staff{Config: c} }
+func New(c Config) *Staff {
+	s := &Staff{Config: c}
+	if s.Hold == nil {
+		s.Hold = s.throttle.hold
+	}
+	return s
+}
 
 // Install takes the first trust root, pinned by the digest of its payload that people were given out of band. It must name
-// this server's ledger. Done once, at the server's console.
+// this server's ledger. Done once, at the server's console or by the bootstrap link, which is dead from then on.
 func (s *Staff) Install(ctx context.Context, e envelope.Envelope, digest string) (*trustroot.Root, error) {
 	r, err := trustroot.First(e, digest, s.Now())
 	if err != nil {
@@ -88,6 +100,12 @@ func (s *Staff) enforce(ctx context.Context, tx *db.Tx, r *trustroot.Root, e env
 			s.Ledger.Origin, s.Ledger.Verifier)
 	}
 	if err := saveRoot(ctx, tx, r, e, s.Now()); err != nil {
+		return err
+	}
+	if err := endLinks(ctx, tx); err != nil {
+		return err
+	}
+	if err := s.settle(ctx, tx, r); err != nil {
 		return err
 	}
 	detail := struct {
@@ -151,7 +169,7 @@ func (s *Staff) CurrentRoot(ctx context.Context) (*trustroot.Root, error) {
 // when it was made.
 func verify(roots []envelope.Envelope) (*trustroot.Root, error) {
 	if len(roots) == 0 {
-		return nil, fault.New(fault.Unavailable, "no trust root is installed: run patchwarrantd trust-root install")
+		return nil, fault.New(fault.Unavailable, "no trust root is installed: run patchwarrantd trust-root install, or open the link that patchwarrantd serve printed")
 	}
 	first, err := trustroot.Decode(roots[0].Payload)
 	if err != nil {

@@ -1,6 +1,7 @@
 package staff_test
 
 import (
+	"context"
 	"crypto/rand"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
@@ -24,8 +26,12 @@ import (
 type world struct {
 	*warranttest.World
 	*staff.Staff
-	now time.Time
+	now  time.Time
+	held time.Duration // how long answers were held back
 }
+
+// site is that of envelopetest's passkeys.
+var site = staff.Passkeys{RPID: "patch.example.org", Origins: []string{"https://patch.example.org"}}
 
 // empty gives a room without a trust root; the people's root names its ledger.
 func empty(t *testing.T, d *db.DB) *world {
@@ -45,7 +51,12 @@ func empty(t *testing.T, d *db.DB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Staff = staff.New(staff.Config{DB: d, Ledger: l, Now: clock})
+	blobs, err := blob.Dir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Staff = staff.New(staff.Config{DB: d, Ledger: l, Blobs: blobs, Now: clock, Passkeys: site,
+		Hold: func(_ context.Context, d time.Duration) { w.held += d }})
 	r := *w.Root
 	r.Ledger.Keys = []string{verifier}
 	w.SetRoot(r)
@@ -207,7 +218,7 @@ func TestASessionEndsByTimeAndByLogout(t *testing.T) {
 		if err != nil || s.Person.ID != "carol" {
 			t.Fatalf("session of %s, %v", s.Person.ID, err)
 		}
-		if err := w.Logout(t.Context(), out, "carol"); err != nil {
+		if err := w.Logout(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.Authenticate(t.Context(), out, ""); fault.KindOf(err) != fault.Unauthenticated {
@@ -319,10 +330,11 @@ func TestAFloodOfFailuresIsCounted(t *testing.T) {
 func TestAnActionWithoutLeaveIsRecorded(t *testing.T) {
 	w := open(t, dbtest.Open(t))
 	erin, _ := w.Root.Person("erin")
-	if err := w.Authorize(t.Context(), erin, staff.EnrolHost, ""); err != nil {
+	session := staff.Session{Person: erin, Way: staff.ByKey, MadeAt: w.now}
+	if err := w.Authorize(t.Context(), session, staff.EnrolHost, ""); err != nil {
 		t.Errorf("an administrator enrols hosts: %v", err)
 	}
-	if err := w.Authorize(t.Context(), erin, staff.Approve, ""); fault.KindOf(err) != fault.Denied {
+	if err := w.Authorize(t.Context(), session, staff.Approve, ""); fault.KindOf(err) != fault.Denied {
 		t.Errorf("an administrator approves: %v", err)
 	}
 	if got := w.acts(t, 1); !slices.Equal(got, []string{"access.refused person/erin"}) {

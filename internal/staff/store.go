@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
@@ -25,11 +26,45 @@ var (
 	qAnswer = db.Q(`INSERT INTO staff_answered (challenge, expires_at) VALUES ($1, $2) ON CONFLICT (challenge) DO NOTHING`)
 	qForget = db.Q(`DELETE FROM staff_answered WHERE expires_at < $1`)
 
-	qInsertSession = db.Q(`INSERT INTO staff_session (token, person, key_id, made_at, seen_at) VALUES ($1, $2, $3, $4, $4)`)
-	qSession       = db.Q(`SELECT person, key_id, made_at, seen_at FROM staff_session WHERE token = $1`)
+	qInsertSession = db.Q(`INSERT INTO staff_session (token, id, person, way, key_id, address, made_at, seen_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`)
+	qSession       = db.Q(`SELECT token, id, person, way, key_id, address, made_at, seen_at FROM staff_session WHERE token = $1`)
+	qSessions      = db.Q(`SELECT token, id, person, way, key_id, address, made_at, seen_at FROM staff_session WHERE person = $1 OR $1 = '' ORDER BY seen_at DESC, id`)
 	qSeen          = db.Q(`UPDATE staff_session SET seen_at = $1 WHERE token = $2`)
-	qDeleteSession = db.Q(`DELETE FROM staff_session WHERE token = $1`)
+	qEndSession    = db.Q(`DELETE FROM staff_session WHERE person = $1 AND id = $2`)
+	qEndSessions   = db.Q(`DELETE FROM staff_session WHERE person = $1`)
 	qOverSessions  = db.Q(`DELETE FROM staff_session WHERE made_at < $1 OR seen_at < $2`)
+
+	qInsertToken = db.Q(`INSERT INTO staff_token (token, id, person, name, actions, made_at, expires_at, seen_at) VALUES ($1, $2, $3, $4, $5, $6, $7, 0)`)
+	qToken       = db.Q(`SELECT id, person, name, actions, made_at, expires_at, seen_at FROM staff_token WHERE token = $1`)
+	qTokens      = db.Q(`SELECT id, person, name, actions, made_at, expires_at, seen_at FROM staff_token
+		WHERE (person = $1 OR $1 = '') AND expires_at > $2 ORDER BY made_at DESC, id`)
+	qTokenSeen  = db.Q(`UPDATE staff_token SET seen_at = $1 WHERE token = $2`)
+	qEndToken   = db.Q(`DELETE FROM staff_token WHERE person = $1 AND id = $2`)
+	qEndTokens  = db.Q(`DELETE FROM staff_token WHERE person = $1`)
+	qOverTokens = db.Q(`DELETE FROM staff_token WHERE expires_at <= $1`)
+
+	qSaveLink = db.Q(`INSERT INTO staff_link (id, secret, expires_at) VALUES (1, $1, $2)
+		ON CONFLICT (id) DO UPDATE SET secret = excluded.secret, expires_at = excluded.expires_at`)
+	qUseLink  = db.Q(`DELETE FROM staff_link WHERE secret = $1 AND expires_at > $2`)
+	qEndLinks = db.Q(`DELETE FROM staff_link`)
+	qEndWay   = db.Q(`DELETE FROM staff_session WHERE way = $1`)
+
+	qInsertPasskey = db.Q(`INSERT INTO staff_passkey (id, person, name, public_key, aaguid, attestation, made_at, taken_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, 0) ON CONFLICT (id) DO NOTHING`)
+	qPending     = db.Q(`SELECT person, name, public_key, aaguid, attestation, made_at FROM staff_passkey WHERE taken_at = 0 ORDER BY person, made_at, id`)
+	qTakePasskey = db.Q(`UPDATE staff_passkey SET taken_at = $1 WHERE id = $2 AND taken_at = 0`)
+	qDropPasskey = db.Q(`DELETE FROM staff_passkey WHERE person = $1 AND id = $2 AND taken_at = 0`)
+	qDropPending = db.Q(`DELETE FROM staff_passkey WHERE person = $1 AND taken_at = 0`)
+
+	qOpenAccount = db.Q(`INSERT INTO staff_account (person, since, reviewed_at, reviewed_by, review_alarm_at, notice_at, notice_by, notice_why, notice_alarm_at)
+		VALUES ($1, $2, 0, '', 0, 0, '', '', 0) ON CONFLICT (person) DO NOTHING`)
+	qAccount = db.Q(`SELECT person, since, reviewed_at, reviewed_by, review_alarm_at, notice_at, notice_by, notice_why, notice_alarm_at
+		FROM staff_account WHERE person = $1`)
+	qAccounts = db.Q(`SELECT person, since, reviewed_at, reviewed_by, review_alarm_at, notice_at, notice_by, notice_why, notice_alarm_at
+		FROM staff_account ORDER BY person`)
+	qSaveAccount = db.Q(`UPDATE staff_account SET reviewed_at = $1, reviewed_by = $2, review_alarm_at = $3, notice_at = $4, notice_by = $5,
+		notice_why = $6, notice_alarm_at = $7 WHERE person = $8`)
+	qCloseAccount = db.Q(`DELETE FROM staff_account WHERE person = $1`)
 
 	qRefused    = db.Q(`SELECT since, uncounted FROM staff_refused WHERE who = $1`)
 	qSetRefused = db.Q(`INSERT INTO staff_refused (who, since, uncounted) VALUES ($1, $2, $3)
@@ -86,48 +121,206 @@ func answer(ctx context.Context, tx *db.Tx, challenge string, expires time.Time)
 	return n == 1, err
 }
 
-// session is a login in force.
+// session is a login in force, as the table keeps it.
 type session struct {
-	token       string // sha256 of the bearer token
-	person, key string
-	made, seen  time.Time
+	token, id, person string // token: sha256 of the bearer token
+	way               Way
+	key, from         string
+	made, seen        time.Time
 }
 
 func saveSession(ctx context.Context, tx *db.Tx, s session) error {
-	_, err := tx.Exec(ctx, qInsertSession, s.token, s.person, s.key, db.Micros(s.made))
+	_, err := tx.Exec(ctx, qInsertSession, s.token, s.id, s.person, s.way, s.key, s.from, db.Micros(s.made), db.Micros(s.seen))
 	return err
 }
 
-func loadSession(ctx context.Context, tx *db.Tx, token string) (session, error) {
-	s := session{token: token}
+func scanSession(row interface{ Scan(...any) error }) (s session, err error) {
 	var made, seen int64
-	err := tx.QueryRow(ctx, qSession, token).Scan(&s.person, &s.key, &made, &seen)
-	if errors.Is(err, sql.ErrNoRows) {
-		return s, fault.New(fault.Unauthenticated, "no such session, or it is over: log in")
-	}
+	err = row.Scan(&s.token, &s.id, &s.person, &s.way, &s.key, &s.from, &made, &seen)
 	s.made, s.seen = db.Time(made), db.Time(seen)
 	return s, err
 }
 
-func seen(ctx context.Context, tx *db.Tx, token string, now time.Time) error {
-	_, err := tx.Exec(ctx, qSeen, db.Micros(now), token)
-	return err
+func loadSession(ctx context.Context, tx *db.Tx, token string) (session, error) {
+	s, err := scanSession(tx.QueryRow(ctx, qSession, token))
+	if errors.Is(err, sql.ErrNoRows) {
+		return s, fault.New(fault.Unauthenticated, "no such session, or it is over: log in")
+	}
+	return s, err
 }
 
-func deleteSession(ctx context.Context, tx *db.Tx, token string) (bool, error) {
-	n, err := tx.Exec(ctx, qDeleteSession, token)
+// loadSessions gives the sessions of a person, or of everyone for "".
+func loadSessions(ctx context.Context, tx *db.Tx, person string) ([]session, error) {
+	rows, err := tx.Query(ctx, qSessions, person)
+	return db.Collect(rows, err, func(rows *sql.Rows) (session, error) { return scanSession(rows) })
+}
+
+// seen notes the use of a session or a token.
+func seen(ctx context.Context, tx *db.Tx, token string, now time.Time) error {
+	for _, q := range []db.Query{qSeen, qTokenSeen} {
+		if _, err := tx.Exec(ctx, q, db.Micros(now), token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func deleteOne(ctx context.Context, tx *db.Tx, q db.Query, person, thing string) (bool, error) {
+	n, err := tx.Exec(ctx, q, person, thing)
 	return n == 1, err
 }
 
-// deleteOver removes what time has ended: sessions made or seen too long ago, and answered challenges.
+func deleteSession(ctx context.Context, tx *db.Tx, person, id string) (bool, error) {
+	return deleteOne(ctx, tx, qEndSession, person, id)
+}
+
+// deleteOf removes what lets a person in beside their keys: sessions, tokens, and keys that wait for a trust root.
+func deleteOf(ctx context.Context, tx *db.Tx, person string) error {
+	for _, q := range []db.Query{qEndSessions, qEndTokens, qDropPending} {
+		if _, err := tx.Exec(ctx, q, person); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteOver removes what time has ended: sessions made or seen too long ago, tokens, and answered challenges.
 func deleteOver(ctx context.Context, tx *db.Tx, now time.Time) error {
 	if _, err := tx.Exec(ctx, qOverSessions, db.Micros(now.Add(-sessionLife)), db.Micros(now.Add(-sessionIdle))); err != nil {
 		return fmt.Errorf("end sessions: %w", err)
+	}
+	if _, err := tx.Exec(ctx, qOverTokens, db.Micros(now)); err != nil {
+		return fmt.Errorf("end tokens: %w", err)
 	}
 	if _, err := tx.Exec(ctx, qForget, db.Micros(now)); err != nil {
 		return fmt.Errorf("forget challenges: %w", err)
 	}
 	return nil
+}
+
+func saveToken(ctx context.Context, tx *db.Tx, hash string, t Token) error {
+	actions := make([]string, len(t.Actions))
+	for i, a := range t.Actions {
+		actions[i] = string(a)
+	}
+	_, err := tx.Exec(ctx, qInsertToken, hash, t.ID, t.Person, t.Name, strings.Join(actions, " "), db.Micros(t.MadeAt), db.Micros(t.ExpiresAt))
+	return err
+}
+
+func scanToken(row interface{ Scan(...any) error }) (t Token, err error) {
+	var actions string
+	var made, expires, seen int64
+	err = row.Scan(&t.ID, &t.Person, &t.Name, &actions, &made, &expires, &seen)
+	for a := range strings.FieldsSeq(actions) {
+		t.Actions = append(t.Actions, Action(a))
+	}
+	t.MadeAt, t.ExpiresAt, t.SeenAt = db.Time(made), db.Time(expires), db.Time(seen)
+	return t, err
+}
+
+func loadToken(ctx context.Context, tx *db.Tx, hash string) (Token, error) {
+	t, err := scanToken(tx.QueryRow(ctx, qToken, hash))
+	if errors.Is(err, sql.ErrNoRows) {
+		return t, fault.New(fault.Unauthenticated, "no such token, or it was revoked or is over: make another")
+	}
+	return t, err
+}
+
+func loadTokens(ctx context.Context, tx *db.Tx, person string, now time.Time) ([]Token, error) {
+	rows, err := tx.Query(ctx, qTokens, person, db.Micros(now))
+	return db.Collect(rows, err, func(rows *sql.Rows) (Token, error) { return scanToken(rows) })
+}
+
+func deleteToken(ctx context.Context, tx *db.Tx, person, id string) (bool, error) {
+	return deleteOne(ctx, tx, qEndToken, person, id)
+}
+
+func saveLink(ctx context.Context, tx *db.Tx, hash string, expires time.Time) error {
+	_, err := tx.Exec(ctx, qSaveLink, hash, db.Micros(expires))
+	return err
+}
+
+func useLink(ctx context.Context, tx *db.Tx, hash string, now time.Time) (bool, error) {
+	n, err := tx.Exec(ctx, qUseLink, hash, db.Micros(now))
+	return n == 1, err
+}
+
+// endLinks removes the bootstrap link and the sessions it opened.
+func endLinks(ctx context.Context, tx *db.Tx) error {
+	if _, err := tx.Exec(ctx, qEndLinks); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, qEndWay, ByLink)
+	return err
+}
+
+func savePasskey(ctx context.Context, tx *db.Tx, p Passkey) (bool, error) {
+	key, err := json.Marshal(p.Key)
+	if err != nil {
+		return false, err
+	}
+	n, err := tx.Exec(ctx, qInsertPasskey, p.Key.ID, p.Person, p.Name, string(key), p.AAGUID, p.Attestation, db.Micros(p.MadeAt))
+	return n == 1, err
+}
+
+// loadPending gives the passkeys that no trust root has held yet.
+func loadPending(ctx context.Context, tx *db.Tx) ([]Passkey, error) {
+	rows, err := tx.Query(ctx, qPending)
+	return db.Collect(rows, err, func(rows *sql.Rows) (p Passkey, err error) {
+		var key string
+		var made int64
+		if err := rows.Scan(&p.Person, &p.Name, &key, &p.AAGUID, &p.Attestation, &made); err != nil {
+			return p, err
+		}
+		p.MadeAt = db.Time(made)
+		return p, json.Unmarshal([]byte(key), &p.Key)
+	})
+}
+
+func takePasskey(ctx context.Context, tx *db.Tx, id string, now time.Time) error {
+	_, err := tx.Exec(ctx, qTakePasskey, db.Micros(now), id)
+	return err
+}
+
+func deletePasskey(ctx context.Context, tx *db.Tx, person, id string) (bool, error) {
+	return deleteOne(ctx, tx, qDropPasskey, person, id)
+}
+
+func openAccount(ctx context.Context, tx *db.Tx, person string, now time.Time) error {
+	_, err := tx.Exec(ctx, qOpenAccount, person, db.Micros(now))
+	return err
+}
+
+func scanAccount(row interface{ Scan(...any) error }) (a account, err error) {
+	var since, reviewed, reviewAlarm, noticed, leaveLate int64
+	err = row.Scan(&a.person, &since, &reviewed, &a.reviewedBy, &reviewAlarm, &noticed, &a.noticedBy, &a.noticedWhy, &leaveLate)
+	a.since, a.reviewed, a.reviewAlarm = db.Time(since), db.Time(reviewed), db.Time(reviewAlarm)
+	a.noticed, a.leaveLate = db.Time(noticed), db.Time(leaveLate)
+	return a, err
+}
+
+func loadAccount(ctx context.Context, tx *db.Tx, person string) (a account, found bool, err error) {
+	a, err = scanAccount(tx.QueryRow(ctx, qAccount, person))
+	if errors.Is(err, sql.ErrNoRows) {
+		return a, false, nil
+	}
+	return a, err == nil, err
+}
+
+func loadAccounts(ctx context.Context, tx *db.Tx) ([]account, error) {
+	rows, err := tx.Query(ctx, qAccounts)
+	return db.Collect(rows, err, func(rows *sql.Rows) (account, error) { return scanAccount(rows) })
+}
+
+func saveAccount(ctx context.Context, tx *db.Tx, a account) error {
+	_, err := tx.Exec(ctx, qSaveAccount, db.Micros(a.reviewed), a.reviewedBy, db.Micros(a.reviewAlarm), db.Micros(a.noticed), a.noticedBy,
+		a.noticedWhy, db.Micros(a.leaveLate), a.person)
+	return err
+}
+
+func closeAccount(ctx context.Context, tx *db.Tx, person string) error {
+	_, err := tx.Exec(ctx, qCloseAccount, person)
+	return err
 }
 
 // refused counts attempts that failed since the first, of which an act tells, and the uncounted ones after it.

@@ -40,40 +40,6 @@ func (p Problem) Fault() error {
 	return err
 }
 
-// Person asks for a challenge.
-type Person struct {
-	Person string `json:"person"`
-}
-
-// Challenge is what the person signs, as staff.EncodeLogin puts it, to log in at the server of this origin.
-type Challenge struct {
-	Challenge string    `json:"challenge"`
-	Origin    string    `json:"origin"`
-	ExpiresAt time.Time `json:"expires_at"`
-}
-
-// Login answers a challenge.
-type Login struct {
-	Person    string             `json:"person"`
-	Challenge string             `json:"challenge"`
-	Signature envelope.Signature `json:"signature"`
-}
-
-// LoggedIn has the bearer token for the header "Authorization: Bearer …".
-type LoggedIn struct {
-	Token string `json:"token"`
-	Whoami
-}
-
-// Whoami is the person behind a session.
-type Whoami struct {
-	Person    string    `json:"person"`
-	Name      string    `json:"name"`
-	Roles     []string  `json:"roles"`
-	Key       string    `json:"key"`
-	ExpiresAt time.Time `json:"expires_at"` // of the session, unless it is used before
-}
-
 // TrustRoots are envelopes of trust roots, oldest first.
 type TrustRoots struct {
 	Roots []envelope.Envelope `json:"roots"`
