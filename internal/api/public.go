@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 )
 
@@ -30,10 +31,14 @@ func Public(l *ledger.Ledger, repository http.Handler, log *slog.Logger) http.Ha
 	return mux
 }
 
+// write answers with bytes, or that there are none. What is wrong inside is for the log.
 func write(w http.ResponseWriter, log *slog.Logger, contentType, cache string, b []byte, err error) {
-	if err != nil {
-		p := problemOf(err, log)
-		http.Error(w, p.Detail, p.Status)
+	if kind := fault.KindOf(err); err != nil && (kind == fault.NotFound || kind == fault.Invalid) {
+		http.Error(w, "not found", http.StatusNotFound)
+		return
+	} else if err != nil {
+		log.Error("public door", "error", err)
+		http.Error(w, "not available", http.StatusServiceUnavailable)
 		return
 	}
 	w.Header().Set("Content-Type", contentType)
