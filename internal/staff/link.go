@@ -27,7 +27,7 @@ func (s *Staff) MakeLink(ctx context.Context) (secret string, expires time.Time,
 			return err
 		}
 		secret = made
-		return s.act(ctx, tx, "bootstrap-link.made", "server", "server", struct {
+		return s.act(ctx, tx, "bootstrap-link.made", "trust-root/1", "server", struct {
 			ExpiresAt time.Time `json:"expires_at"`
 		}{expires.Truncate(time.Microsecond)})
 	})
@@ -52,7 +52,7 @@ func (s *Staff) UseLink(ctx context.Context, secret, from string) (string, Sessi
 		if err := saveSession(ctx, tx, kept); err != nil {
 			return err
 		}
-		return s.act(ctx, tx, "bootstrap-link.used", "server", "server", struct {
+		return s.act(ctx, tx, "bootstrap-link.used", "trust-root/1", "server", struct {
 			From string `json:"from"`
 		}{from})
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/staff/passkey"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
 )
@@ -31,7 +32,7 @@ type world struct {
 }
 
 // site is that of envelopetest's passkeys.
-var site = staff.Passkeys{RPID: "patch.example.org", Origins: []string{"https://patch.example.org"}}
+var site = staff.Passkeys{RPID: "patch.example.org", Origins: []string{"https://patch.example.org"}, Attest: passkey.Attest}
 
 // empty gives a room without a trust root; the people's root names its ledger.
 func empty(t *testing.T, d *db.DB) *world {
