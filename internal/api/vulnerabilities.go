@@ -32,7 +32,7 @@ type caseOf struct {
 }
 
 func (d *door) vulnerability(ctx context.Context, _ staff.Session, in *caseOf) (triage.Case, error) {
-	return d.Triage.Case(ctx, in.CVE+"/"+in.Source)
+	return d.Triage.Case(ctx, in.CVE+"/"+in.Source, triage.HostPage{})
 }
 
 func (d *door) findings(ctx context.Context, _ staff.Session, in *Named) (v1.Findings, error) {

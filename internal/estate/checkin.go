@@ -25,8 +25,8 @@ func errCloned() error {
 
 // facts are a check-in's digests with what the server reads in them.
 type facts struct {
-	packages  int // in the set; -1: the set is known
-	inventory wire.Inventory
+	packages  int             // in the set; -1: the set is known
+	inventory *wire.Inventory // nil: the same as before
 }
 
 // CheckIn takes over what a host says. It gives the host as it now is and the digests whose bytes the server lacks; while
@@ -36,18 +36,40 @@ func (e *Estate) CheckIn(ctx context.Context, hostID string, c wire.CheckIn) (ho
 	if err != nil {
 		return Host{}, nil, err
 	}
+	defer e.beats.turn(hostID)()
+	if host, err = e.Host(ctx, hostID); err != nil {
+		return Host{}, nil, err
+	}
 	var f *facts
 	if len(need) == 0 {
-		if f, err = e.read(ctx, c); err != nil {
+		if f, err = e.read(ctx, c, host); err != nil {
 			return Host{}, nil, err
 		}
 	}
 	now := e.Now()
+	before := host
+	var events []event
+	if host, events = before.hear(c, f, now); len(events) == 0 && isHeartbeat(before, host) {
+		if e.beats.keep(host) {
+			err = e.Flush(ctx)
+		}
+	} else {
+		host, err = e.take(ctx, hostID, c, f, now)
+	}
+	if err == nil && !host.ClonedAt.IsZero() {
+		err = errCloned()
+	}
+	return host, need, err
+}
+
+// take writes what a check-in brings.
+func (e *Estate) take(ctx context.Context, hostID string, c wire.CheckIn, f *facts, now time.Time) (host Host, err error) {
 	err = e.DB.Write(ctx, func(tx *db.Tx) error {
 		before, err := loadHost(ctx, tx, hostID)
 		if err != nil {
 			return err
 		}
+		e.beats.apply(&before)
 		var events []event
 		host, events = before.hear(c, f, now)
 		if err := saveHost(ctx, tx, host); err != nil {
@@ -65,10 +87,7 @@ func (e *Estate) CheckIn(ctx context.Context, hostID string, c wire.CheckIn) (ho
 		}
 		return nil
 	})
-	if err == nil && !host.ClonedAt.IsZero() {
-		err = errCloned()
-	}
-	return host, need, err
+	return host, err
 }
 
 // hear decides what a check-in makes of a host, and which acts it is worth.
@@ -98,6 +117,8 @@ func (h Host) hear(c wire.CheckIn, f *facts, now time.Time) (Host, []event) {
 	h.TrustRootVersion, h.AgentVersion = c.TrustRootVersion, c.AgentVersion
 	if f != nil {
 		h.FactsAt, h.PackageSet, h.Inventory, h.Trees = now, c.PackageSet, c.Inventory, maps.Clone(c.Trees)
+	}
+	if f != nil && f.inventory != nil {
 		i := f.inventory
 		h.ReportedName, h.Distribution, h.Release, h.Arch = i.Hostname, i.Distribution, i.Release, i.Arch
 		h.KernelRunning, h.KernelVersion = i.Kernel.Running, i.Kernel.Version
@@ -128,34 +149,49 @@ func (e *Estate) Missing(ctx context.Context, digests []string) ([]string, error
 	return missing, nil
 }
 
-func (e *Estate) read(ctx context.Context, c wire.CheckIn) (*facts, error) {
+// read reads what a check-in names, but for what the host is known to have.
+func (e *Estate) read(ctx context.Context, c wire.CheckIn, known Host) (*facts, error) {
 	f := &facts{packages: -1}
-	b, err := blob.ReadAll(ctx, e.Blobs, c.Inventory, wire.MaxDocument)
-	if err != nil {
-		return nil, err
+	if c.Inventory != known.Inventory {
+		f.inventory = new(wire.Inventory)
+		b, err := blob.ReadAll(ctx, e.Blobs, c.Inventory, wire.MaxDocument)
+		if err != nil {
+			return nil, err
+		}
+		if err := wire.Decode(bytes.NewReader(b), wire.MaxDocument, f.inventory); err != nil {
+			return nil, fault.New(fault.Invalid, "inventory: %w", err)
+		}
 	}
-	if err := wire.Decode(bytes.NewReader(b), wire.MaxDocument, &f.inventory); err != nil {
-		return nil, fault.New(fault.Invalid, "inventory: %w", err)
+	if c.PackageSet == known.PackageSet {
+		return f, nil
 	}
+	return f, e.count(ctx, c.PackageSet, f)
+}
+
+// count reads a package set that was not seen before.
+func (e *Estate) count(ctx context.Context, digest string, f *facts) error {
 	known := false
-	err = e.DB.Read(ctx, func(tx *db.Tx) error {
-		known, err = knownSet(ctx, tx, c.PackageSet)
+	err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		known, err = knownSet(ctx, tx, digest)
 		return err
 	})
 	if err != nil || known {
-		return f, err
+		return err
 	}
-	set, err := e.PackageSet(ctx, c.PackageSet)
+	set, err := e.PackageSet(ctx, digest)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "package set: %w", err)
+		return fault.New(fault.Invalid, "package set: %w", err)
 	}
 	f.packages = len(set)
-	return f, nil
+	return nil
 }
 
 // Silence is the sweep that makes silence a finding: hosts not seen for longer than allowed count as silent, with
 // one act each.
 func (e *Estate) Silence(ctx context.Context) error {
+	if err := e.Flush(ctx); err != nil {
+		return err
+	}
 	return e.DB.Write(ctx, func(tx *db.Tx) error {
 		now := e.Now()
 		quiet, err := loadQuiet(ctx, tx, now.Add(-e.Silent))

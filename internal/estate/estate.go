@@ -3,6 +3,7 @@ package estate
 
 import (
 	"context"
+	"hash/maphash"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
@@ -80,10 +81,16 @@ type Config struct {
 }
 
 // Estate is the hosts.
-type Estate struct{ Config }
+type Estate struct {
+	Config
+	directory directory
+	beats     heartbeats
+}
 
 // New makes an Estate.
-func New(c Config) *Estate { return &Estate{c} }
+func New(c Config) *Estate {
+	return &Estate{Config: c, beats: heartbeats{of: map[string]heartbeat{}, seed: maphash.MakeSeed()}}
+}
 
 // Host gives one host, or NotFound.
 func (e *Estate) Host(ctx context.Context, id string) (host Host, err error) {
@@ -91,6 +98,7 @@ func (e *Estate) Host(ctx context.Context, id string) (host Host, err error) {
 		host, err = loadHost(ctx, tx, id)
 		return err
 	})
+	e.beats.apply(&host)
 	return host, err
 }
 
@@ -103,20 +111,17 @@ func (e *Estate) Hosts(ctx context.Context) (hosts []Host, err error) {
 	return hosts, err
 }
 
-// HostSets gives every host whose package set is known.
-func (e *Estate) HostSets(ctx context.Context) ([]HostSet, error) {
-	hosts, err := e.Hosts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	sets := make([]HostSet, 0, len(hosts))
-	for _, h := range hosts {
-		if h.PackageSet != "" {
-			sets = append(sets, HostSet{HostID: h.ID, Release: h.Release, Environment: h.Environment, SetDigest: h.PackageSet,
-				KernelRunning: h.KernelRunning, KernelVersion: h.KernelVersion})
+// HostSets gives the hosts that changed after the change number since, and the number of the last one. One that no set is
+// known of has none. All hosts have changed since 0.
+func (e *Estate) HostSets(ctx context.Context, since int64) (sets []HostSet, upTo int64, err error) {
+	err = e.DB.Read(ctx, func(tx *db.Tx) error {
+		if upTo, err = lastChange(ctx, tx); err != nil || upTo <= since {
+			return err
 		}
-	}
-	return sets, nil
+		sets, err = loadSets(ctx, tx, since)
+		return err
+	})
+	return sets, upTo, err
 }
 
 // PackageSet gives a set by digest.

@@ -118,7 +118,7 @@ func TestHostsWithEqualPackagesShareASet(t *testing.T) {
 				t.Errorf("needs %v", need)
 			}
 		}
-		sets, err := w.HostSets(t.Context())
+		sets, _, err := w.HostSets(t.Context(), 0)
 		check(t, err)
 		if len(sets) != 2 || sets[0].SetDigest != sets[1].SetDigest || sets[0].Release != "bookworm" || sets[0].Environment != "stage" {
 			t.Errorf("sets %+v", sets)

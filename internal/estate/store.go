@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
@@ -21,8 +23,11 @@ var (
 	hostByCert = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE cert = $1 OR next_cert = $1`)
 	hostsAll   = db.Q(`SELECT ` + hostColumns + ` FROM hosts ORDER BY name, id`)
 	hostsQuiet = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE last_seen_at < $1 AND silent_at = 0 ORDER BY id`)
-	hostPut    = db.Q(`INSERT INTO hosts (` + hostColumns + `) VALUES
- ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30)
+	hostsThese = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE id IN
+ ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25)`)
+	hostPut = db.Q(`INSERT INTO hosts (` + hostColumns + `, changed) VALUES
+ ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,
+ (SELECT COALESCE(MAX(changed), 0) + 1 FROM hosts))
  ON CONFLICT (id) DO UPDATE SET name = excluded.name, reported_name = excluded.reported_name, environment = excluded.environment,
  cert = excluded.cert, next_cert = excluded.next_cert, cert_expires_at = excluded.cert_expires_at,
  report_key = excluded.report_key, seen_report_key = excluded.seen_report_key, enrolled_at = excluded.enrolled_at,
@@ -32,7 +37,14 @@ var (
  kernel_running = excluded.kernel_running, kernel_version = excluded.kernel_version,
  reboot_required = excluded.reboot_required, index_at = excluded.index_at, log_size = excluded.log_size,
  log_root = excluded.log_root, trust_root_version = excluded.trust_root_version,
- agent_version = excluded.agent_version, alarm = excluded.alarm`)
+ agent_version = excluded.agent_version, alarm = excluded.alarm, changed = excluded.changed`)
+	beatPut = db.Q(`UPDATE hosts SET counter = $2, last_seen_at = $3, facts_at = $4, log_size = $5, log_root = $6
+ WHERE id = $1 AND counter < $2 AND enrolled_at = $7 AND cloned_at = 0`)
+
+	changeLast  = db.Q(`SELECT COALESCE(MAX(changed), 0) FROM hosts`)
+	changedSets = db.Q(`SELECT id, release, environment, package_set, kernel_running, kernel_version FROM hosts WHERE changed > $1`)
+	changedAll  = db.Q(`SELECT id, name, reported_name, environment, release, report_key, seen_report_key, cloned_at, silent_at, alarm,
+ reboot_required FROM hosts WHERE changed > $1`)
 
 	tokenPut   = db.Q(`INSERT INTO enrolment_tokens (hash, name, environment, host, made_by, made_at, expires_at) VALUES ($1,$2,$3,$4,$5,$6,$7)`)
 	tokenGet   = db.Q(`SELECT name, environment, host, expires_at, used_at FROM enrolment_tokens WHERE hash = $1`)
@@ -102,6 +114,72 @@ func loadHostByCert(ctx context.Context, tx *db.Tx, cert string) (Host, error) {
 func loadHosts(ctx context.Context, tx *db.Tx) ([]Host, error) {
 	rows, err := tx.Query(ctx, hostsAll)
 	return db.Collect(rows, err, func(r *sql.Rows) (Host, error) { return scanHost(r) })
+}
+
+// loadThese gives hosts by ID, in the order of the IDs.
+func loadThese(ctx context.Context, tx *db.Tx, ids []string) ([]Host, error) {
+	const most = 25 // placeholders of the statement
+	byID := make(map[string]Host, len(ids))
+	for some := range slices.Chunk(ids, most) {
+		args := make([]any, most)
+		for i := range args {
+			args[i] = some[min(i, len(some)-1)]
+		}
+		rows, err := tx.Query(ctx, hostsThese, args...)
+		hosts, err := db.Collect(rows, err, func(r *sql.Rows) (Host, error) { return scanHost(r) })
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range hosts {
+			byID[h.ID] = h
+		}
+	}
+	hosts := make([]Host, 0, len(ids))
+	for _, id := range ids {
+		if h, ok := byID[id]; ok {
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts, nil
+}
+
+// saveHeartbeat reports false where the host has that counter or a later one, was enrolled anew or counts as cloned.
+func saveHeartbeat(ctx context.Context, tx *db.Tx, host string, b heartbeat) (bool, error) {
+	n, err := tx.Exec(ctx, beatPut, host, b.counter, db.Micros(b.at), db.Micros(b.factsAt), b.log.Size, b.log.Root, db.Micros(b.enrolled))
+	return n == 1, err
+}
+
+func lastChange(ctx context.Context, tx *db.Tx) (n int64, err error) {
+	err = tx.QueryRow(ctx, changeLast).Scan(&n)
+	return n, err
+}
+
+func loadSets(ctx context.Context, tx *db.Tx, since int64) ([]HostSet, error) {
+	rows, err := tx.Query(ctx, changedSets, since)
+	return db.Collect(rows, err, func(r *sql.Rows) (s HostSet, err error) {
+		return s, r.Scan(&s.HostID, &s.Release, &s.Environment, &s.SetDigest, &s.KernelRunning, &s.KernelVersion)
+	})
+}
+
+// loadEntries gives what the directory holds of the hosts changed after since.
+func loadEntries(ctx context.Context, tx *db.Tx, since int64) ([]entry, error) {
+	rows, err := tx.Query(ctx, changedAll, since)
+	words := map[string]string{} // few values stand for many hosts
+	return db.Collect(rows, err, func(r *sql.Rows) (entry, error) {
+		var h Host
+		var cloned, silent, reboot int64
+		err := r.Scan(&h.ID, &h.Name, &h.ReportedName, &h.Environment, &h.Release, &h.ReportKey, &h.SeenReportKey, &cloned, &silent,
+			&h.Alarm, &reboot)
+		h.ClonedAt, h.SilentAt, h.RebootRequired = db.Time(cloned), db.Time(silent), reboot != 0
+		for _, word := range []*string{&h.Environment, &h.Release} {
+			if known, ok := words[*word]; ok {
+				*word = known
+			}
+			words[*word] = *word
+		}
+		return entry{id: h.ID, name: h.Name, text: strings.ToLower(h.Name + " " + h.ReportedName + " " + h.ID),
+			cell: cell{environment: h.Environment, release: h.Release, state: h.State()}}, err
+	})
 }
 
 func loadQuiet(ctx context.Context, tx *db.Tx, before time.Time) ([]Host, error) {

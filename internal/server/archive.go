@@ -45,7 +45,7 @@ func (a *archive) Sweep(ctx context.Context) error {
 	if err != nil || state.Index == "" {
 		return err // never refreshed; the source's clock runs
 	}
-	hosts, err := a.estate.HostSets(ctx)
+	hosts, _, err := a.estate.HostSets(ctx, 0)
 	if err != nil {
 		return err
 	}

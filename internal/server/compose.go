@@ -59,7 +59,7 @@ func choose(accepted []triage.Accepted, release string, decisions []string) ([]c
 
 // sets gives the distinct package sets of a release's hosts.
 func sets(ctx context.Context, e *estate.Estate, release string) ([]pkgset.Set, error) {
-	hosts, err := e.HostSets(ctx)
+	hosts, _, err := e.HostSets(ctx, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -79,8 +79,14 @@ func Open(ctx context.Context, c Config, now func() time.Time, log *slog.Logger)
 	return s, nil
 }
 
-// Close closes the database.
-func (s *Server) Close() error { return s.db.Close() }
+// Close writes what waits in memory and closes the database.
+func (s *Server) Close() error {
+	var err error
+	if s.estate != nil {
+		err = s.estate.Flush(context.Background())
+	}
+	return errors.Join(err, s.db.Close())
+}
 
 // furnish makes the rooms, lower floors first.
 func (s *Server) furnish() error {
@@ -249,6 +255,10 @@ func (s *Server) Serve(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		s.timetable().Run(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		s.estate.Keep(ctx, func(err error) { s.log.Error("write heartbeats", "error", err) })
 		return nil
 	})
 	for i, d := range doors {

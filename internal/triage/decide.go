@@ -185,21 +185,28 @@ func (t *Triage) grounds(ctx context.Context, vulnerability string) (grounds, er
 
 // groundsOf gives them as of the last sync; the caller holds the lock.
 func (t *Triage) groundsOf(vulnerability string) grounds {
-	var g grounds
-	name, source, _ := strings.Cut(vulnerability, "/")
-	for _, s := range t.fleet.Statements(name, source) {
-		if n := len(g.leading); n > 0 && g.leading[n-1].Release == s.Release {
-			continue
-		}
-		g.leading = append(g.leading, s)
+	g := grounds{leading: t.leading(vulnerability)}
+	for _, s := range g.leading {
 		g.cited = append(g.cited, s.Fact())
 	}
+	name, _, _ := strings.Cut(vulnerability, "/")
 	if e := t.knowledge.Signal(name).Exploited; e != nil {
 		g.cited = append(g.cited, e.Fact())
 	}
 	slices.SortFunc(g.cited, func(a, b []byte) int { return strings.Compare(envelope.Digest(a), envelope.Digest(b)) })
 	g.cited = slices.CompactFunc(g.cited, bytes.Equal)
 	return g
+}
+
+// leading gives what leads in each release; the caller holds the lock.
+func (t *Triage) leading(vulnerability string) (all []intake.Statement) {
+	name, source, _ := strings.Cut(vulnerability, "/")
+	for _, s := range t.fleet.Statements(name, source) {
+		if n := len(all); n == 0 || all[n-1].Release != s.Release {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // reopened is the detail of the act decision.reopened. Its fact is the decision's payload.
@@ -276,21 +283,17 @@ type Accepted struct {
 
 // Accepted gives the fixes accepted by decisions in force, one for each release that has one, sorted by source and vulnerability.
 func (t *Triage) Accepted(ctx context.Context) ([]Accepted, error) {
-	all, err := t.current(ctx)
-	if err != nil {
-		return nil, err
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.sync(ctx); err != nil {
 		return nil, err
 	}
 	accepted := []Accepted{}
-	for _, d := range all {
+	for _, d := range t.inForce {
 		if d.Kind != Accept {
 			continue
 		}
-		for _, s := range t.groundsOf(d.Vulnerability).leading {
+		for _, s := range t.leading(d.Vulnerability) {
 			if s.Status == intake.Fixed {
 				accepted = append(accepted, Accepted{d.ID, d.Envelope, d.Vulnerability, d.Person, s.Package, s.Release, s.FixedVersion})
 			}

@@ -17,17 +17,21 @@ import (
 // distinct set once. All questions are answered from those. It is not safe for concurrent use.
 type Fleet struct {
 	books    map[bookKey]*book
-	releases map[string]bool // releases that statements speak about
+	of       map[string][]*book // by source package
+	releases map[string]bool    // releases that statements speak about
 	ids      map[holding]int
 	pairs    []pair
 	classes  map[Class]*class
 	hosts    map[string]*class
+	order    []string // of the hosts, sorted; nil: to be made again
+	changes  int      // how often what is counted changed
 }
 
 type bookKey struct{ release, source string }
 
 // book is what is stated about one source package of one release.
 type book struct {
+	digests    []string           // of the statements, each made when first asked for
 	statements []intake.Statement // sorted by ID, then by precedence of the sources
 	rules      []rule             // fixed and open, sorted by key
 	unknown    []int              // undetermined: indexes of statements
@@ -65,7 +69,7 @@ type class struct {
 
 // NewFleet makes a fleet without hosts and statements.
 func NewFleet() *Fleet {
-	return &Fleet{books: map[bookKey]*book{}, releases: map[string]bool{}, ids: map[holding]int{},
+	return &Fleet{books: map[bookKey]*book{}, of: map[string][]*book{}, releases: map[string]bool{}, ids: map[holding]int{},
 		classes: map[Class]*class{}, hosts: map[string]*class{}}
 }
 
@@ -97,6 +101,7 @@ func (f *Fleet) Learn(statements []intake.Statement) int {
 			changed++
 		}
 	}
+	f.changes += changed
 	return changed
 }
 
@@ -104,13 +109,13 @@ func (f *Fleet) book(key bookKey) *book {
 	b := f.books[key]
 	if b == nil {
 		b = &book{}
-		f.books[key] = b
+		f.books[key], f.of[key.source] = b, append(f.of[key.source], b)
 	}
 	return b
 }
 
 func (b *book) learn(statements []intake.Statement) {
-	b.statements, b.rules, b.unknown = statements, nil, nil
+	b.statements, b.rules, b.unknown, b.digests = statements, nil, nil, make([]string, len(statements))
 	for i, s := range statements {
 		if i > 0 && statements[i-1].ID == s.ID {
 			continue
@@ -155,17 +160,28 @@ func (f *Fleet) Place(host string, c Class, set func() (pkgset.Set, error)) erro
 		slices.Sort(k.pairs)
 		f.classes[c] = k
 	}
-	f.Remove(host)
+	if old == nil {
+		f.order = nil
+	}
+	f.leave(host, old)
 	k.hosts[host], f.hosts[host] = true, k
 	for _, p := range k.pairs {
 		f.pairs[p].hosts++
 	}
+	f.changes++
 	return nil
 }
 
 // Remove takes a host out.
 func (f *Fleet) Remove(host string) {
-	k := f.hosts[host]
+	if k := f.hosts[host]; k != nil {
+		f.leave(host, k)
+		f.order = nil
+		f.changes++
+	}
+}
+
+func (f *Fleet) leave(host string, k *class) {
 	if k == nil {
 		return
 	}
@@ -201,6 +217,17 @@ func (f *Fleet) pair(h holding) int {
 type Count struct {
 	Statement                           intake.Statement
 	Affected, AfterReboot, Undetermined int
+
+	book  *book
+	index int
+}
+
+// Digest is the statement's.
+func (c Count) Digest() string {
+	if c.book.digests[c.index] == "" {
+		c.book.digests[c.index] = c.Statement.Digest()
+	}
+	return c.book.digests[c.index]
 }
 
 // Tally counts hosts for every vulnerability that is not settled as not affected everywhere, sorted by release, source and ID.
@@ -246,18 +273,18 @@ func (f *Fleet) tallyBook(b *book, all []Count) []Count {
 		return all
 	}
 	first := len(all)
-	var c Count
+	c := Count{book: b}
 	for i, r := range b.rules {
 		c.Affected += affected[i]
 		c.AfterReboot += reboot[i]
 		c.Undetermined += undetermined[i]
 		if c.Affected+c.AfterReboot+c.Undetermined > 0 {
-			c.Statement = b.statements[r.statement]
+			c.Statement, c.index = b.statements[r.statement], r.statement
 			all = append(all, c)
 		}
 	}
 	for _, i := range b.unknown {
-		all = append(all, Count{Statement: b.statements[i], Undetermined: hosts})
+		all = append(all, Count{Statement: b.statements[i], Undetermined: hosts, book: b, index: i})
 	}
 	slices.SortFunc(all[first:], func(x, y Count) int { return cmp.Compare(x.Statement.ID, y.Statement.ID) })
 	return all
@@ -279,15 +306,25 @@ func (f *Fleet) Findings(host string) []Finding {
 		return all
 	}
 	for _, id := range k.pairs {
-		h := f.pairs[id].holding
-		b := f.books[bookKey{h.release, h.source}]
-		for i, s := range b.statements {
-			if i > 0 && b.statements[i-1].ID == s.ID {
-				continue
+		p := &f.pairs[id]
+		b := f.books[bookKey{p.release, p.source}]
+		from := b.above(p.key)
+		switch {
+		case p.vague:
+			from = 0
+		case p.runningKey != nil:
+			from = min(from, b.above(p.runningKey))
+		}
+		judge := func(s intake.Statement) {
+			if v := p.judge(s); v.Status != NotAffected {
+				all = append(all, Finding{s.ID, p.source, p.version, v})
 			}
-			if v := h.judge(s); v.Status != NotAffected {
-				all = append(all, Finding{s.ID, h.source, h.version, v})
-			}
+		}
+		for _, r := range b.rules[from:] { // no other can affect it
+			judge(b.statements[r.statement])
+		}
+		for _, i := range b.unknown {
+			judge(b.statements[i])
 		}
 	}
 	slices.SortFunc(all, func(x, y Finding) int { return cmp.Or(cmp.Compare(x.Source, y.Source), cmp.Compare(x.ID, y.ID)) })
@@ -303,48 +340,95 @@ type HostVerdict struct {
 	Verdict     Verdict `json:"verdict"`
 }
 
-// Hosts judges every host that has the source package for one vulnerability, sorted by host; what is not affected is
-// included, so that each verdict's reason can be shown.
-func (f *Fleet) Hosts(vulnerability, source string) []HostVerdict {
-	verdicts := make(map[int]Verdict)
-	for key, b := range f.books {
-		if key.source != source {
-			continue
-		}
-		i := slices.IndexFunc(b.statements, func(s intake.Statement) bool { return s.ID == vulnerability })
-		if i < 0 {
-			continue
-		}
-		for _, id := range b.pairs {
-			verdicts[id] = f.pairs[id].judge(b.statements[i])
-		}
+// HostPage is a part of the hosts that have a source package, by ID.
+type HostPage struct {
+	Status Status // only with this verdict; empty: all
+	After  string // the host before the first; empty: from the start
+	Skip   int    // so many more are left out
+	Limit  int    // 0: all
+}
+
+// Hosts judges hosts that have the source package for one vulnerability, sorted by host; what is not affected is included,
+// so that each verdict's reason can be shown.
+func (f *Fleet) Hosts(vulnerability, source string, p HostPage) []HostVerdict {
+	verdicts := f.verdicts(vulnerability, source)
+	if f.order == nil {
+		f.order = slices.Sorted(maps.Keys(f.hosts))
 	}
+	from, found := slices.BinarySearch(f.order, p.After)
+	if found {
+		from++
+	}
+	holds := make(map[*class]int) // the class's pair of the source package; -1: none that counts
 	var all []HostVerdict
-	for _, k := range f.classes {
-		for id, v := range verdicts {
-			if _, has := slices.BinarySearch(k.pairs, id); !has {
-				continue
-			}
-			for host := range k.hosts {
-				all = append(all, HostVerdict{host, k.Release, k.Environment, f.pairs[id].version, v})
+	for _, host := range f.order[from:] {
+		k := f.hosts[host]
+		id, known := holds[k]
+		if !known {
+			id = k.one(verdicts, p.Status)
+			holds[k] = id
+		}
+		if id < 0 {
+			continue
+		}
+		if p.Skip > 0 {
+			p.Skip--
+			continue
+		}
+		all = append(all, HostVerdict{host, k.Release, k.Environment, f.pairs[id].version, verdicts[id]})
+		if len(all) == p.Limit {
+			break
+		}
+	}
+	return all
+}
+
+// one gives the pair among those judged that the class has, or -1 where it has none with the status.
+func (k *class) one(verdicts map[int]Verdict, status Status) int {
+	for id, v := range verdicts {
+		if _, has := slices.BinarySearch(k.pairs, id); has && (status == "" || v.Status == status) {
+			return id
+		}
+	}
+	return -1
+}
+
+// verdicts judges every holding of a source package.
+func (f *Fleet) verdicts(vulnerability, source string) map[int]Verdict {
+	verdicts := make(map[int]Verdict)
+	for _, b := range f.of[source] {
+		if i, found := b.find(vulnerability); found {
+			for _, id := range b.pairs {
+				verdicts[id] = f.pairs[id].judge(b.statements[i])
 			}
 		}
 	}
-	slices.SortFunc(all, func(x, y HostVerdict) int { return cmp.Compare(x.Host, y.Host) })
-	return all
+	return verdicts
+}
+
+// CountHosts counts the hosts that Hosts gives, by verdict.
+func (f *Fleet) CountHosts(vulnerability, source string) map[Status]int {
+	n := make(map[Status]int)
+	for id, v := range f.verdicts(vulnerability, source) {
+		if hosts := f.pairs[id].hosts; hosts > 0 {
+			n[v.Status] += hosts
+		}
+	}
+	return n
+}
+
+// find gives the position of the leading statement about a vulnerability.
+func (b *book) find(vulnerability string) (int, bool) {
+	return slices.BinarySearchFunc(b.statements, vulnerability, func(s intake.Statement, id string) int { return cmp.Compare(s.ID, id) })
 }
 
 // Statements gives everything that is stated about a vulnerability in a source package, per release in precedence order.
 func (f *Fleet) Statements(vulnerability, source string) []intake.Statement {
 	all := []intake.Statement{}
-	for key, b := range f.books {
-		if key.source != source {
-			continue
-		}
-		for _, s := range b.statements {
-			if s.ID == vulnerability {
-				all = append(all, s)
-			}
+	for _, b := range f.of[source] {
+		i, _ := b.find(vulnerability)
+		for ; i < len(b.statements) && b.statements[i].ID == vulnerability; i++ {
+			all = append(all, b.statements[i])
 		}
 	}
 	slices.SortStableFunc(all, intake.Compare)

@@ -1,12 +1,13 @@
 package triage_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/patchwarrant/patchwarrant/internal/intake"
@@ -52,7 +53,7 @@ func TestTallyIsTheSumOfTheHosts(t *testing.T) {
 			learned = statements(t, sources, versions)
 			f.Learn(learned)
 		}
-		if d := cmp.Diff(bruteForce(f, hosts, learned), counts(f)); d != "" {
+		if d := gocmp.Diff(bruteForce(f, hosts, learned), counts(f)); d != "" {
 			t.Fatal(d)
 		}
 	})
@@ -122,13 +123,36 @@ func bruteForce(f *triage.Fleet, hosts int, learned []intake.Statement) map[stri
 	perHost := all
 	all = map[string]tally{}
 	for _, s := range learned {
-		for _, v := range f.Hosts(s.ID, s.Package) {
+		every := f.Hosts(s.ID, s.Package, triage.HostPage{})
+		for _, v := range every {
 			count(s.ID+"/"+s.Package, v.Verdict.Status)
 		}
+		if d := gocmp.Diff(every, pages(f, s)); d != "" {
+			panic("the pages of Hosts are not the whole:\n" + d)
+		}
 	}
-	if d := cmp.Diff(perHost, all); d != "" {
+	if d := gocmp.Diff(perHost, all); d != "" {
 		panic("Findings and Hosts disagree:\n" + d)
 	}
+	return all
+}
+
+// pages gives what Hosts does, in pages of two and by status, and checks CountHosts.
+func pages(f *triage.Fleet, s intake.Statement) (all []triage.HostVerdict) {
+	for status, n := range f.CountHosts(s.ID, s.Package) {
+		got := 0
+		for p := (triage.HostPage{Status: status, Limit: 2}); ; {
+			page := f.Hosts(s.ID, s.Package, p)
+			if len(page) == 0 {
+				break
+			}
+			all, got, p.After = append(all, page...), got+len(page), page[len(page)-1].Host
+		}
+		if skipped := f.Hosts(s.ID, s.Package, triage.HostPage{Status: status, Skip: 1}); got != n || len(skipped) != n-1 {
+			panic(fmt.Sprintf("%s: counted %d, in pages %d, without the first %d", status, n, got, len(skipped)))
+		}
+	}
+	slices.SortFunc(all, func(a, b triage.HostVerdict) int { return cmp.Compare(a.Host, b.Host) })
 	return all
 }
 

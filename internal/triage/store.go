@@ -11,13 +11,15 @@ import (
 )
 
 var (
-	qInsertDecision = db.Q(`INSERT INTO decisions (id, vulnerability, scope, kind, until_at, payload, envelope, decided_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`)
+	qInsertDecision = db.Q(`INSERT INTO decisions (id, vulnerability, scope, kind, until_at, payload, envelope, decided_at, changed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, (SELECT COALESCE(MAX(changed), 0) + 1 FROM decisions))`)
 	qHasDecision = db.Q(`SELECT 1 FROM decisions WHERE id = $1`)
 	qInForceAt   = db.Q(`SELECT id FROM decisions WHERE vulnerability = $1 AND scope = $2 AND ended_at = 0`)
-	qEndDecision = db.Q(`UPDATE decisions SET ended_at = $2, ended = $3 WHERE id = $1`)
-	qCurrent     = db.Q(`SELECT payload, envelope, decided_at, ended_at, ended FROM decisions WHERE ended_at = 0 ORDER BY vulnerability, scope`)
-	qHistory     = db.Q(`SELECT payload, envelope, decided_at, ended_at, ended FROM decisions WHERE vulnerability = $1 ORDER BY decided_at, id`)
+	qEndDecision = db.Q(`UPDATE decisions SET ended_at = $2, ended = $3,
+		changed = (SELECT MAX(changed) + 1 FROM decisions) WHERE id = $1`)
+	qLastDecision = db.Q(`SELECT COALESCE(MAX(changed), 0) FROM decisions`)
+	qCurrent      = db.Q(`SELECT payload, envelope, decided_at, ended_at, ended FROM decisions WHERE ended_at = 0 ORDER BY vulnerability, scope`)
+	qHistory      = db.Q(`SELECT payload, envelope, decided_at, ended_at, ended FROM decisions WHERE vulnerability = $1 ORDER BY decided_at, id`)
 )
 
 func insertDecision(ctx context.Context, tx *db.Tx, d Decision, payload []byte, envelope string, now time.Time) error {
@@ -59,6 +61,12 @@ func scanDecision(rows *sql.Rows) (p PastDecision, err error) {
 		return p, fmt.Errorf("decision in the database: %w", err)
 	}
 	return p, nil
+}
+
+// lastDecision gives the number of the last change of a decision.
+func (t *Triage) lastDecision(ctx context.Context) (n int64, err error) {
+	err = t.DB.Read(ctx, func(tx *db.Tx) error { return tx.QueryRow(ctx, qLastDecision).Scan(&n) })
+	return n, err
 }
 
 // current gives the decisions in force, by vulnerability.

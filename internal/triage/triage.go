@@ -24,7 +24,8 @@ type Ledger interface {
 
 // Estate tells what is installed where.
 type Estate interface {
-	HostSets(ctx context.Context) ([]estate.HostSet, error)
+	// HostSets gives the hosts changed after a change number, and the last number; one without a package set has left.
+	HostSets(ctx context.Context, since int64) ([]estate.HostSet, int64, error)
 	PackageSet(ctx context.Context, digest string) (pkgset.Set, error)
 }
 
@@ -55,6 +56,11 @@ type Triage struct {
 	mu        sync.Mutex // guards what follows
 	fleet     *Fleet
 	knowledge *intake.Knowledge
+	placed    int64          // the last change of hosts in the fleet
+	inForce   []PastDecision // by vulnerability; nil before the first sync
+	decided   int64          // the last change of decisions in it
+	view      *View          // nil: to be made again
+	viewOf    [2]int64       // changes of the fleet, and of decisions, that it shows
 }
 
 // New makes a Triage.
@@ -89,7 +95,7 @@ type Release struct {
 	Undetermined int           `json:"undetermined"`
 }
 
-// View is the state of the fleet at one moment. Both numbers count what is affected: 418 findings can be 26 vulnerabilities.
+// View is the state of the fleet at one moment. It is shared: nobody changes its lists. Both numbers count what is affected: 418 findings can be 26 vulnerabilities.
 type View struct {
 	At              time.Time       `json:"at"`
 	Hosts           int             `json:"hosts"`
@@ -100,22 +106,28 @@ type View struct {
 	Rows            []Vulnerability `json:"rows"`            // sorted by source and ID; also those only undetermined or fixed after a reboot
 }
 
-// Vulnerabilities gives the view of now.
+// Vulnerabilities gives the view of now. It is made again only when what is stated, installed or decided changed.
 func (t *Triage) Vulnerabilities(ctx context.Context) (View, error) {
-	current, err := t.current(ctx)
-	if err != nil {
-		return View{}, err
-	}
-	decisions := make(map[string][]Decision)
-	for _, d := range current {
-		decisions[d.Vulnerability] = append(decisions[d.Vulnerability], d.Decision)
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.sync(ctx); err != nil {
 		return View{}, err
 	}
-	view := View{At: t.Now(), Hosts: len(t.fleet.hosts), Unjudged: t.fleet.Unjudged()}
+	if of := [2]int64{int64(t.fleet.changes), t.decided}; t.view == nil || t.viewOf != of {
+		t.view, t.viewOf = t.look(), of
+	}
+	view := *t.view
+	view.At = t.Now()
+	return view, nil
+}
+
+// look makes the view; the caller holds the lock.
+func (t *Triage) look() *View {
+	decisions := make(map[string][]Decision)
+	for _, d := range t.inForce {
+		decisions[d.Vulnerability] = append(decisions[d.Vulnerability], d.Decision)
+	}
+	view := &View{Hosts: len(t.fleet.hosts), Unjudged: t.fleet.Unjudged()}
 	view.Rows = t.join(t.fleet.Tally())
 	for i := range view.Rows {
 		r := &view.Rows[i]
@@ -129,7 +141,7 @@ func (t *Triage) Vulnerabilities(ctx context.Context) (View, error) {
 			view.Undecided++
 		}
 	}
-	return view, nil
+	return view
 }
 
 // join makes vulnerabilities of counts, which are one for each release.
@@ -150,7 +162,7 @@ func (t *Triage) join(counts []Count) []Vulnerability {
 		}
 		r := &rows[len(rows)-1]
 		r.Releases = append(r.Releases, Release{Release: s.Release, Status: s.Status, Fixed: s.FixedVersion, Urgency: s.Urgency,
-			Expectation: s.Expectation, Statement: s.Digest(), Affected: c.Affected, AfterReboot: c.AfterReboot, Undetermined: c.Undetermined})
+			Expectation: s.Expectation, Statement: c.Digest(), Affected: c.Affected, AfterReboot: c.AfterReboot, Undetermined: c.Undetermined})
 		r.Affected += c.Affected
 		r.AfterReboot += c.AfterReboot
 		r.Undetermined += c.Undetermined
@@ -158,7 +170,7 @@ func (t *Triage) join(counts []Count) []Vulnerability {
 	return rows
 }
 
-// sync brings the fleet up to date: what is stated, and who has what. The caller holds the lock.
+// sync brings the fleet up to date: what is stated, who has what, and what is decided. The caller holds the lock.
 func (t *Triage) sync(ctx context.Context) error {
 	known, err := t.Intake.Knowledge(ctx)
 	if err != nil {
@@ -166,35 +178,42 @@ func (t *Triage) sync(ctx context.Context) error {
 	}
 	if known != t.knowledge {
 		t.fleet.Learn(known.Statements)
-		t.knowledge = known
+		t.knowledge, t.view = known, nil // signals changed, if nothing else
 	}
-	hosts, err := t.Estate.HostSets(ctx)
+	changed, upTo, err := t.Estate.HostSets(ctx, t.placed)
 	if err != nil {
 		return err
 	}
-	here := make(map[string]bool, len(hosts))
-	for _, h := range hosts {
-		here[h.HostID] = true
+	for _, h := range changed {
+		if h.SetDigest == "" {
+			t.fleet.Remove(h.HostID)
+			continue
+		}
 		c := Class{h.Release, h.Environment, h.SetDigest, Kernel{h.KernelRunning, h.KernelVersion}}
 		err := t.fleet.Place(h.HostID, c, func() (pkgset.Set, error) { return t.Estate.PackageSet(ctx, h.SetDigest) })
 		if err != nil {
 			return err
 		}
 	}
-	for host := range t.fleet.hosts {
-		if !here[host] {
-			t.fleet.Remove(host)
-		}
+	t.placed = upTo
+	last, err := t.lastDecision(ctx)
+	if err != nil || t.inForce != nil && last == t.decided {
+		return err
 	}
-	return nil
+	all, err := t.current(ctx)
+	if err == nil {
+		t.inForce, t.decided = append([]PastDecision{}, all...), last
+	}
+	return err
 }
 
-// Case is everything about one vulnerability: what sources state, contradictions included, each host's verdict with its
-// reason and the decision that holds for it, and all decisions ever made.
+// Case is everything about one vulnerability: what sources state, contradictions included, hosts with their verdict, its
+// reason and the decision that holds for them, and all decisions ever made.
 type Case struct {
 	Name       string             `json:"vulnerability"`
 	Statements []intake.Statement `json:"statements"`
-	Hosts      []CaseHost         `json:"hosts"`
+	Counts     map[Status]int     `json:"counts"`  // hosts that have the source package, by verdict
+	Hosts      []CaseHost         `json:"hosts"`   // the page asked for
 	History    []PastDecision     `json:"history"` // oldest first
 	Exploited  *intake.Exploited  `json:"exploited,omitempty"`
 	EPSS       float64            `json:"epss"`
@@ -206,8 +225,8 @@ type CaseHost struct {
 	Decision string `json:"decision,omitempty"`
 }
 
-// Case gives the case of "CVE-…/source", or fault.NotFound when nothing is stated and nothing was ever decided about it.
-func (t *Triage) Case(ctx context.Context, vulnerability string) (Case, error) {
+// Case gives the case of "CVE-…/source" with a page of its hosts, or fault.NotFound when nothing is stated and nothing was ever decided about it.
+func (t *Triage) Case(ctx context.Context, vulnerability string, page HostPage) (Case, error) {
 	history, err := t.history(ctx, vulnerability)
 	if err != nil {
 		return Case{}, err
@@ -219,7 +238,8 @@ func (t *Triage) Case(ctx context.Context, vulnerability string) (Case, error) {
 		return Case{}, err
 	}
 	signal := t.knowledge.Signal(id)
-	c := Case{Name: vulnerability, Statements: t.fleet.Statements(id, source), Hosts: []CaseHost{}, History: history, Exploited: signal.Exploited, EPSS: signal.Score}
+	c := Case{Name: vulnerability, Statements: t.fleet.Statements(id, source), Counts: t.fleet.CountHosts(id, source),
+		Hosts: []CaseHost{}, History: history, Exploited: signal.Exploited, EPSS: signal.Score}
 	if len(c.Statements) == 0 && len(history) == 0 {
 		return Case{}, fault.New(fault.NotFound, "no source states anything about %.200q; the form is CVE-…/source", vulnerability)
 	}
@@ -232,7 +252,7 @@ func (t *Triage) Case(ctx context.Context, vulnerability string) (Case, error) {
 	if c.History == nil {
 		c.History = []PastDecision{}
 	}
-	for _, h := range t.fleet.Hosts(id, source) {
+	for _, h := range t.fleet.Hosts(id, source, page) {
 		d, _ := holds(inForce, h.Host, h.Environment)
 		c.Hosts = append(c.Hosts, CaseHost{h, d.ID})
 	}

@@ -40,7 +40,10 @@ type world struct {
 	sets   map[string]pkgset.Set
 }
 
-func (w *world) HostSets(context.Context) ([]estate.HostSet, error) { return w.hosts, nil }
+// HostSets gives all hosts each time, which is allowed; triage finds what changed.
+func (w *world) HostSets(_ context.Context, since int64) ([]estate.HostSet, int64, error) {
+	return w.hosts, since + 1, nil
+}
 
 func (w *world) PackageSet(_ context.Context, digest string) (pkgset.Set, error) {
 	return w.sets[digest], nil
@@ -189,7 +192,7 @@ func TestViewShowsBothNumbers(t *testing.T) {
 		t.Error(d)
 	}
 	w.host("hst_b", "production", pkg("vim", "vim", "9-1"))
-	w.hosts = slices.DeleteFunc(w.hosts, func(h estate.HostSet) bool { return h.HostID == "hst_c" })
+	w.hosts[slices.IndexFunc(w.hosts, func(h estate.HostSet) bool { return h.HostID == "hst_c" })].SetDigest = ""
 	if v := w.view(); v.Hosts != 2 || v.Findings != 2 {
 		t.Errorf("after a change of one host and the end of another: %d hosts, %d findings", v.Hosts, v.Findings)
 	}
@@ -230,7 +233,7 @@ func TestDeciding(t *testing.T) {
 		if accepted, _ := w.Accepted(t.Context()); len(accepted) != 0 {
 			t.Errorf("an undone acceptance still counts: %+v", accepted)
 		}
-		c, err := w.Case(t.Context(), openssl)
+		c, err := w.Case(t.Context(), openssl, triage.HostPage{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,6 +242,9 @@ func TestDeciding(t *testing.T) {
 			hosts = append(hosts, fmt.Sprint(h.Host, " ", h.Verdict.Status, " ", h.Decision == second.ID, " ", h.Decision == third.ID))
 		}
 		if d := cmp.Diff([]string{"hst_a affected false true", "hst_b affected true false", "hst_c not-affected true false"}, hosts); d != "" {
+			t.Error(d)
+		}
+		if d := cmp.Diff(map[triage.Status]int{triage.Affected: 2, triage.NotAffected: 1}, c.Counts); d != "" {
 			t.Error(d)
 		}
 		if len(c.History) != 3 || c.History[0].Ended != "superseded by "+second.ID {
