@@ -25,13 +25,13 @@ const (
 func main() { os.Exit(run()) }
 
 func run() int {
-	root := newRootCommand()
-	err := root.Execute()
+	c, err := newRootCommand().ExecuteC()
 	if err == nil {
 		return exitOK
 	}
 	fmt.Fprintln(os.Stderr, "patchwarrant: "+complaint(err))
 	if _, tried := errors.AsType[*failure](err); !tried {
+		fmt.Fprintf(os.Stderr, "usage: %s\n       %s --help tells more\n", c.UseLine(), c.CommandPath())
 		return exitUsage
 	}
 	if fault.KindOf(err) == fault.Conflict {
@@ -81,5 +81,6 @@ func complaint(err error) string {
 	if code := fault.CodeOf(err); code != "" {
 		text += " (" + code + ")"
 	}
-	return orderview.Clean(strings.ReplaceAll(text, "\n", "; "))
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\t' })
+	return orderview.Clean(strings.Join(lines, "; "))
 }

@@ -152,6 +152,7 @@ func newApproveCommand() *cobra.Command {
 		},
 		func(w io.Writer, o v1.Order) {
 			say(w, "order %s is %s; %d approvals", orderview.Clean(o.ID), orderview.Clean(o.State), len(o.Signatures))
+			say(w, "how it goes on: patchwarrant order show %s", orderview.Clean(o.ID))
 		})
 	c.Flags().StringVar(&digest, "digest", "", "sign without asking, if this is the SHA-256 of the payload")
 	return c

@@ -125,7 +125,7 @@ func newSnapshotSign() *cobra.Command {
 				say(w, "signed; the quorum needs more people (%d so far)", len(s.Signatures))
 				return
 			}
-			say(w, "signed; snapshot %s is in force", orderview.Clean(s.Snapshot))
+			say(w, "signed; snapshot %s is in force\nnext: patchwarrant channel promote stage %[1]s", orderview.Clean(s.Snapshot))
 		})
 	c.Flags().StringVar(&digest, "digest", "", "sign without asking, if this is the SHA-256 of the record")
 	return c

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/cobra"
 
+	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/orderview"
@@ -65,7 +67,7 @@ func shippedRules() []trustroot.Rule {
 }
 
 func newTrustRootCommand() *cobra.Command {
-	return noun("trust-root", "People, keys, roles and quorum rules: draft, sign, show", newTrustRootDraft(), newTrustRootSign(), newTrustRootShow())
+	return noun("trust-root", "People, keys, roles and quorum rules: draft, sign, advance, show", newTrustRootDraft(), newTrustRootSign(), newTrustRootAdvance(), newTrustRootShow())
 }
 
 func newTrustRootDraft() *cobra.Command {
@@ -200,13 +202,33 @@ func newTrustRootSign() *cobra.Command {
 			if err := writeEnvelope(args[0], e); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "signed with %s; %d signatures now\n", s.KeyID, len(e.Signatures))
+			say(cmd.OutOrStdout(), "signed with %s; %d signatures now", s.KeyID, len(e.Signatures))
+			if approvals, err := root.Approvals(e); err != nil || root.Quorum(trustroot.TrustRoot, "", approvals) != nil {
+				say(cmd.OutOrStdout(), "next: others sign it too")
+			} else if root.Version == 1 {
+				say(cmd.OutOrStdout(), "next, on the server: patchwarrantd trust-root install %s --sha256 %s", args[0], root.Digest())
+			} else {
+				say(cmd.OutOrStdout(), "next: patchwarrant trust-root advance %s", args[0])
+			}
 			return nil
 		},
 	}
 	c.Flags().StringVar(&key, "key", "", "private key file (default: ssh-agent)")
 	c.Flags().StringVar(&person, "person", "", "sign only with a key of this person")
 	return c
+}
+
+func newTrustRootAdvance() *cobra.Command {
+	return verb("advance FILE", "Put a signed trust root in force in place of its predecessor", cobra.ExactArgs(1),
+		func(ctx context.Context, c *client, args []string) (r v1.TrustRoot, err error) {
+			e, err := readEnvelope(args[0])
+			if err != nil {
+				return r, err
+			}
+			return r, c.post(ctx, "/trust-roots", e, &r)
+		}, func(w io.Writer, r v1.TrustRoot) {
+			say(w, "trust root version %d is in force until %s; sha256 %s", r.Version, moment(r.ExpiresAt), orderview.Clean(r.SHA256))
+		})
 }
 
 func newTrustRootShow() *cobra.Command {

@@ -2,7 +2,9 @@
 package server
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -72,6 +74,9 @@ func (d *duration) UnmarshalText(b []byte) (err error) {
 // Load reads a configuration file.
 func Load(path string) (Config, error) {
 	c, err := load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Config{}, fault.New(fault.Invalid, "there is no configuration %s: write one as docs/operate.md shows, or name another with --config", path)
+	}
 	if err != nil {
 		return Config{}, fault.New(fault.Invalid, "configuration %s: %w", path, err)
 	}
