@@ -46,9 +46,15 @@ func sessionFile() (string, error) {
 	return filepath.Join(dir, "patchwarrant", "session.json"), nil
 }
 
+// tokenVariable names the file of a program's token, as `token make` writes it; it goes before the session.
+const tokenVariable = "PATCHWARRANT_TOKEN_FILE"
+
 func loadSession() (session, error) {
 	var s session
 	path, err := sessionFile()
+	if token := os.Getenv(tokenVariable); token != "" {
+		path, err = token, private(token)
+	}
 	if err != nil {
 		return s, err
 	}

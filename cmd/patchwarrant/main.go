@@ -47,7 +47,8 @@ func newRootCommand() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.AddCommand(newLoginCommand(), newLogoutCommand(), newWhoamiCommand(), newTrustRootCommand(), newHostCommand(), newSourceCommand(),
+	root.AddCommand(newLoginCommand(), newLogoutCommand(), newWhoamiCommand(), newSessionCommand(), newTokenCommand(), newPasskeyCommand(),
+		newPersonCommand(), newTrustRootCommand(), newHostCommand(), newSourceCommand(),
 		newOrderCommand(), newApproveCommand(), newLedgerCommand(),
 		newVulnerabilityCommand(), newUpstreamCommand(), newSnapshotCommand(), newChannelCommand(), newReconciliationCommand(),
 		newInvestigationCommand(), newBundleCommand(), newVerifyCommand(), newScanCommand())

@@ -41,13 +41,21 @@ func signers(keyFile string) ([]ssh.Signer, error) {
 	return found, nil
 }
 
-func signerFromFile(path string) (ssh.Signer, error) {
+// private refuses a file of a secret that others can read.
+func private(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "read key: %w", err)
+		return fault.New(fault.Invalid, "read secret: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fault.New(fault.Invalid, "key %s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
+		return fault.New(fault.Invalid, "%s can be read by others (mode %04o): chmod 600 it", path, info.Mode().Perm())
+	}
+	return nil
+}
+
+func signerFromFile(path string) (ssh.Signer, error) {
+	if err := private(path); err != nil {
+		return nil, err
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -31,7 +31,7 @@ type peopleFile struct {
 		Name  string   `toml:"name"`
 		Mail  string   `toml:"mail"`
 		Roles []string `toml:"roles"`
-		Keys  []string `toml:"keys"` // authorized_keys lines
+		Keys  []string `toml:"keys"` // authorized_keys lines, and IDs of passkeys (webauthn:…) that the last trust root has or that wait
 	} `toml:"person"`
 	Rule []struct {
 		Class          string     `toml:"class"`
@@ -77,7 +77,7 @@ func newTrustRootDraft() *cobra.Command {
 		Short: "Make a trust root from a file of people; then each of a quorum signs it",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			root, err := draftRoot(people, keys, previous, time.Now())
+			root, err := draftRoot(people, keys, previous, pendingKeys(cmd.Context()), time.Now())
 			if err != nil {
 				return err
 			}
@@ -102,7 +102,7 @@ func newTrustRootDraft() *cobra.Command {
 	return c
 }
 
-func draftRoot(peoplePath, keysPath, previousPath string, now time.Time) (*trustroot.Root, error) {
+func draftRoot(peoplePath, keysPath, previousPath string, pending passkeys, now time.Time) (*trustroot.Root, error) {
 	var p peopleFile
 	meta, err := toml.DecodeFile(peoplePath, &p)
 	if err != nil {
@@ -132,11 +132,12 @@ func draftRoot(peoplePath, keysPath, previousPath string, now time.Time) (*trust
 			return nil, err
 		}
 		r.Version, r.Previous = old.Version+1, old.Digest()
+		pending = among(old, pending)
 	}
 	for _, person := range p.Person {
 		q := trustroot.Person{ID: person.ID, Name: person.Name, Mail: person.Mail, Roles: person.Roles, Keys: []envelope.Key{}}
 		for _, line := range person.Keys {
-			k, err := envelope.SSHKey(line)
+			k, err := keyOf(person.ID, line, pending)
 			if err != nil {
 				return nil, fmt.Errorf("person %s: %w", person.ID, err)
 			}
@@ -151,6 +152,51 @@ func draftRoot(peoplePath, keysPath, previousPath string, now time.Time) (*trust
 		r.Rules = append(r.Rules, trustroot.Rule(rule))
 	}
 	return r, nil
+}
+
+// passkeys finds a passkey of a person by its ID.
+type passkeys func(person, id string) (envelope.Key, error)
+
+// keyOf gives the key that a line of the people file means.
+func keyOf(person, line string, find passkeys) (envelope.Key, error) {
+	if strings.HasPrefix(line, envelope.WebAuthn+":") {
+		return find(person, line)
+	}
+	return envelope.SSHKey(line)
+}
+
+// among looks for a passkey in a trust root first.
+func among(old *trustroot.Root, otherwise passkeys) passkeys {
+	return func(person, id string) (envelope.Key, error) {
+		p, _ := old.Person(person)
+		for _, k := range p.Keys {
+			if k.ID == id {
+				return k, nil
+			}
+		}
+		return otherwise(person, id)
+	}
+}
+
+// pendingKeys looks for a passkey among those that wait at the server. Naming it in the people file is what lets it in:
+// the server cannot slip one into a draft.
+func pendingKeys(ctx context.Context) passkeys {
+	return func(person, id string) (envelope.Key, error) {
+		c, err := connect()
+		if err != nil {
+			return envelope.Key{}, err
+		}
+		var waiting v1.Passkeys
+		if err := c.get(ctx, "/people/pending-keys", &waiting); err != nil {
+			return envelope.Key{}, err
+		}
+		for _, p := range waiting.Passkeys {
+			if p.Person == person && p.Key.ID == id {
+				return p.Key, nil
+			}
+		}
+		return envelope.Key{}, fault.New(fault.NotFound, "passkey %s is neither in the last trust root nor waits at the server for this person", id)
+	}
 }
 
 func readServerKeys(path string) (serverKeys, error) {
