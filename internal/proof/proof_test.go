@@ -113,7 +113,7 @@ func TestLogged(t *testing.T) {
 	for name, spoil := range map[string]func(l *proof.Logged){
 		"entry edited":        func(l *proof.Logged) { l.Entry = append([]byte(" "), l.Entry...) },
 		"another index":       func(l *proof.Logged) { l.Index = 8 },
-		"index beyond":        func(l *proof.Logged) { l.Index = 10 },
+		"index beyond":        func(l *proof.Logged) { l.Index++ },
 		"negative index":      func(l *proof.Logged) { l.Index = -1 },
 		"a hash edited":       func(l *proof.Logged) { l.Hashes[0] = make([]byte, 32) },
 		"a hash too short":    func(l *proof.Logged) { l.Hashes[0] = l.Hashes[0][:31] },
