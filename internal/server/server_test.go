@@ -85,7 +85,18 @@ func config(t *testing.T, more string) (Config, error) {
 	return Load(path)
 }
 
+// open gives a server with the people's trust root in force.
 func open(t *testing.T, more string) *world {
+	t.Helper()
+	w := bare(t, more)
+	if _, err := w.server.Staff.Install(t.Context(), w.RootEnvelope, envelope.Digest(w.RootEnvelope.Payload)); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// bare gives a server without a trust root.
+func bare(t *testing.T, more string) *world {
 	t.Helper()
 	c, err := config(t, more)
 	if err != nil {
@@ -105,9 +116,6 @@ func open(t *testing.T, more string) *world {
 	r := *w.Root
 	r.Ledger.Keys = []string{keys.Verifier}
 	w.SetRoot(r)
-	if _, err := w.server.Staff.Install(t.Context(), w.RootEnvelope, envelope.Digest(w.RootEnvelope.Payload)); err != nil {
-		t.Fatal(err)
-	}
 	doors, err := w.server.doors()
 	if err != nil {
 		t.Fatal(err)
