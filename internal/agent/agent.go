@@ -85,8 +85,8 @@ func (a *Agent) Run(ctx context.Context) error {
 			return nil
 		case err != nil:
 			a.log.Error("round failed", "error", err, "code", fault.CodeOf(err))
-			wait = min(wait*2, patience)
 			next = wait
+			wait = min(wait*2, patience)
 		default:
 			wait = 5 * time.Second
 		}
