@@ -197,32 +197,32 @@ func (s *Story) investigated(ctx context.Context, c *change) error {
 // attackEvidence takes the entry that warrants the production order out of a copy of the bundle.
 func (s *Story) attackEvidence(ctx context.Context) error {
 	s.chapter("Attack 3: an entry of the ledger is taken out of the evidence")
-	return s.take(ctx, "attack: entry removed from the evidence, named", "", "", func(ctx context.Context) error {
+	return s.show(ctx, "attack: entry removed from the evidence, named", "the bundle that was cut", func(ctx context.Context) (string, error) {
 		sealed, err := os.ReadFile(s.Bundle())
 		if err != nil {
-			return err
+			return "", err
 		}
 		b, err := bundle.Unpack(sealed)
 		if err != nil {
-			return err
+			return "", err
 		}
 		i := slices.IndexFunc(s.steps, func(step step) bool { return step.act == "order.warranted" && step.on == "order/"+s.changes[0].prod })
 		entry := fmt.Sprintf("acts/%012d.json", s.steps[i].index)
 		members := slices.DeleteFunc(slices.Clone(b.Members()), func(m bundle.Member) bool { return m.Name == entry })
 		cut, err := bundle.Pack(members)
 		if err != nil {
-			return err
+			return "", err
 		}
 		file := filepath.Join(s.dir, "cut.bundle")
 		if err := os.WriteFile(file, cut, 0o600); err != nil {
-			return err
+			return "", err
 		}
 		_, err = s.run(ctx, "", "verify", file)
 		if err == nil || len(members) != len(b.Members())-1 || !strings.Contains(err.Error(), evidence.Removed) ||
 			!strings.Contains(err.Error(), fmt.Sprint(s.steps[i].index)) {
-			return fmt.Errorf("a bundle without %s: want INVALID with %s and the entry's number, have %w", entry, evidence.Removed, err)
+			return "", fmt.Errorf("a bundle without %s: want INVALID with %s and the entry's number, have %w", entry, evidence.Removed, err)
 		}
 		s.say("%s", lastWords(err))
-		return nil
+		return envelope.Digest(cut), nil
 	})
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -56,17 +58,17 @@ func (s *Story) Prove(ctx context.Context, c *change) error {
 	if err != nil {
 		return err
 	}
-	return s.take(ctx, "vulnerabilities of "+c.source+" are gone", "", "", func(ctx context.Context) error {
-		var view triage.View
-		if err := s.ask(ctx, "alice", &view, "vulnerability", "list", "--source", c.source); err != nil {
-			return err
-		}
-		for _, v := range view.Rows {
-			if v.Affected > 0 {
-				return fmt.Errorf("%s still affects %d hosts", v.Name, v.Affected)
-			}
+	return s.show(ctx, "vulnerabilities of "+c.source+" are gone", "packages of prod-1", func(ctx context.Context) (string, error) {
+		err := s.await(ctx, "the hosts to say what they have now", time.Minute, func(ctx context.Context) (bool, error) {
+			var view triage.View
+			err := s.ask(ctx, "alice", &view, "vulnerability", "list", "--source", c.source)
+			return err == nil && !slices.ContainsFunc(view.Rows, func(v triage.Vulnerability) bool { return v.Affected > 0 }), err
+		})
+		if err != nil {
+			return "", err
 		}
 		s.say("no host is affected by any of the %d vulnerabilities of %s now", len(c.vulnerabilities), c.source)
-		return nil
+		prod, err := s.known(ctx, "prod-1")
+		return prod.PackageSet, err
 	})
 }

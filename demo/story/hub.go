@@ -16,6 +16,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
 )
 
 // ports of the server's doors, all on 127.0.0.1, which the hosts share with this machine.
@@ -114,7 +115,7 @@ func pinned(codename string) (main, security []string, err error) {
 // server and logs everyone in.
 func (s *Story) Establish(ctx context.Context) error {
 	s.chapter("The server, and who may")
-	err := errors.Join(s.hire(), s.take(ctx, "server set up on the hub", "", "", s.setUp))
+	err := errors.Join(s.hire(), s.show(ctx, "server set up on the hub", "its CA certificate", s.setUp))
 	if err == nil {
 		err = s.take(ctx, "trust root signed by two and installed", "trust-root.installed", "trust-root/1", s.signRoot)
 	}
@@ -124,24 +125,24 @@ func (s *Story) Establish(ctx context.Context) error {
 	return err
 }
 
-func (s *Story) setUp(ctx context.Context) error {
+func (s *Story) setUp(ctx context.Context) (string, error) {
 	if err := s.configure(ctx); err != nil {
-		return err
+		return "", err
 	}
 	identity, err := s.asServer(ctx, "init")
 	if err != nil {
-		return err
+		return "", err
 	}
 	var keys struct {
 		CA string `json:"ca_sha256"`
 	}
 	if err := json.Unmarshal(identity, &keys); err != nil {
-		return err
+		return "", err
 	}
 	s.ca = keys.CA
 	s.say("patchwarrantd init made the keys of ledger, repository and CA; the CA's SHA-256 is %s", s.ca)
 	s.say("configured for the demo: notice_hours = 0 (72 in real life), check-ins every 1 to 2 s")
-	return os.WriteFile(filepath.Join(s.dir, "server-keys.json"), identity, 0o600)
+	return s.ca, os.WriteFile(filepath.Join(s.dir, "server-keys.json"), identity, 0o600)
 }
 
 func (s *Story) signRoot(ctx context.Context) error {
@@ -264,19 +265,19 @@ func (s *Story) Enrol(ctx context.Context, name, environment string) error {
 			return err
 		}
 		return s.await(ctx, "the first inventory of "+name, time.Minute, func(ctx context.Context) (bool, error) {
-			var all v1.Hosts
-			if err := s.ask(ctx, "erin", &all, "host", "list"); err != nil {
+			e, err := s.known(ctx, name)
+			if err != nil || e.PackageSet == "" || e.Trees["/"] == "" || !e.CanExecute() {
 				return false, err
 			}
-			for _, e := range all.Hosts {
-				if e.ID == h.id && e.PackageSet != "" && e.Trees["/"] != "" && e.CanExecute() {
-					s.say("%s is %s: Debian %s, packages %s, files %s", name, h.id, e.Release, e.PackageSet[:12], e.Trees["/"][:12])
-					return true, nil
-				}
-			}
-			return false, nil
+			s.say("%s is %s: Debian %s, packages %s, files %s", name, h.id, e.Release, e.PackageSet[:12], e.Trees["/"][:12])
+			return true, nil
 		})
 	})
+}
+
+// known gives what the server knows of a host.
+func (s *Story) known(ctx context.Context, name string) (h estate.Host, err error) {
+	return h, s.ask(ctx, "erin", &h, "host", "show", s.hosts[name].id)
 }
 
 // The units of a patched host.

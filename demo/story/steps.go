@@ -10,23 +10,33 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 )
 
-// step is a line of the table at the end: what was done, and the act in the ledger that says so.
+// step is a line of the table at the end: what was done, and what proves it.
 type step struct {
-	what  string
-	took  time.Duration
-	act   string // kind of the act; empty where there is none
-	on    string // its subject
-	index int64
-	entry string // SHA-256 of the ledger's entry
+	what   string
+	took   time.Duration
+	act    string // kind of the act in the ledger; empty where no act says it
+	on     string // its subject
+	index  int64  // of the ledger's entry
+	digest string // SHA-256 of the entry, or of what the step is about
 }
 
 // take does one step, and notes the act by which it can be proved.
 func (s *Story) take(ctx context.Context, what, act, on string, do func(context.Context) error) error {
+	return s.prove(ctx, step{what: what, act: act, on: on}, func(ctx context.Context) (string, error) { return "", do(ctx) })
+}
+
+// show does one step that no act of the ledger tells, but a digest that do gives.
+func (s *Story) show(ctx context.Context, what, about string, do func(context.Context) (string, error)) error {
+	return s.prove(ctx, step{what: what, on: about}, do)
+}
+
+func (s *Story) prove(ctx context.Context, done step, do func(context.Context) (string, error)) (err error) {
 	began := time.Now()
-	if err := do(ctx); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+	if done.digest, err = do(ctx); err != nil {
+		return fmt.Errorf("%s: %w", done.what, err)
 	}
-	s.steps = append(s.steps, step{what: what, took: time.Since(began), act: act, on: on})
+	done.took = time.Since(began)
+	s.steps = append(s.steps, done)
 	return nil
 }
 
@@ -34,7 +44,7 @@ func (s *Story) take(ctx context.Context, what, act, on string, do func(context.
 func (s *Story) cite(ctx context.Context) error {
 	for i := range s.steps {
 		step := &s.steps[i]
-		if step.act == "" || step.entry != "" {
+		if step.digest != "" {
 			continue
 		}
 		var acts v1.Acts
@@ -49,22 +59,22 @@ func (s *Story) cite(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		step.index, step.entry = last.Index, envelope.Digest(entry)
+		step.index, step.digest = last.Index, envelope.Digest(entry)
 	}
 	return nil
 }
 
 // Table prints the steps taken, each with its evidence.
 func (s *Story) Table() {
-	s.chapter("What was done, and the ledger's entry that proves it")
+	s.chapter("What was done, and what proves it: an entry of the ledger, or a digest")
 	t := tabwriter.NewWriter(s.Say, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "STEP\tTOOK\tACT\tENTRY\tSHA-256")
+	fmt.Fprintln(t, "STEP\tTOOK\tEVIDENCE\tSHA-256")
 	for _, step := range s.steps {
-		act, entry := step.act, fmt.Sprint("#", step.index)
-		if act == "" {
-			act, entry = "-", "-"
+		evidence := fmt.Sprintf("#%d %s", step.index, step.act)
+		if step.act == "" {
+			evidence = step.on
 		}
-		fmt.Fprintf(t, "%s\t%.1fs\t%s\t%s\t%s\n", step.what, step.took.Seconds(), act, entry, step.entry)
+		fmt.Fprintf(t, "%s\t%.1fs\t%s\t%s\n", step.what, step.took.Seconds(), evidence, step.digest)
 	}
 	_ = t.Flush()
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/demo/world"
 	"github.com/patchwarrant/patchwarrant/internal/bundle"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 )
@@ -67,19 +68,25 @@ func patchedHosts(ctx context.Context, t *testing.T, s *Story) {
 	if s.hub.Direct != "" {
 		t.Skip("no units: " + s.hub.Direct)
 	}
-	for user, command := range map[string][]string{
-		"patchwarrant":       {"patchwarrantd", s.hub.Name},
-		"patchwarrant-agent": {"patchwarrant-ag", "prod-1"},
-	} {
-		h := s.hub
-		if command[1] != s.hub.Name {
-			h = s.hosts[command[1]].Host
-		}
-		said, err := h.Exec(ctx, "ps", "-C", command[0], "-o", "user:32=")
-		if err != nil || strings.TrimSpace(string(said)) != user {
-			t.Errorf("%s runs as %q, %v", command[0], said, err)
+	for unit, want := range map[string]struct {
+		host *world.Host
+		user string
+	}{serverUnit: {s.hub, "patchwarrant"}, agentUnit: {s.hosts["prod-1"].Host, "patchwarrant-agent"}} {
+		got, err := want.host.Exec(ctx, "stat", "--format=%U", "/proc/"+mainProcess(ctx, t, want.host, unit))
+		if err != nil || strings.TrimSpace(string(got)) != want.user {
+			t.Errorf("%s runs as %q, %v", unit, got, err)
 		}
 	}
+}
+
+// mainProcess gives the number of a unit's main process in its host.
+func mainProcess(ctx context.Context, t *testing.T, h *world.Host, unit string) string {
+	t.Helper()
+	pid, err := h.Exec(ctx, "systemctl", "show", "--value", "--property=MainPID", unit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(pid))
 }
 
 // aptRuns counts how often apt began to change a host.
