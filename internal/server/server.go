@@ -202,7 +202,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		TrustRoots: s.Staff, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})
 	all := []*http.Server{
 		{Addr: s.config.Listen.People, Handler: people, TLSConfig: tls},
-		{Addr: s.config.Listen.Agents, Handler: hurry(agents, strangers), TLSConfig: tls},
+		{Addr: s.config.Listen.Agents, Handler: hurry(agents, strangers), TLSConfig: tls.Clone()}, // a server adds to its own
 		{Addr: s.config.Listen.Repository, Handler: api.Public(s.ledger, s.curation.Door(), s.log)},
 	}
 	for _, h := range all {
