@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/id"
+	"github.com/patchwarrant/patchwarrant/internal/memo"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
@@ -62,10 +64,13 @@ type Config struct {
 }
 
 // Changes keeps all orders.
-type Changes struct{ Config }
+type Changes struct {
+	Config
+	said memo.Memo[said]
+}
 
 // New makes Changes.
-func New(c Config) *Changes { return &Changes{c} }
+func New(c Config) *Changes { return &Changes{Config: c, said: memo.Memo[said]{Most: 128 << 20}} }
 
 // Order is an order with what became of it.
 type Order struct {
@@ -282,11 +287,27 @@ func (c *Changes) Get(ctx context.Context, order string) (o Order, err error) {
 	return o, err
 }
 
-// List gives the latest orders, newest first, at most limit, without signatures.
-func (c *Changes) List(ctx context.Context, limit int) (all []Order, err error) {
+// List gives the latest orders, newest first, at most limit, without signatures. What it gives is shared: nobody changes
+// payloads and transactions.
+func (c *Changes) List(ctx context.Context, limit int) ([]Order, error) {
+	return c.ListBefore(ctx, math.MaxInt64, limit)
+}
+
+// ListBefore is List from below a sequence number on.
+func (c *Changes) ListBefore(ctx context.Context, sequence int64, limit int) (all []Order, err error) {
 	err = c.DB.Read(ctx, func(tx *db.Tx) error {
-		all, err = latest(ctx, tx, limit)
-		return err
+		if all, err = latest(ctx, tx, sequence, limit); err != nil {
+			return err
+		}
+		for i := range all {
+			o := &all[i]
+			x, err := c.said.Get(o.ID, func() (said, int, error) { return loadSaid(ctx, tx, o.ID) })
+			if err != nil {
+				return err
+			}
+			o.Order, o.Payload, o.Digest = x.Order, x.payload, x.digest
+		}
+		return nil
 	})
 	return all, err
 }

@@ -23,9 +23,11 @@ var (
 	updateOrder = db.Q(`UPDATE change_order SET state = $2, envelope = $3, manifest = $4, result = $5, ended_at = $6
 		WHERE order_id = $1`)
 	selectOrder  = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE order_id = $1`)
-	selectLatest = db.Q(`SELECT ` + orderColumns + ` FROM change_order ORDER BY sequence DESC LIMIT $1`)
-	selectOpen   = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE state IN ('proposed', 'warranted', 'under-investigation') ORDER BY sequence`)
-	addSignature = db.Q(`INSERT INTO change_signature (order_id, person, position, signed_at, signature)
+	selectLatest = db.Q(`SELECT order_id, kind, of_order, curation, state, envelope, manifest, result, ended_at FROM change_order
+		WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2`)
+	selectPayload = db.Q(`SELECT payload FROM change_order WHERE order_id = $1`)
+	selectOpen    = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE state IN ('proposed', 'warranted', 'under-investigation') ORDER BY sequence`)
+	addSignature  = db.Q(`INSERT INTO change_signature (order_id, person, position, signed_at, signature)
 		VALUES ($1, $2, $3, $4, $5)`)
 	selectSignatures = db.Q(`SELECT person, signed_at, signature FROM change_signature WHERE order_id = $1 ORDER BY position`)
 )
@@ -114,8 +116,39 @@ func orders(rows *sql.Rows, err error) ([]Order, error) {
 	return all, nil
 }
 
-func latest(ctx context.Context, tx *db.Tx, limit int) ([]Order, error) {
-	return orders(tx.Query(ctx, selectLatest, limit))
+// latest gives orders below a sequence number without what their payload says, by ID.
+func latest(ctx context.Context, tx *db.Tx, before int64, limit int) ([]Order, error) {
+	rows, err := tx.Query(ctx, selectLatest, before, limit)
+	all, err := db.Collect(rows, err, func(r *sql.Rows) (o Order, err error) {
+		var ended int64
+		err = r.Scan(&o.ID, &o.Kind, &o.Of, &o.Curation, &o.State, &o.Envelope, &o.Manifest, &o.Result, &ended)
+		o.EndedAt = db.Time(ended)
+		return o, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load orders: %w", err)
+	}
+	return all, nil
+}
+
+// said is what an order's payload says. It never changes.
+type said struct {
+	warrant.Order
+	payload []byte
+	digest  string
+}
+
+func loadSaid(ctx context.Context, tx *db.Tx, order string) (said, int, error) {
+	var x said
+	err := tx.QueryRow(ctx, selectPayload, order).Scan(&x.payload)
+	if err == nil {
+		x.Order, err = warrant.DecodeOrder(x.payload)
+	}
+	if err != nil {
+		return x, 0, fmt.Errorf("stored order %s: %w", order, err)
+	}
+	x.digest = envelope.Digest(x.payload)
+	return x, 3 * len(x.payload), nil // about, with what was read of it
 }
 
 func unfinished(ctx context.Context, tx *db.Tx) ([]Order, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/memo"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/pgp"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
@@ -54,12 +55,21 @@ type Config struct {
 }
 
 // Curation keeps all snapshots and channels.
-type Curation struct{ Config }
+type Curation struct {
+	Config
+	said memo.Memo[said]
+}
+
+// said is what the payload of a curation record says.
+type said struct {
+	record  warrant.Record
+	payload []byte
+}
 
 // New makes a Curation.
-func New(c Config) *Curation { return &Curation{c} }
+func New(c Config) *Curation { return &Curation{Config: c, said: memo.Memo[said]{Most: 64 << 20}} }
 
-// Snapshot is a set of packages with its curation record.
+// Snapshot is a set of packages with its curation record. Record and payload are shared: nobody changes them.
 type Snapshot struct {
 	Ref        warrant.SnapshotRef
 	Record     warrant.Record
@@ -232,8 +242,18 @@ func (c *Curation) Snapshot(ctx context.Context, digest string) (s Snapshot, err
 
 // Snapshots gives all, newest first.
 func (c *Curation) Snapshots(ctx context.Context) (all []Snapshot, err error) {
+	return c.snapshots(ctx, func(tx *db.Tx) ([]string, error) { return records(ctx, tx) })
+}
+
+// SnapshotsAfter gives at most limit of those that Snapshots gives after the one with this record; from the newest where it
+// is empty.
+func (c *Curation) SnapshotsAfter(ctx context.Context, record string, limit int) ([]Snapshot, error) {
+	return c.snapshots(ctx, func(tx *db.Tx) ([]string, error) { return recordsAfter(ctx, tx, record, limit) })
+}
+
+func (c *Curation) snapshots(ctx context.Context, which func(*db.Tx) ([]string, error)) (all []Snapshot, err error) {
 	err = c.DB.Read(ctx, func(tx *db.Tx) error {
-		records, err := records(ctx, tx)
+		records, err := which(tx)
 		if err != nil {
 			return err
 		}
@@ -256,12 +276,18 @@ func (c *Curation) load(ctx context.Context, tx *db.Tx, record string) (Snapshot
 		return Snapshot{}, w, err
 	}
 	s := Snapshot{Envelope: w.envelope, SignedAt: w.signedAt, Ref: warrant.SnapshotRef{SHA256: w.snapshot, Index: w.index, Curation: record}}
-	if s.Payload, err = blob.ReadAll(ctx, c.Blobs, record, envelope.MaxPayload); err != nil {
+	x, err := c.said.Get(record, func() (said, int, error) {
+		payload, err := blob.ReadAll(ctx, c.Blobs, record, envelope.MaxPayload)
+		if err != nil {
+			return said{}, 0, err
+		}
+		r, err := warrant.DecodeRecord(payload)
+		return said{r, payload}, 3 * len(payload), err // about, with what was read of it
+	})
+	if err != nil {
 		return s, w, fmt.Errorf("curation record %s: %w", record, err)
 	}
-	if s.Record, err = warrant.DecodeRecord(s.Payload); err != nil {
-		return s, w, fmt.Errorf("curation record %s: %w", record, err)
-	}
+	s.Record, s.Payload = x.record, x.payload
 	if s.Record.Snapshot != w.snapshot || s.Record.Index != w.index {
 		return s, w, fault.New(fault.Internal, "curation record %s: the database says something else than what people sign", record)
 	}

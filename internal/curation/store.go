@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -19,6 +20,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (record) DO NOTHING`)
 	qRecord = db.Q(`SELECT snapshot, author, made_at, index_digest, index_size, packed, packed_size, arches, envelope, signed_at
 FROM curation_record WHERE record = $1`)
 	qRecords      = db.Q(`SELECT record FROM curation_record ORDER BY made_at DESC, record`)
+	qRecordsAfter = db.Q(`SELECT record FROM curation_record WHERE made_at < $1 OR (made_at = $1 AND record > $2)
+ORDER BY made_at DESC, record LIMIT $3`)
 	qMarkSigned   = db.Q(`UPDATE curation_record SET envelope = $2, signed_at = $3 WHERE record = $1 AND envelope = ''`)
 	qSignedRecord = db.Q(`SELECT record FROM curation_record WHERE snapshot = $1 AND envelope <> '' ORDER BY signed_at DESC, record LIMIT 1`)
 	qSigned       = db.Q(`SELECT DISTINCT snapshot FROM curation_record WHERE envelope <> '' ORDER BY snapshot`)
@@ -80,6 +83,20 @@ func scanText(rows *sql.Rows) (s string, err error) {
 
 func records(ctx context.Context, tx *db.Tx) ([]string, error) {
 	rows, err := tx.Query(ctx, qRecords)
+	return db.Collect(rows, err, scanText)
+}
+
+// recordsAfter gives what records does after one record, or from the first where it is empty.
+func recordsAfter(ctx context.Context, tx *db.Tx, record string, limit int) ([]string, error) {
+	made := int64(math.MaxInt64)
+	if record != "" {
+		w, err := loadRecord(ctx, tx, record)
+		if err != nil {
+			return nil, err
+		}
+		made = db.Micros(w.madeAt)
+	}
+	rows, err := tx.Query(ctx, qRecordsAfter, made, record, limit)
 	return db.Collect(rows, err, scanText)
 }
 

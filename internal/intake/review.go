@@ -27,6 +27,11 @@ const MaxQueue = 10_000
 
 // Queue gives the advisories without a review, the longest due first, and how many there are in all.
 func (in *Intake) Queue(ctx context.Context, limit int) (queue []Advisory, all int, err error) {
+	return in.QueueAfter(ctx, Advisory{}, limit)
+}
+
+// QueueAfter is Queue without what stands up to and including an advisory of it.
+func (in *Intake) QueueAfter(ctx context.Context, last Advisory, limit int) (queue []Advisory, all int, err error) {
 	if limit <= 0 || limit > MaxQueue {
 		limit = MaxQueue
 	}
@@ -34,7 +39,7 @@ func (in *Intake) Queue(ctx context.Context, limit int) (queue []Advisory, all i
 		if all, err = countQueue(ctx, tx); err != nil {
 			return err
 		}
-		queue, err = loadQueue(ctx, tx, limit)
+		queue, err = loadQueue(ctx, tx, last, limit)
 		return err
 	})
 	return queue, all, err

@@ -29,7 +29,7 @@ var (
 		review_due_at = excluded.review_due_at, review = '', reviewed_by = '', reviewed_at = 0, review_reason = ''`)
 	qGone  = db.Q(`UPDATE advisories SET revision = '', revised_at = $3, review_due_at = 0 WHERE source = $1 AND id = $2`)
 	qQueue = db.Q(`SELECT source, id, revision, first_at, revised_at, review_due_at FROM advisories
-		WHERE review_due_at > 0 ORDER BY review_due_at, source, id LIMIT $1`)
+		WHERE review_due_at > 0 AND (review_due_at, source, id) > ($1, $2, $3) ORDER BY review_due_at, source, id LIMIT $4`)
 	qCountQueue = db.Q(`SELECT count(*) FROM advisories WHERE review_due_at > 0`)
 	qDue        = db.Q(`SELECT revision FROM advisories WHERE source = $1 AND id = $2 AND review_due_at > 0`)
 	qSaveReview = db.Q(`UPDATE advisories SET review_due_at = 0, review = $3, reviewed_by = $4, reviewed_at = $5, review_reason = $6
@@ -99,8 +99,8 @@ func saveRevision(ctx context.Context, tx *db.Tx, source string, r revision, now
 	return err
 }
 
-func loadQueue(ctx context.Context, tx *db.Tx, limit int) ([]Advisory, error) {
-	rows, err := tx.Query(ctx, qQueue, limit)
+func loadQueue(ctx context.Context, tx *db.Tx, last Advisory, limit int) ([]Advisory, error) {
+	rows, err := tx.Query(ctx, qQueue, db.Micros(last.DueAt), last.Source, last.ID, limit)
 	return db.Collect(rows, err, func(rows *sql.Rows) (a Advisory, err error) {
 		var first, revised, due int64
 		err = rows.Scan(&a.Source, &a.ID, &a.Revision, &first, &revised, &due)

@@ -114,7 +114,7 @@ func (i *Integrity) Reconcile(ctx context.Context, order warrant.Order, runs []R
 	}
 	result := sum(order.ID, hosts)
 	err = i.DB.Write(ctx, func(tx *db.Tx) error {
-		if done, err := readReports(ctx, tx, order.ID); err != nil || len(done) > 0 {
+		if done, err := readReports(ctx, tx, selectReports, order.ID); err != nil || len(done) > 0 {
 			result = sum(order.ID, done)
 			return err
 		}
@@ -298,11 +298,29 @@ func (i *Integrity) fetch(ctx context.Context, digest string, v any) error {
 func (i *Integrity) Reconciliation(ctx context.Context, order string) (Reconciliation, error) {
 	var hosts []StagedHost
 	err := i.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		hosts, err = readReports(ctx, tx, order)
+		hosts, err = readReports(ctx, tx, selectReports, order)
 		return err
 	})
 	if err == nil && len(hosts) == 0 {
 		err = fault.New(fault.NotFound, "order %.40s is not reconciled", order)
 	}
 	return sum(order, hosts), err
+}
+
+// ReconciliationFrom is Reconciliation with only a page of the hosts, at most limit of those after the host after, and their
+// number.
+func (i *Integrity) ReconciliationFrom(ctx context.Context, order, after string, limit int) (r Reconciliation, hosts int, err error) {
+	r.Order = order
+	err = i.DB.Read(ctx, func(tx *db.Tx) error {
+		if r.Counts, hosts, err = sumCounts(ctx, tx, order); err != nil {
+			return err
+		}
+		r.PerHost, err = readReports(ctx, tx, selectReportsFrom, order, after, limit)
+		return err
+	})
+	if err == nil && hosts == 0 {
+		err = fault.New(fault.NotFound, "order %.40s is not reconciled", order)
+	}
+	r.Clean = r.Counts[Missing] == 0 && r.Counts[Unexplained] == 0
+	return r, hosts, err
 }

@@ -16,6 +16,26 @@ func (i *Integrity) Investigations(ctx context.Context) (all []Investigation, er
 	return all, err
 }
 
+// InvestigationPage is a part of the investigations, newest first.
+type InvestigationPage struct {
+	Order  string // only of this order; empty: of all
+	State  string // only in this state; empty: in any
+	Before string // only those older than this one, by ID; empty: from the newest
+	Limit  int
+}
+
+// InvestigationsFrom lists a page of investigations, and counts all there are by state.
+func (i *Integrity) InvestigationsFrom(ctx context.Context, p InvestigationPage) (page []Investigation, all map[string]int, err error) {
+	err = i.DB.Read(ctx, func(tx *db.Tx) error {
+		if all, err = countByState(ctx, tx); err != nil {
+			return err
+		}
+		page, err = readInvestigations(ctx, tx, selectInvestigationsFrom, p.Order, p.State, p.Before, p.Limit)
+		return err
+	})
+	return page, all, err
+}
+
 // Investigation gives one; NotFound if there is none.
 func (i *Integrity) Investigation(ctx context.Context, id string) (inv Investigation, err error) {
 	err = i.DB.Read(ctx, func(tx *db.Tx) error {

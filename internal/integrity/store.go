@@ -21,11 +21,17 @@ var (
 	selectReports  = db.Q(`SELECT host_id, input, report, counts FROM integrity_report WHERE order_id = $1 ORDER BY host_id`)
 	insertReport   = db.Q(`INSERT INTO integrity_report (order_id, host_id, input, report, counts, made_at) VALUES ($1, $2, $3, $4, $5, $6)`)
 
-	insertInvestigation  = db.Q(`INSERT INTO integrity_investigation (` + investigationColumns + `) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)`)
-	updateInvestigation  = db.Q(`UPDATE integrity_investigation SET state = $2, overdue_at = $3, severity = $4, outcome = $5, reason = $6, proposed_by = $7, resolved_by = $8, resolved_at = $9 WHERE id = $1`)
-	selectInvestigation  = db.Q(`SELECT ` + investigationColumns + ` FROM integrity_investigation WHERE id = $1`)
-	selectInvestigations = db.Q(`SELECT ` + investigationColumns + ` FROM integrity_investigation ORDER BY opened_at DESC, id`)
-	selectOverdue        = db.Q(`SELECT ` + investigationColumns + ` FROM integrity_investigation WHERE state <> 'closed' AND due_at <= $1 AND overdue_at = 0 ORDER BY due_at`)
+	insertInvestigation      = db.Q(`INSERT INTO integrity_investigation (` + investigationColumns + `) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)`)
+	updateInvestigation      = db.Q(`UPDATE integrity_investigation SET state = $2, overdue_at = $3, severity = $4, outcome = $5, reason = $6, proposed_by = $7, resolved_by = $8, resolved_at = $9 WHERE id = $1`)
+	selectInvestigation      = db.Q(`SELECT ` + investigationColumns + ` FROM integrity_investigation WHERE id = $1`)
+	selectInvestigations     = db.Q(`SELECT ` + investigationColumns + ` FROM integrity_investigation ORDER BY opened_at DESC, id`)
+	selectInvestigationsFrom = db.Q(`SELECT ` + investigationColumns + ` FROM integrity_investigation
+		WHERE ($1 = '' OR order_id = $1) AND ($2 = '' OR state = $2) AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`)
+	countInvestigations = db.Q(`SELECT state, COUNT(*) FROM integrity_investigation GROUP BY state`)
+	selectReportsFrom   = db.Q(`SELECT host_id, input, report, counts FROM integrity_report WHERE order_id = $1 AND host_id > $2
+		ORDER BY host_id LIMIT $3`)
+	selectCounts  = db.Q(`SELECT counts, COUNT(*) FROM integrity_report WHERE order_id = $1 GROUP BY counts`)
+	selectOverdue = db.Q(`SELECT ` + investigationColumns + ` FROM integrity_investigation WHERE state <> 'closed' AND due_at <= $1 AND overdue_at = 0 ORDER BY due_at`)
 )
 
 // one reads a single text; "" if there is none.
@@ -37,8 +43,8 @@ func one(ctx context.Context, tx *db.Tx, q db.Query, key string) (string, error)
 	return value, nil
 }
 
-func readReports(ctx context.Context, tx *db.Tx, order string) ([]StagedHost, error) {
-	rows, err := tx.Query(ctx, selectReports, order)
+func readReports(ctx context.Context, tx *db.Tx, q db.Query, args ...any) ([]StagedHost, error) {
+	rows, err := tx.Query(ctx, q, args...)
 	return db.Collect(rows, err, func(r *sql.Rows) (h StagedHost, err error) {
 		var counts string
 		if err = r.Scan(&h.Host, &h.Input, &h.Report, &counts); err == nil {
@@ -46,6 +52,26 @@ func readReports(ctx context.Context, tx *db.Tx, order string) ([]StagedHost, er
 		}
 		return h, err
 	})
+}
+
+// sumCounts adds up an order's reports, of which many say the same, and gives the number of hosts too.
+func sumCounts(ctx context.Context, tx *db.Tx, order string) (sum map[Verdict]int, hosts int, err error) {
+	sum = map[Verdict]int{}
+	rows, err := tx.Query(ctx, selectCounts, order)
+	_, err = db.Collect(rows, err, func(r *sql.Rows) (none struct{}, err error) {
+		var text string
+		var same int
+		var counts map[Verdict]int
+		if err = r.Scan(&text, &same); err == nil {
+			err = json.Unmarshal([]byte(text), &counts)
+		}
+		hosts += same
+		for v, n := range counts {
+			sum[v] += n * same
+		}
+		return none, err
+	})
+	return sum, hosts, err
 }
 
 func saveReport(ctx context.Context, tx *db.Tx, order string, h StagedHost, now time.Time) error {
@@ -78,6 +104,19 @@ func readInvestigation(ctx context.Context, tx *db.Tx, id string) (Investigation
 func readInvestigations(ctx context.Context, tx *db.Tx, q db.Query, args ...any) ([]Investigation, error) {
 	rows, err := tx.Query(ctx, q, args...)
 	return db.Collect(rows, err, func(r *sql.Rows) (Investigation, error) { return scanInvestigation(r) })
+}
+
+func countByState(ctx context.Context, tx *db.Tx) (map[string]int, error) {
+	all := map[string]int{}
+	rows, err := tx.Query(ctx, countInvestigations)
+	_, err = db.Collect(rows, err, func(r *sql.Rows) (none struct{}, err error) {
+		var state string
+		var n int
+		err = r.Scan(&state, &n)
+		all[state] = n
+		return none, err
+	})
+	return all, err
 }
 
 func addInvestigation(ctx context.Context, tx *db.Tx, i Investigation) error {

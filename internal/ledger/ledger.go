@@ -122,11 +122,13 @@ func (l *Ledger) Entry(ctx context.Context, index int64) (e Entry, err error) {
 // MaxList is the most entries List gives at once.
 const MaxList = 1000
 
-// Filter chooses entries, oldest first: all set fields must hold.
+// Filter chooses entries: all set fields must hold.
 type Filter struct {
 	Subject    string // whole
 	KindPrefix string // such as "order."
 	From       int64  // the first index
+	Before     int64  // the index after the last; 0: the end
+	Newest     bool   // the newest first, else the oldest
 	Limit      int    // at most MaxList, which 0 means too
 }
 

@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -25,10 +28,21 @@ var (
 		(SELECT COUNT(*) FROM ledger_hash WHERE id < 0 OR id >= $2)`)
 	qEntry = db.Q(`SELECT idx, kind, subject, entry FROM ledger_act WHERE idx = $1`)
 	qRange = db.Q(`SELECT idx, kind, subject, entry FROM ledger_act WHERE idx >= $1 AND idx < $2 ORDER BY idx`)
-	qList  = db.Q(`SELECT idx, kind, subject, entry FROM ledger_act
-		WHERE idx >= $1 AND substr(kind, 1, $2) = $3 ORDER BY idx LIMIT $4`)
-	qListSubject = db.Q(`SELECT idx, kind, subject, entry FROM ledger_act
-		WHERE subject = $5 AND idx >= $1 AND substr(kind, 1, $2) = $3 ORDER BY idx LIMIT $4`)
+	qThese = db.Q(`SELECT idx, kind, subject, entry FROM ledger_act WHERE idx IN
+		($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`)
+	// Indexes only, oldest or newest first.
+	qAll        = db.Q(`SELECT idx FROM ledger_act WHERE idx >= $1 AND idx < $2 ORDER BY idx LIMIT $3`)
+	qAllDown    = db.Q(`SELECT idx FROM ledger_act WHERE idx >= $1 AND idx < $2 ORDER BY idx DESC LIMIT $3`)
+	qOfKind     = db.Q(`SELECT idx FROM ledger_act WHERE kind = $4 AND idx >= $1 AND idx < $2 ORDER BY idx LIMIT $3`)
+	qOfKindDown = db.Q(`SELECT idx FROM ledger_act WHERE kind = $4 AND idx >= $1 AND idx < $2 ORDER BY idx DESC LIMIT $3`)
+	qAbout      = db.Q(`SELECT idx FROM ledger_act
+		WHERE subject = $4 AND substr(kind, 1, $5) = $6 AND idx >= $1 AND idx < $2 ORDER BY idx LIMIT $3`)
+	qAboutDown = db.Q(`SELECT idx FROM ledger_act
+		WHERE subject = $4 AND substr(kind, 1, $5) = $6 AND idx >= $1 AND idx < $2 ORDER BY idx DESC LIMIT $3`)
+	// The kinds there are, by jumps through the index.
+	qKinds = db.Q(`WITH RECURSIVE kinds (kind) AS (SELECT MIN(kind) FROM ledger_act UNION ALL
+		SELECT (SELECT MIN(a.kind) FROM ledger_act a WHERE a.kind > kinds.kind) FROM kinds WHERE kinds.kind IS NOT NULL)
+		SELECT kind FROM kinds WHERE kind IS NOT NULL`)
 	qCheckpoint    = db.Q(`SELECT note FROM ledger_checkpoint WHERE id = 1`)
 	qSetCheckpoint = db.Q(`UPDATE ledger_checkpoint SET note = $1 WHERE id = 1 AND note = $2`)
 )
@@ -127,14 +141,89 @@ func entries(ctx context.Context, tx *db.Tx, from, to int64) ([]row, error) {
 	return db.Collect(rows, err, scanRow)
 }
 
+// list gives the acts a filter chooses. Indexes of acts are found first, by the index that serves the filter; a beginning
+// of kinds is looked up kind by kind, because no index is in the order of both.
 func list(ctx context.Context, tx *db.Tx, f Filter) ([]row, error) {
-	args := []any{f.From, len(f.KindPrefix), f.KindPrefix, f.Limit}
-	q := qList
-	if f.Subject != "" {
-		q, args = qListSubject, append(args, f.Subject)
+	if f.Before <= 0 {
+		f.Before = math.MaxInt64
 	}
-	rows, err := tx.Query(ctx, q, args...)
-	return db.Collect(rows, err, scanRow)
+	var found []int64
+	var err error
+	switch {
+	case f.Subject != "":
+		found, err = indexes(ctx, tx, f, qAbout, qAboutDown, f.Subject, len(f.KindPrefix), f.KindPrefix)
+	case f.KindPrefix != "":
+		found, err = ofKinds(ctx, tx, f)
+	default:
+		found, err = indexes(ctx, tx, f, qAll, qAllDown)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return these(ctx, tx, found)
+}
+
+func indexes(ctx context.Context, tx *db.Tx, f Filter, up, down db.Query, more ...any) ([]int64, error) {
+	q := up
+	if f.Newest {
+		q = down
+	}
+	rows, err := tx.Query(ctx, q, append([]any{f.From, f.Before, f.Limit}, more...)...)
+	return db.Collect(rows, err, func(rows *sql.Rows) (n int64, err error) {
+		err = rows.Scan(&n)
+		return n, err
+	})
+}
+
+func ofKinds(ctx context.Context, tx *db.Tx, f Filter) (found []int64, err error) {
+	rows, err := tx.Query(ctx, qKinds)
+	kinds, err := db.Collect(rows, err, func(rows *sql.Rows) (kind string, err error) {
+		err = rows.Scan(&kind)
+		return kind, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, kind := range kinds {
+		if !strings.HasPrefix(kind, f.KindPrefix) {
+			continue
+		}
+		some, err := indexes(ctx, tx, f, qOfKind, qOfKindDown, kind)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	slices.Sort(found)
+	if f.Newest {
+		slices.Reverse(found)
+	}
+	return found[:min(len(found), f.Limit)], nil
+}
+
+// these reads acts by index, in the order of the indexes.
+func these(ctx context.Context, tx *db.Tx, found []int64) ([]row, error) {
+	const most = 20 // placeholders of the statement
+	byIndex := make(map[int64]row, len(found))
+	for some := range slices.Chunk(found, most) {
+		args := make([]any, most)
+		for i := range args {
+			args[i] = some[min(i, len(some)-1)]
+		}
+		rows, err := tx.Query(ctx, qThese, args...)
+		all, err := db.Collect(rows, err, scanRow)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range all {
+			byIndex[r.index] = r
+		}
+	}
+	all := make([]row, len(found))
+	for i, n := range found {
+		all[i] = byIndex[n]
+	}
+	return all, nil
 }
 
 // checkpoint gives the latest signed checkpoint, or "".

@@ -275,6 +275,37 @@ func (s *Rollouts) Get(ctx context.Context, order string) (r Rollout, runs []Run
 	return r, runs, err
 }
 
+// RunPage is a part of a rollout's runs, in order.
+type RunPage struct {
+	State State // only in this state; empty: all
+	From  int   // the first position
+	Limit int
+}
+
+// Page gives a rollout with the number of its runs by state, and a page of them.
+func (s *Rollouts) Page(ctx context.Context, order string, p RunPage) (r Rollout, n map[State]int, runs []Run, err error) {
+	err = s.DB.Read(ctx, func(tx *db.Tx) error {
+		if r, err = loadRollout(ctx, tx, order); err != nil {
+			return err
+		}
+		if n, err = counts(ctx, tx, order); err != nil {
+			return err
+		}
+		runs, err = runsBy(ctx, tx, selectRunsFrom, order, p.From, string(p.State), p.Limit)
+		return err
+	})
+	return r, n, runs, err
+}
+
+// RunsOf gives a host's runs, of the newest order first; those of orders older than the order before, where it is not empty.
+func (s *Rollouts) RunsOf(ctx context.Context, host, before string, limit int) (runs []Run, err error) {
+	err = s.DB.Read(ctx, func(tx *db.Tx) error {
+		runs, err = runsBy(ctx, tx, selectRunsOf, host, before, limit)
+		return err
+	})
+	return runs, err
+}
+
 // act writes one act; detail is encoded canonically (maps have their keys sorted).
 func (s *Rollouts) act(ctx context.Context, tx *db.Tx, kind, subject, who string, facts []string, detail map[string]any) error {
 	b, err := json.Marshal(detail)

@@ -25,6 +25,11 @@ var (
 	insertRun      = db.Q(`INSERT INTO rollout_run (` + runColumns + `) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)`)
 	selectRuns     = db.Q(`SELECT ` + runColumns + ` FROM rollout_run WHERE order_id = $1 ORDER BY position`)
 	selectRun      = db.Q(`SELECT ` + runColumns + ` FROM rollout_run WHERE order_id = $1 AND host_id = $2`)
+	selectRunsFrom = db.Q(`SELECT ` + runColumns + ` FROM rollout_run WHERE order_id = $1 AND position >= $2 AND ($3 = '' OR state = $3)
+		ORDER BY position LIMIT $4`)
+	selectRunsOf = db.Q(`SELECT ` + runColumns + ` FROM rollout_run WHERE host_id = $1 AND ($2 = '' OR order_id < $2)
+		ORDER BY order_id DESC LIMIT $3`)
+	countRuns      = db.Q(`SELECT state, COUNT(*) FROM rollout_run WHERE order_id = $1 GROUP BY state`)
 	selectOpenRuns = db.Q(`SELECT r.order_id FROM rollout_run r JOIN rollout o ON o.order_id = r.order_id
 		WHERE r.host_id = $1 AND r.state IN ('waiting', 'offered', 'begun') ORDER BY o.sequence`)
 	updateRun = db.Q(`UPDATE rollout_run SET state = $3, code = $4, offered_at = $5, begun_at = $6, ended_at = $7, report = $8,
@@ -81,19 +86,49 @@ func unseen(o *wire.Observation) (string, error) {
 }
 
 func load(ctx context.Context, tx *db.Tx, order string) (Rollout, []Run, error) {
+	r, err := loadRollout(ctx, tx, order)
+	if err != nil {
+		return r, nil, err
+	}
+	runs, err := runsBy(ctx, tx, selectRuns, order)
+	return r, runs, err
+}
+
+func loadRollout(ctx context.Context, tx *db.Tx, order string) (Rollout, error) {
 	r, err := scanRollout(tx.QueryRow(ctx, selectRollout, order))
 	if errors.Is(err, sql.ErrNoRows) {
-		return r, nil, fault.New(fault.NotFound, "order %s has no rollout", order)
+		return r, fault.New(fault.NotFound, "order %s has no rollout", order)
 	}
 	if err != nil {
-		return r, nil, fmt.Errorf("load rollout of order %s: %w", order, err)
+		return r, fmt.Errorf("load rollout of order %s: %w", order, err)
 	}
-	rows, err := tx.Query(ctx, selectRuns, order)
+	return r, nil
+}
+
+func runsBy(ctx context.Context, tx *db.Tx, q db.Query, args ...any) ([]Run, error) {
+	rows, err := tx.Query(ctx, q, args...)
 	runs, err := db.Collect(rows, err, func(r *sql.Rows) (Run, error) { return scanRun(r) })
 	if err != nil {
-		return r, nil, fmt.Errorf("load runs of order %s: %w", order, err)
+		return nil, fmt.Errorf("load runs: %w", err)
 	}
-	return r, runs, nil
+	return runs, nil
+}
+
+// counts gives the number of an order's runs by state.
+func counts(ctx context.Context, tx *db.Tx, order string) (map[State]int, error) {
+	n := map[State]int{}
+	rows, err := tx.Query(ctx, countRuns, order)
+	_, err = db.Collect(rows, err, func(r *sql.Rows) (none struct{}, err error) {
+		var state State
+		var runs int
+		err = r.Scan(&state, &runs)
+		n[state] = runs
+		return none, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("count runs of order %s: %w", order, err)
+	}
+	return n, nil
 }
 
 func loadRun(ctx context.Context, tx *db.Tx, order, host string) (Run, error) {
