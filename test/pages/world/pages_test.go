@@ -1,0 +1,77 @@
+//go:build pages
+
+package world
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// shown is what the browser's side learns of a site.
+type shown struct {
+	URL     string             `json:"url"`
+	Address string             `json:"address"` // where that really is
+	Pin     string             `json:"pin"`     // of the CA's key
+	CA      string             `json:"ca"`      // its hash, for the command line
+	Root    string             `json:"root"`    // digest of the trust root
+	CLI     string             `json:"cli"`
+	Mark    string             `json:"mark,omitempty"`
+	People  map[string]*person `json:"people"`
+	Hosts   map[string]string  `json:"hosts"` // IDs by name
+	Story   settled            `json:"story"`
+}
+
+func (s *site) show(told settled) shown {
+	s.t.Helper()
+	cli, err := filepath.Abs("../../../bin/patchwarrant")
+	s.ok(err)
+	if _, err := os.Stat(cli); err != nil {
+		s.t.Fatalf("make build comes first: %v", err)
+	}
+	out := shown{URL: "https://" + name, Address: s.config.Listen.People, Pin: s.pin(), CA: s.keys.CA.Hash(), Root: s.root, CLI: cli, Mark: s.mark,
+		People: s.people, Hosts: map[string]string{}, Story: told}
+	for name, m := range s.hosts {
+		out.Hosts[name] = m.id
+	}
+	return out
+}
+
+// node runs a program of the browser's side with what it learns of sites in a file.
+func node(t *testing.T, sites map[string]shown, args ...string) {
+	t.Helper()
+	b, err := json.Marshal(sites)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "sites.json")
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.CommandContext(t.Context(), "node", args...)
+	c.Dir, c.Stdout, c.Stderr = "..", os.Stdout, os.Stderr
+	c.Env = append(os.Environ(), "SITES="+file)
+	if err := c.Run(); err != nil {
+		t.Errorf("node: %v", err)
+	}
+}
+
+// hostile text is in everything that comes from outside. It would be an element of the page if it were not text.
+const hostile = `<i data-evil>"'&amp;`
+
+func TestPages(t *testing.T) {
+	sites := map[string]shown{}
+	s, told := tell(t, "")
+	sites["plain"] = s.show(told)
+	s, told = tell(t, hostile)
+	sites["hostile"] = s.show(told)
+	node(t, sites, "--test", "--test-concurrency=1", "--test-reporter=spec")
+}
+
+// TestPictures takes the pictures of docs/pictures.
+func TestPictures(t *testing.T) {
+	s, told := tell(t, "")
+	node(t, map[string]shown{"plain": s.show(told)}, "pictures.mjs")
+}
