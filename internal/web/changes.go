@@ -1,0 +1,141 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/curation"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+)
+
+type changesBody struct {
+	List     cut[change.Order]
+	Facets   []facet
+	Calendar calendar
+}
+
+// mostOrders is how many of the latest orders the list reaches back to.
+const mostOrders = 1000
+
+func (s *site) changes(v *visit) error {
+	orders, err := s.Changes.List(v.r.Context(), mostOrders)
+	if err != nil {
+		return err
+	}
+	q := v.r.URL.Query()
+	state, kind := q.Get("state"), q.Get("kind")
+	states, kinds := map[string]int{}, map[string]int{}
+	var rows []change.Order
+	for _, o := range orders {
+		if kind == "" || o.Kind == kind {
+			states[o.State]++
+		}
+		if state == "" || o.State == state {
+			kinds[o.Kind]++
+		}
+		if (kind == "" || o.Kind == kind) && (state == "" || o.State == state) {
+			rows = append(rows, o)
+		}
+	}
+	body := changesBody{List: paged(v, rows, 50), Calendar: draw(orders[:min(len(orders), 100)], v.now),
+		Facets: []facet{facetOf("state", "State", state, states), facetOf("kind", "Kind", kind, kinds)}}
+	return v.show(http.StatusOK, "changes", "Changes", body)
+}
+
+type newOrderBody struct {
+	Kind, Of, Snapshot string
+	Signed             []curation.Snapshot
+	Staged             []change.Order // closed stage orders
+	Undoable           []change.Order // orders that ran
+	Vulnerabilities    []string
+	Opens, Closes      string
+	NoticeHours        int
+}
+
+// Form of dates and times in forms, UTC.
+const inputTime = "2006-01-02T15:04"
+
+func (s *site) newOrder(v *visit) error {
+	q := v.r.URL.Query()
+	body := newOrderBody{Kind: q.Get("kind"), Of: q.Get("of"), Snapshot: q.Get("snapshot"), NoticeHours: s.Changes.NoticeHours}
+	if !slices.Contains([]string{change.Stage, change.Production, change.BackOut}, body.Kind) {
+		body.Kind = change.Stage
+	}
+	snapshots, err := s.Curation.Snapshots(v.r.Context())
+	if err != nil {
+		return err
+	}
+	body.Signed = slices.DeleteFunc(snapshots, func(x curation.Snapshot) bool { return x.SignedAt.IsZero() })
+	orders, err := s.Changes.List(v.r.Context(), mostOrders)
+	if err != nil {
+		return err
+	}
+	for _, o := range orders {
+		if o.Kind == change.Stage && o.State == change.Closed {
+			body.Staged = append(body.Staged, o)
+		}
+		if o.Envelope != "" && o.Kind != change.BackOut {
+			body.Undoable = append(body.Undoable, o)
+		}
+	}
+	accepted, err := s.Triage.Accepted(v.r.Context())
+	if err != nil {
+		return err
+	}
+	for _, a := range accepted {
+		body.Vulnerabilities = append(body.Vulnerabilities, a.Vulnerability)
+	}
+	slices.Sort(body.Vulnerabilities)
+	body.Vulnerabilities = slices.Compact(body.Vulnerabilities)
+	opens := v.now.UTC().Truncate(time.Hour).Add(time.Hour)
+	if body.Kind != change.Stage {
+		opens = opens.Add(time.Duration(body.NoticeHours) * time.Hour)
+	}
+	body.Opens, body.Closes = opens.Format(inputTime), opens.Add(4*time.Hour).Format(inputTime)
+	return v.show(http.StatusOK, "new-order", "Propose a change", body)
+}
+
+func (s *site) proposeOrder(v *visit) error {
+	form, err := v.form()
+	if err != nil {
+		return err
+	}
+	p, err := proposal(form, v.now)
+	if err != nil {
+		return err
+	}
+	o, _, err := s.Changes.Propose(v.r.Context(), v.me(), p)
+	if err != nil {
+		return err
+	}
+	return v.see("/changes/"+o.ID, "proposed")
+}
+
+func proposal(form url.Values, now time.Time) (change.Proposal, error) {
+	p := change.Proposal{Kind: form.Get("kind"), Class: form.Get("class"), Snapshot: form.Get("snapshot"), Of: form.Get("of"),
+		Hosts: strings.Fields(form.Get("hosts")), Reason: form.Get("reason"), Grounds: form.Get("grounds"), Plan: form.Get("plan"),
+		BackOut: form.Get("back_out"), Vulnerabilities: form["vulnerability"]}
+	var err error
+	if p.Window.OpensAt, err = time.Parse(inputTime, form.Get("opens")); err != nil {
+		return p, fault.New(fault.Invalid, "say when the window opens")
+	}
+	if p.Window.ClosesAt, err = time.Parse(inputTime, form.Get("closes")); err != nil {
+		return p, fault.New(fault.Invalid, "say when the window closes")
+	}
+	if p.Kind == change.Stage {
+		p.Class = ""
+	}
+	if p.Class != trustroot.Emergency {
+		p.Grounds = ""
+	}
+	if audience := strings.TrimSpace(form.Get("notice")); audience != "" {
+		p.Notices = []warrant.Notice{{At: now.UTC().Truncate(time.Second), Audience: audience}}
+	}
+	return p, nil
+}

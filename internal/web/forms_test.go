@@ -1,0 +1,188 @@
+package web
+
+import (
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+)
+
+// TestADecisionIsSignedAsItIsShown: the page shows the digest of the exact payload; the passkey's signature over it counts,
+// over another payload it does not.
+func TestADecisionIsSignedAsItIsShown(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.login("alice")
+	const path = "/vulnerabilities/CVE-2026-1002/openssl"
+	a := w.ask(token, http.MethodPost, path+"/draft", url.Values{"kind": {"accept"}, "scope": {"fleet"}, "reason": {"exploited"},
+		"justification": {triage.Justifications[0]}})
+	found := regexp.MustCompile(`name="payload" value="([^"]+)"`).FindStringSubmatch(a.Body.String())
+	if a.Code != http.StatusOK || found == nil {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	encoded := html.UnescapeString(found[1])
+	payload := decodeBase64(t, encoded)
+	if !strings.Contains(a.Body.String(), envelope.Digest(payload)) || !strings.Contains(a.Body.String(), challengeOf(triage.DecisionType, payload)) {
+		t.Error("the page does not show what is signed")
+	}
+	if a := w.ask(token, http.MethodPost, path+"/decisions", w.assertion(url.Values{"payload": {encoded}}, triage.DecisionType, append(payload, ' '))); a.Code != http.StatusForbidden {
+		t.Errorf("a signature over other bytes: %d", a.Code)
+	}
+	a = w.ask(token, http.MethodPost, path+"/decisions", w.assertion(url.Values{"payload": {encoded}}, triage.DecisionType, payload))
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != path+"?said=decided" {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	c, err := w.Triage.Case(t.Context(), "CVE-2026-1002/openssl", triage.HostPage{})
+	if err != nil || len(c.History) != 1 || c.History[0].Person != "alice" {
+		t.Errorf("history %+v, %v", c.History, err)
+	}
+}
+
+// TestAnOrderIsApprovedInThePage: the passkey's signature counts as one, and the page still asks for one by the command
+// line (R-103).
+func TestAnOrderIsApprovedInThePage(t *testing.T) {
+	w := newWorld(t, "")
+	token, path := w.login("alice"), "/changes/"+w.waiting.ID
+	page := w.ask(token, http.MethodGet, path, nil).Body.String()
+	for _, want := range []string{w.waiting.Digest, challengeOf(warrant.OrderType, w.waiting.Payload), "a signature made by the command line", "patchwarrant approve " + w.waiting.ID} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	a := w.ask(token, http.MethodPost, path+"/signatures", w.assertion(url.Values{}, warrant.OrderType, w.waiting.Payload))
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != path+"?said=approved" {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	if page := w.ask(token, http.MethodGet, path, nil).Body.String(); !strings.Contains(page, "passkey, browser") || !strings.Contains(page, "You have signed it") {
+		t.Error("the page does not show the approval")
+	}
+	_, err := w.Changes.Approve(t.Context(), "carol", w.waiting.ID, w.people.Sign(warrant.OrderType, w.waiting.Payload, "carol").Signatures[0])
+	w.ok(err)
+	page = w.ask(token, http.MethodGet, path, nil).Body.String()
+	if !strings.Contains(page, `hx-trigger="every 3s"`) {
+		t.Error("a running rollout does not ask again")
+	}
+	a = w.ask(token, http.MethodPost, path+"/rollout/halt", url.Values{"reason": {"wait"}})
+	if r, _, err := w.Rollouts.Get(t.Context(), w.waiting.ID); a.Code != http.StatusSeeOther || err != nil || r.State != "halted" {
+		t.Errorf("halt: %d %s, rollout %s, %v", a.Code, a.Body, r.State, err)
+	}
+}
+
+// TestTheAuthorDoesNotApprove: bob is refused by the room, and not offered to.
+func TestTheAuthorDoesNotApprove(t *testing.T) {
+	w := newWorld(t, "")
+	token, path := w.login("bob"), "/changes/"+w.waiting.ID
+	if page := w.ask(token, http.MethodGet, path, nil).Body.String(); !strings.Contains(page, "You are the author") || strings.Contains(page, "data-passkey ") {
+		t.Error("the author is offered to approve")
+	}
+	if a := w.ask(token, http.MethodPost, path+"/signatures", w.assertion(url.Values{}, warrant.OrderType, w.waiting.Payload)); a.Code != http.StatusForbidden {
+		t.Errorf("%d", a.Code)
+	}
+	if a := w.ask(token, http.MethodPost, path+"/withdrawal", url.Values{"reason": {"a mistake"}}); a.Code != http.StatusSeeOther {
+		t.Errorf("withdraw: %d %s", a.Code, a.Body)
+	}
+}
+
+func TestAnOrderIsProposedInThePage(t *testing.T) {
+	w := newWorld(t, "")
+	s, err := w.Curation.Proposed(t.Context(), w.record)
+	w.ok(err)
+	form := url.Values{"kind": {change.Stage}, "snapshot": {s.Ref.SHA256}, "opens": {"2026-11-23T10:00"}, "closes": {"2026-11-23T12:00"}, "reason": {"again"},
+		"plan": {"upgrade"}, "back_out": {"downgrade"}, "vulnerability": {"CVE-2026-1001/openssl"}}
+	a := w.ask(w.login("carol"), http.MethodPost, "/changes", form)
+	if a.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	id := strings.TrimSuffix(strings.TrimPrefix(a.Header().Get("Location"), "/changes/"), "?said=proposed")
+	if o, err := w.Changes.Get(t.Context(), id); err != nil || o.Author != "carol" || o.Window.OpensAt.Hour() != 10 {
+		t.Errorf("order %+v, %v", o, err)
+	}
+	form.Set("opens", "soon")
+	if a := w.ask(w.login("carol"), http.MethodPost, "/changes", form); a.Code != http.StatusUnprocessableEntity {
+		t.Errorf("nonsense: %d", a.Code)
+	}
+}
+
+// TestManyAdvisoriesAreReviewedAtOnce: all that match, in one act with one reason, unless the queue changed meanwhile.
+func TestManyAdvisoriesAreReviewedAtOnce(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.login("alice")
+	_, before, err := w.Intake.Queue(t.Context(), 1)
+	w.ok(err)
+	form := url.Values{"q": {"CVE-2025"}, "source": {"debian-tracker"}, "all": {"59"}, "relevant": {"no"}, "reason": {"low"}}
+	if a := w.ask(token, http.MethodPost, "/sources/reviews", form); a.Code != http.StatusConflict {
+		t.Errorf("another number than shown: %d", a.Code)
+	}
+	form.Set("all", "60")
+	if a := w.ask(token, http.MethodPost, "/sources/reviews", form); a.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	one := url.Values{"advisory": {"debian-tracker/CVE-2026-1004"}, "relevant": {"yes"}, "reason": {"we use it"}}
+	if a := w.ask(token, http.MethodPost, "/sources/reviews", one); a.Code != http.StatusSeeOther {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	if _, after, err := w.Intake.Queue(t.Context(), 1); err != nil || before-after != 61 {
+		t.Errorf("%d advisories left the queue, %v", before-after, err)
+	}
+}
+
+// TestADiscrepancyIsRatifiedByTwo: and only then the order may be closed.
+func TestADiscrepancyIsRatifiedByTwo(t *testing.T) {
+	w := newWorld(t, "")
+	path := "/investigations/" + w.investigation
+	form := url.Values{"outcome": {"legitimate"}, "severity": {"probe"}, "reason": {"an administrator's note"}}
+	if a := w.ask(w.login("alice"), http.MethodPost, path+"/resolutions", form); a.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	if a := w.ask(w.login("alice"), http.MethodPost, path+"/resolutions", form); a.Code != http.StatusForbidden {
+		t.Errorf("the same person again: %d", a.Code)
+	}
+	if a := w.ask(w.login("carol"), http.MethodPost, path+"/resolutions", form); a.Code != http.StatusSeeOther {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	if i, err := w.Integrity.Investigation(t.Context(), w.investigation); err != nil || i.State != "closed" {
+		t.Errorf("%s, %v", i.State, err)
+	}
+}
+
+// TestFactsAndEvidenceAreDownloads: never shown as pages of ours.
+func TestFactsAndEvidenceAreDownloads(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.login("frank")
+	fact := w.put([]byte("<script>alert(1)</script>"))
+	for method, path := range map[string]string{http.MethodGet: "/facts/" + fact, http.MethodPost: "/changes/" + w.stage.ID + "/bundle"} {
+		a := w.ask(token, method, path, nil)
+		if a.Code != http.StatusOK || a.Header().Get("Content-Type") != "application/octet-stream" || !strings.HasPrefix(a.Header().Get("Content-Disposition"), "attachment;") {
+			t.Errorf("%s %s: %d %v %s", method, path, a.Code, a.Header(), a.Body)
+		}
+	}
+	for _, id := range []string{"..%2f..%2fkeys", strings.Repeat("0", 64), strings.ToUpper(fact)} {
+		if a := w.ask(token, http.MethodGet, "/facts/"+id, nil); a.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", id, a.Code)
+		}
+	}
+}
+
+// TestALoginThatIsOldIsAskedForAgain: and leads back to where the visitor was.
+func TestALoginThatIsOldIsAskedForAgain(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.login("alice")
+	w.now = w.now.Add(6 * 60e9)
+	a := w.ask(token, http.MethodPost, "/account/tokens", url.Values{"name": {"x"}, "days": {"1"}, "action": {"read"}})
+	if to := a.Header().Get("Location"); a.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/sign-in?") || !strings.Contains(to, "again=yes") {
+		t.Errorf("%d %s", a.Code, to)
+	}
+	a = w.ask(w.login("alice"), http.MethodPost, "/account/tokens", url.Values{"name": {"x"}, "days": {"1"}, "action": {"read"}})
+	if a.Code != http.StatusOK || !strings.Contains(a.Body.String(), "pwa_") {
+		t.Errorf("with a fresh login: %d %s", a.Code, a.Body)
+	}
+	if a := w.ask(token, http.MethodGet, "/account", nil); strings.Contains(a.Body.String(), "pwa_") {
+		t.Error("the secret is shown again")
+	}
+}

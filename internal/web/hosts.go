@@ -1,0 +1,182 @@
+package web
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
+	"github.com/patchwarrant/patchwarrant/internal/pkgset"
+	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+)
+
+type hostsBody struct {
+	Hosts   []estate.Host
+	All     int
+	Further string // ID after which the next page begins
+	Facets  []facet
+	Search  string
+}
+
+const hostsPage = 100
+
+func (s *site) hosts(v *visit) error {
+	ctx, q := v.r.Context(), v.r.URL.Query()
+	f := estate.Filter{Environment: q.Get("environment"), Release: q.Get("release"), State: estate.State(q.Get("state")), Text: strings.TrimSpace(q.Get("q"))}
+	n, err := s.Estate.Facets(ctx, f)
+	if err != nil {
+		return err
+	}
+	hosts, err := s.Estate.List(ctx, f, q.Get("after"), hostsPage+1)
+	if err != nil {
+		return err
+	}
+	body := hostsBody{Hosts: hosts, All: n.Hosts, Search: q.Get("q"), Facets: []facet{facetOf("environment", "Environment", f.Environment, n.Environments),
+		facetOf("release", "Release", f.Release, n.Releases), facetOf("state", "Condition", f.State, n.States)}}
+	if len(hosts) > hostsPage {
+		body.Hosts, body.Further = hosts[:hostsPage], hosts[hostsPage-1].ID
+	}
+	if v.part() {
+		return v.showPart("hosts", "list", body)
+	}
+	return v.show(http.StatusOK, "hosts", "Hosts", body)
+}
+
+// facetOf offers every value that occurs, and the chosen one.
+func facetOf[T ~string](name, title string, chosen T, n map[T]int) facet {
+	f := facet{Name: name, Title: title}
+	for value := range n {
+		f.Choices = append(f.Choices, choice{string(value), string(value), n[value], value == chosen})
+	}
+	if _, occurs := n[chosen]; chosen != "" && !occurs {
+		f.Choices = append(f.Choices, choice{string(chosen), string(chosen), 0, true})
+	}
+	slices.SortFunc(f.Choices, func(a, b choice) int { return strings.Compare(a.Value, b.Value) })
+	return f
+}
+
+type hostBody struct {
+	estate.Host
+	Findings cut[triage.Finding]
+	Affected int
+	Packages cut[pkgset.Package]
+	Runs     []hostRun
+	Acts     []ledger.Entry
+	Tab      string
+}
+
+// hostRun is what an order came to on the host.
+type hostRun struct {
+	rollout.Run
+	Kind, Reason string
+}
+
+// latestOrders is how far back a host's runs are looked for.
+const latestOrders = 100
+
+func (s *site) host(v *visit) error {
+	ctx, id := v.r.Context(), v.r.PathValue("id")
+	h, err := s.Estate.Host(ctx, id)
+	if err != nil {
+		return err
+	}
+	body := hostBody{Host: h, Tab: v.r.URL.Query().Get("tab")}
+	findings, err := s.Triage.Findings(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, f := range findings {
+		if f.Verdict.Status == triage.Affected {
+			body.Affected++
+		}
+	}
+	switch body.Tab {
+	case "packages":
+		err = body.packages(s, v)
+	case "runs":
+		body.Runs, err = s.runsOf(v, id)
+	case "record":
+		body.Acts, err = s.Ledger.List(ctx, ledger.Filter{Subject: "host/" + id})
+		slices.Reverse(body.Acts)
+		body.Acts = body.Acts[:min(len(body.Acts), 100)]
+	default:
+		body.Tab = "findings"
+		body.Findings = paged(v, findings, 100)
+	}
+	if err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "host", h.Name, body)
+}
+
+func (b *hostBody) packages(s *site, v *visit) error {
+	if b.PackageSet == "" {
+		return nil
+	}
+	set, err := s.Estate.PackageSet(v.r.Context(), b.PackageSet)
+	if err != nil {
+		return err
+	}
+	search := strings.ToLower(strings.TrimSpace(v.r.URL.Query().Get("q")))
+	found := slices.DeleteFunc(slices.Clone(set), func(p pkgset.Package) bool { return !strings.Contains(p.Name+" "+p.Source, search) })
+	b.Packages = paged(v, found, 100)
+	return nil
+}
+
+// runsOf gives a host's runs of the latest orders, newest first.
+func (s *site) runsOf(v *visit, host string) (all []hostRun, err error) {
+	orders, err := s.Changes.List(v.r.Context(), latestOrders)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range orders {
+		if !slices.ContainsFunc(hostsOf(o), func(h string) bool { return h == host }) || o.Envelope == "" {
+			continue
+		}
+		_, runs, err := s.Rollouts.Get(v.r.Context(), o.ID)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range runs {
+			if r.Host == host {
+				all = append(all, hostRun{r, o.Kind, o.Reason})
+			}
+		}
+	}
+	return all, nil
+}
+
+func hostsOf(o change.Order) (hosts []string) {
+	for _, t := range o.Transactions {
+		hosts = append(hosts, t.Hosts...)
+	}
+	return hosts
+}
+
+type enrolmentBody struct {
+	Name, Line string
+	ExpiresAt  time.Time
+}
+
+// enrol makes the line that root runs on a host, once. It is shown once.
+func (s *site) enrol(v *visit) error {
+	form, err := v.form()
+	if err != nil {
+		return err
+	}
+	root, err := s.Staff.CurrentRoot(v.r.Context())
+	if err != nil {
+		return err
+	}
+	token, expires, err := s.Estate.MakeToken(v.r.Context(), "person/"+v.me(), estate.NewToken{
+		Name: form.Get("name"), Environment: form.Get("environment"), Host: form.Get("host"), Life: time.Hour})
+	if err != nil {
+		return err
+	}
+	line := "patchwarrant-agent enrol --server " + s.Agents + " --token " + token + " --ca " + s.Estate.CA.Hash() + " --trust-root " + root.Digest()
+	return v.show(http.StatusOK, "enrolment", "Enrol "+form.Get("name"), enrolmentBody{form.Get("name"), line, expires})
+}

@@ -1,0 +1,250 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/orderview"
+	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+)
+
+type orderBody struct {
+	change.Order
+	Text           string // as the command line shows it
+	Cut            bool   // lists are cut on this page; the text has all
+	Shown          []warrant.Transaction
+	Hosts          int
+	Packages       int
+	Rule           trustroot.Rule
+	Local          int // signatures made by the command line
+	MaySign        bool
+	WhyNot         string
+	Mine           bool // the visitor is the author
+	Rollout        *rolloutBody
+	Reconciliation *integrity.Reconciliation
+	Verdicts       []slice
+	Investigations []integrity.Investigation
+	Sign           signing
+}
+
+// Bounds of what the page shows of each transaction; the text has everything.
+const (
+	mostHosts   = 60
+	mostActions = 120
+	mostGroups  = 12
+)
+
+func (s *site) order(v *visit) error {
+	ctx := v.r.Context()
+	o, err := s.Changes.Get(ctx, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	body := orderBody{Order: o, Sign: v.signing(warrant.OrderType, o.Payload), Mine: o.Author == v.me()}
+	if body.Text, err = orderview.Render(o.Payload, time.UTC); err != nil {
+		return err
+	}
+	body.cut()
+	root, err := s.Staff.CurrentRoot(ctx)
+	if err != nil {
+		return err
+	}
+	body.Rule, _ = root.Rule(o.Class)
+	for _, x := range o.Signatures {
+		if x.Kind == envelope.SSH {
+			body.Local++
+		}
+	}
+	already := slices.ContainsFunc(o.Signatures, func(x change.Signature) bool { return x.Person == v.me() })
+	body.MaySign, body.WhyNot = signable(root, o.Class, o.Author, v.session.Person, already, o.State == change.Proposed)
+	if body.Rollout, err = s.rolloutOf(v, o.ID); err != nil {
+		return err
+	}
+	if err := s.outcome(ctx, &body); err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "order", "Order "+o.ID, body)
+}
+
+// cut takes as much of the transactions as a page can show.
+func (b *orderBody) cut() {
+	for i, t := range b.Transactions {
+		b.Hosts += len(t.Hosts)
+		b.Packages += len(t.Actions)
+		if i >= mostGroups || len(t.Hosts) > mostHosts || len(t.Actions) > mostActions {
+			b.Cut = true
+		}
+		if i < mostGroups {
+			b.Shown = append(b.Shown, warrant.Transaction{Hosts: t.Hosts[:min(len(t.Hosts), mostHosts)], Actions: t.Actions[:min(len(t.Actions), mostActions)]})
+		}
+	}
+	const mostText = 60_000
+	if len(b.Text) > mostText {
+		b.Text, b.Cut = "", true
+	}
+}
+
+// outcome adds what changed on the hosts, where that is known.
+func (s *site) outcome(ctx context.Context, body *orderBody) error {
+	r, err := s.Integrity.Reconciliation(ctx, body.ID)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	body.Reconciliation, body.Verdicts = &r, verdicts(r.Counts)
+	all, err := s.Integrity.Investigations(ctx)
+	body.Investigations = slices.DeleteFunc(all, func(i integrity.Investigation) bool { return i.Order != body.ID })
+	return err
+}
+
+// verdicts in the order in which they are shown, the trouble first.
+var verdictOrder = []integrity.Verdict{integrity.Unexplained, integrity.Missing, integrity.AsShipped, integrity.Derived, integrity.AsStaged}
+
+func verdicts(counts map[integrity.Verdict]int) []slice {
+	var parts []slice
+	for _, verdict := range verdictOrder {
+		parts = append(parts, slice{Name: string(verdict), Tone: tone(verdict), Count: counts[verdict]})
+	}
+	return bar(parts...)
+}
+
+func (s *site) orderText(v *visit) error {
+	o, err := s.Changes.Get(v.r.Context(), v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	text, err := orderview.Render(o.Payload, time.UTC)
+	if err != nil {
+		return err
+	}
+	v.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if _, err := v.w.Write([]byte(text)); err != nil {
+		s.Log.Debug("send order", "error", err)
+	}
+	return nil
+}
+
+type rolloutBody struct {
+	rollout.Rollout
+	Waves   []wave
+	Runs    cut[rollout.Run]
+	Counts  []slice
+	Live    bool // it can still change: the page asks again
+	Path    string
+	MayHalt bool
+}
+
+type wave struct {
+	Number, Hosts int
+	Parts         []slice
+}
+
+// states of runs in the order in which they are shown.
+var runStates = []rollout.State{rollout.Done, rollout.Begun, rollout.Offered, rollout.Waiting, rollout.Refused, rollout.Failed,
+	rollout.Interrupted, rollout.Lost, rollout.Missed}
+
+// rolloutOf gives an order's rollout, nil before it has one.
+func (s *site) rolloutOf(v *visit, order string) (*rolloutBody, error) {
+	r, runs, err := s.Rollouts.Get(v.r.Context(), order)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	body := &rolloutBody{Rollout: r, Live: r.State == rollout.Running, Path: "/changes/" + order, Counts: partsOf(runs), Runs: paged(v, runs, 50)}
+	for len(runs) > 0 {
+		n := 1
+		for n < len(runs) && runs[n].Wave == runs[0].Wave {
+			n++
+		}
+		body.Waves = append(body.Waves, wave{runs[0].Wave + 1, n, partsOf(runs[:n])})
+		runs = runs[n:]
+	}
+	return body, nil
+}
+
+func partsOf(runs []rollout.Run) []slice {
+	n := map[rollout.State]int{}
+	for _, r := range runs {
+		n[r.State]++
+	}
+	var parts []slice
+	for _, state := range runStates {
+		parts = append(parts, slice{Name: string(state), Tone: tone(state), Count: n[state]})
+	}
+	return bar(parts...)
+}
+
+// rolloutPart is the rollout alone, which the page of a running order fetches again and again.
+func (s *site) rolloutPart(v *visit) error {
+	r, err := s.rolloutOf(v, v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		return fault.New(fault.NotFound, "the order has no rollout yet")
+	}
+	return v.showPart("order", "rollout", r)
+}
+
+func (s *site) approveOrder(v *visit) error {
+	form, err := v.form()
+	if err != nil {
+		return err
+	}
+	sig, err := signature(form)
+	if err != nil {
+		return err
+	}
+	o, err := s.Changes.Approve(v.r.Context(), v.me(), v.r.PathValue("id"), sig)
+	if err != nil {
+		return err
+	}
+	if o.State == change.Warranted {
+		return v.see("/changes/"+o.ID, "warranted")
+	}
+	return v.see("/changes/"+o.ID, "approved")
+}
+
+// because runs what a person does to an order for a reason.
+func (v *visit) because(do func(ctx context.Context, who, order, reason string) error, said string) error {
+	form, err := v.form()
+	if err != nil {
+		return err
+	}
+	id := v.r.PathValue("id")
+	if err := do(v.r.Context(), v.me(), id, form.Get("reason")); err != nil {
+		return err
+	}
+	return v.see("/changes/"+id, said)
+}
+
+func (s *site) rejectOrder(v *visit) error   { return v.because(s.Changes.Reject, "ended") }
+func (s *site) withdrawOrder(v *visit) error { return v.because(s.Changes.Withdraw, "ended") }
+func (s *site) haltRollout(v *visit) error   { return v.because(s.Rollouts.Halt, "halted") }
+func (s *site) resumeRollout(v *visit) error { return v.because(s.Rollouts.Resume, "resumed") }
+
+// sealEvidence makes the bundle, which is an act, and sends it.
+func (s *site) sealEvidence(v *visit) error {
+	id := v.r.PathValue("id")
+	b, err := s.Evidence.Seal(v.r.Context(), v.me(), id)
+	if err != nil {
+		return err
+	}
+	v.download(id + ".bundle") // an ID of ours: Seal knew it
+	if _, err := v.w.Write(b); err != nil {
+		s.Log.Debug("send bundle", "error", err)
+	}
+	return nil
+}

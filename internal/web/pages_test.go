@@ -1,0 +1,65 @@
+package web
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+)
+
+// places are all pages of the site in a world.
+func (w *world) places() []string {
+	c := func(host string) string { return w.hosts[host].id }
+	return []string{"/", "/search?q=open", "/vulnerabilities", "/vulnerabilities?q=open&state=affected&decision=none&kev=yes&source=openssl&sort=hosts&page=2",
+		"/vulnerabilities/CVE-2026-1001/openssl", "/vulnerabilities/CVE-2026-1002/openssl", "/hosts", "/hosts?state=silent&environment=production&q=s",
+		"/hosts/" + c("web-2"), "/hosts/" + c("web-2") + "?tab=packages", "/hosts/" + c("web-2") + "?tab=runs", "/hosts/" + c("web-2") + "?tab=record",
+		"/hosts/" + c("silent-1"), "/repository", "/repository/snapshots/" + w.record, "/repository/compare?a=" + w.record + "&b=" + w.record,
+		"/changes", "/changes?state=closed&kind=stage", "/changes/" + w.stage.ID, "/changes/" + w.order.ID, "/changes/" + w.waiting.ID,
+		"/changes/" + w.order.ID + "/order.txt", "/changes/" + w.order.ID + "/rollout", "/changes/" + w.order.ID + "/hosts/" + c("web-2"),
+		"/changes/" + w.order.ID + "/hosts/" + c("web-2") + "?verdict=unexplained&dir=/usr/share", "/investigations", "/investigations/" + w.investigation,
+		"/ledger", "/ledger?kind=host.", "/ledger?at=3", "/ledger/0", "/ledger/5", "/people", "/account", "/sources", "/sources?here=yes&q=2026&source=debian-tracker"}
+}
+
+// TestEveryPageIsRendered: whole, escaped by its template, small, and under the strict policy.
+func TestEveryPageIsRendered(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.login("carol")
+	shared := 0
+	for _, name := range []string{"app.css", "app.js", "htmx.min.js", "icon.svg"} {
+		shared += len(static[name].bytes)
+	}
+	for _, place := range append(w.places(), "/changes/new", "/changes/new?kind=production", "/changes/new?kind=back-out") {
+		a := w.ask(token, http.MethodGet, place, nil)
+		body := a.Body.String()
+		if a.Code != http.StatusOK {
+			t.Errorf("%s: %d %s", place, a.Code, body)
+		}
+		if strings.HasPrefix(body, "<!doctype html>") && !strings.HasSuffix(strings.TrimSpace(body), "</html>") {
+			t.Errorf("%s breaks off", place)
+		}
+		if weight := len(body) + shared; weight > 150_000 {
+			t.Errorf("%s weighs %d bytes with all it loads", place, weight)
+		}
+		if strings.Contains(body, " style=") || strings.Contains(body, "<style") || strings.Contains(body, "onclick") || strings.Contains(body, "ZgotmplZ") {
+			t.Errorf("%s has something inline", place)
+		}
+		if got := a.Header().Get("Content-Security-Policy"); got != policy {
+			t.Errorf("%s: policy %q", place, got)
+		}
+	}
+}
+
+// TestThirdPartyFilesAreWhatTheyAre: the bytes that were reviewed, and no others.
+func TestThirdPartyFilesAreWhatTheyAre(t *testing.T) {
+	list, err := os.ReadFile("THIRD-PARTY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"htmx.min.js"} {
+		if digest := envelope.Digest(static[name].bytes); !strings.Contains(string(list), "`"+digest+"`") {
+			t.Errorf("%s has the digest %s, which THIRD-PARTY.md does not name", name, digest)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package web
+
+import (
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
+)
+
+// branch is a directory of the reconciliation tree with the changed paths below it.
+type branch struct {
+	Verdict integrity.Verdict
+	Count   int
+	Dirs    []directory
+}
+
+type directory struct {
+	Path   string
+	Count  int
+	Chosen bool
+}
+
+type reconciledBody struct {
+	Order, Host string
+	Report      *integrity.Report
+	Digest      string
+	Verdicts    []slice
+	Tree        []branch
+	Lines       cut[integrity.Line]
+}
+
+// reconciledHost shows one host's reconciliation as a tree: verdict, directory, path.
+func (s *site) reconciledHost(v *visit) error {
+	order, host := v.r.PathValue("id"), v.r.PathValue("host")
+	r, err := s.Integrity.Reconciliation(v.r.Context(), order)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(r.PerHost, func(h integrity.StagedHost) bool { return h.Host == host })
+	if i < 0 {
+		return fault.New(fault.NotFound, "order %s was not reconciled on that host", order)
+	}
+	report, err := s.Integrity.Report(v.r.Context(), r.PerHost[i].Report)
+	if err != nil {
+		return err
+	}
+	q := v.r.URL.Query()
+	verdict, dir := integrity.Verdict(q.Get("verdict")), q.Get("dir")
+	body := reconciledBody{Order: order, Host: host, Report: &report, Digest: r.PerHost[i].Report, Verdicts: verdicts(report.Counts),
+		Tree: tree(report.Lines, verdict, dir)}
+	lines := slices.DeleteFunc(slices.Clone(report.Lines), func(l integrity.Line) bool {
+		return verdict != "" && l.Verdict != verdict || dir != "" && directoryOf(l.Path) != dir
+	})
+	slices.SortStableFunc(lines, func(a, b integrity.Line) int {
+		return slices.Index(verdictOrder, a.Verdict) - slices.Index(verdictOrder, b.Verdict)
+	})
+	body.Lines = paged(v, lines, 100)
+	return v.show(http.StatusOK, "reconciled", "Reconciliation of "+host, body)
+}
+
+// directoryOf is where the tree shows a path: its first two directories.
+func directoryOf(p string) string {
+	parts := strings.SplitN(strings.TrimPrefix(path.Dir(p), "/"), "/", 3)
+	return "/" + strings.Join(parts[:min(2, len(parts))], "/")
+}
+
+func tree(lines []integrity.Line, verdict integrity.Verdict, dir string) (branches []branch) {
+	n := map[integrity.Verdict]map[string]int{}
+	for _, l := range lines {
+		if n[l.Verdict] == nil {
+			n[l.Verdict] = map[string]int{}
+		}
+		n[l.Verdict][directoryOf(l.Path)]++
+	}
+	for _, x := range verdictOrder {
+		b := branch{Verdict: x}
+		for d, count := range n[x] {
+			b.Count += count
+			b.Dirs = append(b.Dirs, directory{d, count, x == verdict && d == dir})
+		}
+		slices.SortFunc(b.Dirs, func(a, b directory) int { return strings.Compare(a.Path, b.Path) })
+		if b.Count > 0 {
+			branches = append(branches, b)
+		}
+	}
+	return branches
+}

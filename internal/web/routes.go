@@ -1,0 +1,74 @@
+package web
+
+import "github.com/patchwarrant/patchwarrant/internal/staff"
+
+// routes is the whole site. The action is the one the API asks for the same thing.
+var routes = []route{
+	{"GET", "/sign-in", "", (*site).signInPage},
+	{"POST", "/sign-in/challenge", "", (*site).challenge},
+	{"POST", "/sign-in/ssh", "", (*site).signInSSH},
+	{"POST", "/sign-in", "", (*site).signIn},
+	{"POST", "/theme", "", (*site).theme},
+	{"POST", "/sign-out", staff.OwnAccount, (*site).signOut},
+
+	{"GET", "/{$}", staff.Read, (*site).today},
+	{"GET", "/search", staff.Read, (*site).search},
+
+	{"GET", "/vulnerabilities", staff.Read, (*site).vulnerabilities},
+	{"GET", "/vulnerabilities/{cve}/{source}", staff.Read, (*site).vulnerability},
+	{"POST", "/vulnerabilities/{cve}/{source}/draft", staff.Decide, (*site).draftDecision},
+	{"POST", "/vulnerabilities/{cve}/{source}/decisions", staff.Decide, (*site).decide},
+
+	{"GET", "/hosts", staff.Read, (*site).hosts},
+	{"GET", "/hosts/{id}", staff.Read, (*site).host},
+	{"POST", "/hosts/enrolments", staff.EnrolHost, (*site).enrol},
+
+	{"GET", "/repository", staff.Read, (*site).repository},
+	{"GET", "/repository/compare", staff.Read, (*site).compareSnapshots},
+	{"POST", "/repository/upstreams/{id}/refresh", staff.RefreshMirror, (*site).refreshUpstream},
+	{"POST", "/repository/snapshots", staff.ProposeSnapshot, (*site).proposeSnapshot},
+	{"GET", "/repository/snapshots/{id}", staff.Read, (*site).snapshot},
+	{"POST", "/repository/snapshots/{id}/signatures", staff.Approve, (*site).signSnapshot},
+	{"POST", "/repository/channels/{id}/promotions", staff.Promote, (*site).promote},
+
+	{"GET", "/changes", staff.Read, (*site).changes},
+	{"GET", "/changes/new", staff.ProposeOrder, (*site).newOrder},
+	{"POST", "/changes", staff.ProposeOrder, (*site).proposeOrder},
+	{"GET", "/changes/{id}", staff.Read, (*site).order},
+	{"GET", "/changes/{id}/order.txt", staff.Read, (*site).orderText},
+	{"GET", "/changes/{id}/rollout", staff.Read, (*site).rolloutPart},
+	{"GET", "/changes/{id}/hosts/{host}", staff.Read, (*site).reconciledHost},
+	{"POST", "/changes/{id}/signatures", staff.Approve, (*site).approveOrder},
+	{"POST", "/changes/{id}/rejection", staff.CancelOrder, (*site).rejectOrder},
+	{"POST", "/changes/{id}/withdrawal", staff.ProposeOrder, (*site).withdrawOrder},
+	{"POST", "/changes/{id}/rollout/halt", staff.CancelOrder, (*site).haltRollout},
+	{"POST", "/changes/{id}/rollout/resume", staff.Approve, (*site).resumeRollout},
+	{"POST", "/changes/{id}/bundle", staff.Audit, (*site).sealEvidence},
+
+	{"GET", "/investigations", staff.Read, (*site).investigations},
+	{"GET", "/investigations/{id}", staff.Read, (*site).investigation},
+	{"POST", "/investigations/{id}/resolutions", staff.Investigate, (*site).resolveInvestigation},
+
+	{"GET", "/ledger", staff.Read, (*site).ledger},
+	{"GET", "/ledger/{index}", staff.Read, (*site).act},
+	{"POST", "/ledger/audits", staff.Audit, (*site).auditLedger},
+	{"GET", "/facts/{id}", staff.Audit, (*site).fact},
+
+	{"GET", "/people", staff.Read, (*site).people},
+	{"POST", "/people/{id}/reviews", staff.ReviewAccount, (*site).reviewAccount},
+	{"POST", "/people/{id}/notice", staff.GiveNotice, (*site).giveNotice},
+	{"POST", "/people/{id}/notice/withdrawal", staff.GiveNotice, (*site).withdrawNotice},
+	{"POST", "/people/{id}/sessions/{session}/end", staff.EndSessions, (*site).endSession},
+
+	{"GET", "/account", staff.OwnAccount, (*site).account},
+	{"POST", "/account/sessions/{id}/end", staff.OwnAccount, (*site).endOwnSession},
+	{"POST", "/account/tokens", staff.MakeToken, (*site).makeToken},
+	{"POST", "/account/tokens/{id}/end", staff.OwnAccount, (*site).endOwnToken},
+	{"POST", "/account/passkeys/challenge", staff.RegisterKey, (*site).newPasskey},
+	{"POST", "/account/passkeys", staff.RegisterKey, (*site).registerPasskey},
+	{"POST", "/account/passkeys/drop", staff.OwnAccount, (*site).dropPasskey},
+
+	{"GET", "/sources", staff.Read, (*site).sources},
+	{"POST", "/sources/{id}/content", staff.ImportAdvisories, (*site).importSource},
+	{"POST", "/sources/reviews", staff.Decide, (*site).reviewAdvisories},
+}

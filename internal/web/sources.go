@@ -1,0 +1,180 @@
+package web
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+)
+
+type sourceRow struct {
+	intake.SourceState
+	Statements, Signals int
+}
+
+type sourcesBody struct {
+	Sources []sourceRow
+	Waiting int // in all
+	Queue   cut[waiting]
+	Facets  []facet
+	Search  string
+}
+
+// waiting is an advisory in the queue, with what it means here.
+type waiting struct {
+	intake.Advisory
+	Here []triage.Vulnerability // that affect or may affect a host
+}
+
+func (s *site) sources(v *visit) error {
+	states, err := s.Intake.States(v.r.Context())
+	if err != nil {
+		return err
+	}
+	var body sourcesBody
+	for _, x := range states {
+		row := sourceRow{SourceState: x, Signals: x.Counts[""]}
+		for release, n := range x.Counts {
+			if release != "" {
+				row.Statements += n
+			}
+		}
+		body.Sources = append(body.Sources, row)
+	}
+	q := v.r.URL.Query()
+	all, n, err := s.queue(v, nil)
+	if err != nil {
+		return err
+	}
+	body.Waiting, body.Search = n, q.Get("q")
+	sources, here := map[string]int{}, map[string]int{}
+	for _, w := range all {
+		if w.matches(url.Values{"q": q["q"], "here": q["here"]}) {
+			sources[w.Source]++
+		}
+		if w.matches(url.Values{"q": q["q"], "source": q["source"]}) {
+			here[w.here()]++
+		}
+	}
+	body.Facets = []facet{facetOf("source", "Source", q.Get("source"), sources), facetOf("here", "Installed here", q.Get("here"), here)}
+	body.Queue = paged(v, slices.DeleteFunc(all, func(w waiting) bool { return !w.matches(q) }), 100)
+	return v.show(http.StatusOK, "sources", "Sources", body)
+}
+
+func (w waiting) here() string {
+	if len(w.Here) > 0 {
+		return "yes"
+	}
+	return "no"
+}
+
+// matches reports whether a query (q, source, here) takes the advisory.
+func (w waiting) matches(q url.Values) bool {
+	search, source, here := strings.ToLower(strings.TrimSpace(q.Get("q"))), q.Get("source"), q.Get("here")
+	return (search == "" || strings.Contains(strings.ToLower(w.ID), search)) && (source == "" || w.Source == source) && (here == "" || w.here() == here)
+}
+
+// queue gives the advisories that wait and match, with how many wait in all.
+func (s *site) queue(v *visit, q url.Values) (found []waiting, all int, err error) {
+	queue, all, err := s.Intake.Queue(v.r.Context(), intake.MaxQueue)
+	if err != nil {
+		return nil, 0, err
+	}
+	view, err := s.Triage.Vulnerabilities(v.r.Context())
+	if err != nil {
+		return nil, 0, err
+	}
+	here := map[string][]triage.Vulnerability{}
+	for _, r := range view.Rows {
+		here[r.ID] = append(here[r.ID], r)
+	}
+	for _, a := range queue {
+		if w := (waiting{a, here[a.ID]}); w.matches(q) {
+			found = append(found, w)
+		}
+	}
+	return found, all, nil
+}
+
+// importSource streams the one file of the form into the source.
+func (s *site) importSource(v *visit) error {
+	parts, err := v.r.MultipartReader()
+	if err != nil {
+		return fault.New(fault.Invalid, "choose a file to import")
+	}
+	part, err := parts.NextPart()
+	if errors.Is(err, io.EOF) || err == nil && (part.FormName() != "content" || part.FileName() == "") {
+		return fault.New(fault.Invalid, "choose a file to import")
+	}
+	if err != nil {
+		return fault.New(fault.Invalid, "the upload broke off; try again")
+	}
+	r, err := s.Intake.Import(v.r.Context(), v.me(), v.r.PathValue("id"), part, "upload of "+part.FileName())
+	if err != nil {
+		return err
+	}
+	if r.Unchanged {
+		return v.see("/sources", "unchanged")
+	}
+	return v.see("/sources", "imported")
+}
+
+// reviewAdvisories takes the chosen ones, or all that match, off the queue: one act with one reason for each source.
+func (s *site) reviewAdvisories(v *visit) error {
+	form, err := v.form()
+	if err != nil {
+		return err
+	}
+	relevant := form.Get("relevant")
+	if relevant != "yes" && relevant != "no" {
+		return fault.New(fault.Invalid, "say whether they are relevant here")
+	}
+	chosen, err := s.chosen(v, form)
+	if err != nil {
+		return err
+	}
+	for source, ids := range chosen {
+		r := intake.Review{Source: source, IDs: ids, Relevant: relevant == "yes", Reason: form.Get("reason")}
+		if err := s.Intake.Review(v.r.Context(), v.me(), r); err != nil {
+			return err
+		}
+	}
+	return v.see("/sources", "reviewed")
+}
+
+// chosen reads which advisories a review is about, by source. "All that match" counts only while it is as many as the
+// person saw.
+func (s *site) chosen(v *visit, form url.Values) (map[string][]string, error) {
+	chosen := map[string][]string{}
+	for _, one := range form["advisory"] {
+		source, id, ok := strings.Cut(one, "/")
+		if !ok {
+			return nil, fault.New(fault.Invalid, "an advisory is named by source and ID")
+		}
+		chosen[source] = append(chosen[source], id)
+	}
+	if all := form.Get("all"); all != "" {
+		found, _, err := s.queue(v, form)
+		if err != nil {
+			return nil, err
+		}
+		if strconv.Itoa(len(found)) != all {
+			return nil, fault.New(fault.Conflict, "the queue changed: %d advisories match now; look again", len(found))
+		}
+		clear(chosen)
+		for _, w := range found {
+			chosen[w.Source] = append(chosen[w.Source], w.ID)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fault.New(fault.Invalid, "choose the advisories that the review is about")
+	}
+	return chosen, nil
+}

@@ -1,0 +1,272 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+)
+
+// clock is something that is due.
+type clock struct {
+	What, Link, Rule string
+	Due              time.Time
+}
+
+// duty is something that waits for the visitor.
+type duty struct {
+	What, Link, Why string
+	Since           time.Time
+}
+
+// alarm is something that should speak and does not, or says what is refused.
+type alarm struct {
+	What, Link, Why string
+	Since           time.Time
+}
+
+type todayBody struct {
+	View               triage.View
+	Decided            []slice
+	Urgent             []triage.Vulnerability
+	Clocks             []clock
+	Duties             []duty
+	Silent             []estate.Host
+	Windows            []change.Order
+	Alarms             []alarm
+	Hosts, SilentHosts int
+}
+
+// Bounds of the lists on the page; each says how many there are in all where it is cut.
+const (
+	mostClocks  = 12
+	mostUrgent  = 8
+	mostWindows = 8
+	mostSilent  = 8
+	mostAlarms  = 20                  // of hosts, of each kind
+	expiryAhead = 30 * 24 * time.Hour // trust root, decisions: when their end becomes a clock
+)
+
+func (s *site) today(v *visit) error {
+	ctx := v.r.Context()
+	var body todayBody
+	var err error
+	if body.View, err = s.Triage.Vulnerabilities(ctx); err != nil {
+		return err
+	}
+	hosts, err := s.Estate.Facets(ctx, estate.Filter{})
+	if err != nil {
+		return err
+	}
+	if body.Silent, err = s.Estate.List(ctx, estate.Filter{State: estate.Silent}, "", mostSilent); err != nil {
+		return err
+	}
+	orders, err := s.Changes.List(ctx, 200)
+	if err != nil {
+		return err
+	}
+	investigations, err := s.Integrity.Investigations(ctx)
+	if err != nil {
+		return err
+	}
+	body.Hosts, body.SilentHosts = hosts.Hosts, hosts.States[estate.Silent]
+	body.Decided = decidedShares(body.View)
+	body.Urgent = urgent(body.View.Rows)
+	body.Windows = windows(orders, v.now)
+	if body.Duties, err = s.duties(v, orders, investigations, body.View); err != nil {
+		return err
+	}
+	if body.Clocks, err = s.clocks(ctx, v.now, orders, investigations, body.View); err != nil {
+		return err
+	}
+	if body.Alarms, err = s.alarms(ctx); err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "today", "Today", body)
+}
+
+// urgent are the undecided vulnerabilities to look at first.
+func urgent(rows []triage.Vulnerability) []triage.Vulnerability {
+	first := slices.DeleteFunc(slices.Clone(rows), func(r triage.Vulnerability) bool { return r.Affected == 0 || len(r.Decisions) > 0 })
+	slices.SortStableFunc(first, byRisk)
+	return first[:min(len(first), mostUrgent)]
+}
+
+// windows are the orders whose window is open or to come, the next first.
+func windows(orders []change.Order, now time.Time) []change.Order {
+	ahead := slices.DeleteFunc(slices.Clone(orders), func(o change.Order) bool {
+		return o.State != change.Proposed && o.State != change.Warranted || !now.Before(o.Window.ClosesAt)
+	})
+	slices.SortStableFunc(ahead, func(a, b change.Order) int { return a.Window.OpensAt.Compare(b.Window.OpensAt) })
+	return ahead[:min(len(ahead), mostWindows)]
+}
+
+// seatFor reports whether a person's roles fill a seat of a class.
+func seatFor(root *trustroot.Root, class string, p trustroot.Person) bool {
+	rule, ok := root.Rule(class)
+	return ok && slices.ContainsFunc(rule.Seats, func(seat []string) bool {
+		return slices.ContainsFunc(seat, func(role string) bool { return slices.Contains(p.Roles, role) })
+	})
+}
+
+func (s *site) duties(v *visit, orders []change.Order, investigations []integrity.Investigation, view triage.View) ([]duty, error) {
+	ctx, me := v.r.Context(), v.session.Person
+	root, err := s.Staff.CurrentRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []duty
+	for _, o := range orders {
+		if o.State != change.Proposed || o.Author == me.ID || !seatFor(root, o.Class, me) {
+			continue
+		}
+		full, err := s.Changes.Get(ctx, o.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(full.Signatures, func(x change.Signature) bool { return x.Person == me.ID }) {
+			all = append(all, duty{"Sign the " + o.Class + " order", "/changes/" + o.ID, o.Reason, o.MadeAt})
+		}
+	}
+	unsigned, err := s.unsigned(ctx, root, me)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, unsigned...)
+	if v.session.Can(staff.Investigate) {
+		for _, i := range investigations {
+			switch {
+			case i.State == integrity.Open:
+				all = append(all, duty{"Explain a discrepancy", "/investigations/" + i.ID, "files changed that nothing explains", i.OpenedAt})
+			case i.State == integrity.Proposed && i.ProposedBy != me.ID:
+				all = append(all, duty{"Ratify or refuse", "/investigations/" + i.ID, "one person calls the change legitimate", i.OpenedAt})
+			}
+		}
+	}
+	if v.session.Can(staff.Decide) {
+		queue, n, err := s.Intake.Queue(ctx, 1)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			all = append(all, duty{count(n) + " advisories to review", "/sources#queue", "relevant here or not", queue[0].FirstAt})
+		}
+		if view.Undecided > 0 {
+			all = append(all, duty{count(view.Undecided) + " vulnerabilities to decide", "/vulnerabilities?decision=none&state=affected",
+				"affected hosts, no decision in force", time.Time{}})
+		}
+	}
+	return all, nil
+}
+
+// unsigned are the snapshots that wait for a person's signature.
+func (s *site) unsigned(ctx context.Context, root *trustroot.Root, me trustroot.Person) (all []duty, err error) {
+	if !seatFor(root, trustroot.Curation, me) {
+		return nil, nil
+	}
+	snapshots, err := s.Curation.Snapshots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range snapshots {
+		if x.SignedAt.IsZero() && x.Record.Author != me.ID && !signedBy(x.Signatures, me.ID) {
+			all = append(all, duty{"Sign a snapshot of " + count(len(x.Record.Packages)) + " packages", "/repository/snapshots/" + x.Ref.Curation,
+				"its packages reach no host before", x.Record.MadeAt})
+		}
+	}
+	return all, nil
+}
+
+// clocks are the next due times, the most urgent first.
+func (s *site) clocks(ctx context.Context, now time.Time, orders []change.Order, investigations []integrity.Investigation, view triage.View) ([]clock, error) {
+	var all []clock
+	for _, i := range investigations {
+		if i.State != integrity.Closed {
+			all = append(all, clock{"Investigation", "/investigations/" + i.ID, "response within 24 h", i.DueAt})
+		}
+	}
+	for _, o := range orders {
+		if o.State == change.Proposed {
+			all = append(all, clock{"Order without quorum", "/changes/" + o.ID, "expires unsigned", o.ExpiresAt})
+		}
+	}
+	queue, _, err := s.Intake.Queue(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range queue {
+		all = append(all, clock{"Review of " + a.ID, "/sources#queue", "review within 48 h", a.DueAt})
+	}
+	for _, r := range view.Rows {
+		if r.Affected == 0 {
+			continue
+		}
+		if r.Exploited != nil && r.Exploited.Due != "" && len(r.Decisions) == 0 {
+			if due, err := time.Parse(time.DateOnly, r.Exploited.Due); err == nil {
+				all = append(all, clock{r.Name, vulnerabilityPath(r.Name), "exploited: the catalogue's deadline", due.Add(24 * time.Hour)})
+			}
+		}
+		for _, d := range r.Decisions {
+			if !d.Until.IsZero() && d.Until.Sub(now) < expiryAhead {
+				all = append(all, clock{r.Name, vulnerabilityPath(r.Name), "decision re-opens", d.Until})
+			}
+		}
+	}
+	root, err := s.Staff.CurrentRoot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if root.ExpiresAt.Sub(now) < expiryAhead {
+		all = append(all, clock{"Trust root", "/people", "expires: hosts refuse every order after", root.ExpiresAt})
+	}
+	slices.SortStableFunc(all, func(a, b clock) int { return a.Due.Compare(b.Due) })
+	return all[:min(len(all), mostClocks)], nil
+}
+
+// alarms of sources, upstreams and hosts. Silent hosts stand apart.
+func (s *site) alarms(ctx context.Context) ([]alarm, error) {
+	var all []alarm
+	sources, err := s.Intake.States(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range sources {
+		if !x.RefusedAt.IsZero() {
+			all = append(all, alarm{"Source " + x.Name + " refused", "/sources", x.Refused, x.RefusedAt})
+		}
+		if !x.SilentAt.IsZero() {
+			all = append(all, alarm{"Source " + x.Name + " is silent", "/sources", "nothing heard within its term", x.SilentAt})
+		}
+	}
+	for _, u := range s.Mirror.Upstreams {
+		r, err := s.Mirror.State(ctx, u.Name)
+		if err != nil {
+			return nil, err
+		}
+		if !r.RefusedAt.IsZero() {
+			all = append(all, alarm{"Upstream " + u.Name + " refused: " + r.RefusedCode, "/repository", r.RefusedWhy, r.RefusedAt})
+		}
+	}
+	for _, state := range []estate.State{estate.Cloned, estate.Alarms} {
+		hosts, err := s.Estate.List(ctx, estate.Filter{State: state}, "", mostAlarms)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range hosts {
+			a := alarm{"Host " + h.Name + " alarms", "/hosts/" + h.ID, h.Alarm, h.LastSeen}
+			if state == estate.Cloned {
+				a = alarm{"Host " + h.Name + " is used by two machines", a.Link, "its counter went back: enrol it again", h.ClonedAt}
+			}
+			all = append(all, a)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b alarm) int { return b.Since.Compare(a.Since) })
+	return all, nil
+}

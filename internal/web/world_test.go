@@ -1,0 +1,463 @@
+package web
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/curation"
+	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/envelopetest"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/evidence"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/filetree"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
+	"github.com/patchwarrant/patchwarrant/internal/intake/epss"
+	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
+	"github.com/patchwarrant/patchwarrant/internal/mirror"
+	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
+	"github.com/patchwarrant/patchwarrant/internal/pgp"
+	"github.com/patchwarrant/patchwarrant/internal/pkgset"
+	"github.com/patchwarrant/patchwarrant/internal/pool"
+	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
+)
+
+// world is all rooms behind the pages, with a change that went from decision to production, where a file changed that
+// nothing explains.
+type world struct {
+	Config
+	t       *testing.T
+	people  *warranttest.World
+	passkey *envelopetest.Passkey // alice's
+	now     time.Time
+	door    http.Handler
+	mark    string // is added to every text that comes from outside
+	archive *mirrortest.Archive
+	hosts   map[string]*machine // by name
+	from    netip.Addr          // of requests
+
+	record        string // digest of the curation record that went out
+	stage, order  change.Order
+	waiting       change.Order // has no signature yet
+	investigation string
+}
+
+// machine is a host as the world imitates it.
+type machine struct {
+	id, environment string
+	key             ed25519.PrivateKey
+	counter         int64
+	version         string // of openssl
+	root            string // its files
+}
+
+func (w *world) ok(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) text(s string) string { return s + w.mark }
+
+func (w *world) put(v any) string {
+	w.t.Helper()
+	b, raw := v.([]byte)
+	if !raw {
+		var err error
+		b, err = envelope.Encode(v)
+		w.ok(err)
+	}
+	digest, err := blob.PutBytes(w.t.Context(), w.Blobs, b)
+	w.ok(err)
+	return digest
+}
+
+// Compose implements Composer.
+func (w *world) Compose(ctx context.Context, who, _ string, _, _ []string) (curation.Snapshot, error) {
+	accepted, err := w.Triage.Accepted(ctx)
+	w.ok(err)
+	p := curation.Proposal{Upstreams: []string{"archive"}}
+	for _, a := range accepted {
+		p.Accepted = append(p.Accepted, curation.Acceptance{Decision: a.Decision, Person: a.Person, Source: a.Source, Version: a.FixedVersion})
+	}
+	hosts, _, err := w.Estate.HostSets(ctx, 0)
+	w.ok(err)
+	for _, h := range hosts {
+		set, err := w.Estate.PackageSet(ctx, h.SetDigest)
+		w.ok(err)
+		p.Sets = append(p.Sets, set)
+	}
+	return w.Curation.Propose(ctx, who, p)
+}
+
+const site1 = "patch.example.org" // for which passkeys are
+
+func newWorld(t *testing.T, mark string) *world {
+	t.Helper()
+	w := &world{t: t, people: warranttest.New(t), passkey: envelopetest.NewPasskey(t), now: warranttest.Now.Add(-20 * time.Hour), mark: mark,
+		hosts: map[string]*machine{}, from: netip.MustParseAddr("192.0.2.1")}
+	w.furnish()
+	w.door = New(w.Config)
+	w.learn()
+	for _, h := range []struct{ name, environment string }{{"stage-1", "stage"}, {"db-1", "production"}, {"web-1", "production"}, {"web-2", "production"}} {
+		w.enrol(h.name, h.environment)
+	}
+	w.now = w.now.Add(16 * time.Hour)
+	w.decide("alice", triage.Decision{Vulnerability: "CVE-2026-1001/openssl", Kind: triage.Accept, Scope: triage.FleetScope, Reason: w.text("The vendor's fix is small.")})
+	w.decide("bob", triage.Decision{Vulnerability: "CVE-2026-1003/openssl", Kind: triage.Defer, Scope: triage.FleetScope, Reason: w.text("No fix yet."), Until: w.now.Add(30 * time.Hour)})
+	w.curate()
+	w.stage = w.carryOut(change.Proposal{Kind: change.Stage})
+	w.promote("production")
+	w.order = w.carryOut(change.Proposal{Kind: change.Production, Class: trustroot.Routine, Of: w.stage.ID})
+	all, err := w.Integrity.Investigations(t.Context())
+	w.ok(err)
+	w.investigation = all[0].ID
+	w.next()
+	return w
+}
+
+// furnish makes the rooms.
+func (w *world) furnish() {
+	w.t.Helper()
+	clock := func() time.Time { return w.now }
+	d := dbtest.Open(w.t)
+	blobs, err := blob.Dir(w.t.TempDir())
+	w.ok(err)
+	log, err := ledger.New(ledger.Config{DB: d, Signer: w.people.Log.Signer, Verifier: w.people.Log.VerifierKey, Origin: warranttest.Origin,
+		GuardFile: filepath.Join(w.t.TempDir(), "guard"), Now: clock})
+	w.ok(err)
+	ca, err := estate.OpenCA(w.t.TempDir(), clock)
+	w.ok(err)
+	w.archive = mirrortest.New(w.t, w.now.Add(-time.Hour))
+	packages := pool.New(blobs)
+	archive, err := mirror.New(mirror.Config{DB: d, Ledger: log, Blobs: blobs, Pool: packages, Client: http.DefaultClient,
+		Upstreams: []mirror.Upstream{w.archive.Upstream("archive")}, Now: clock})
+	w.ok(err)
+	signer, err := pgp.Generate("Repository", "", pgp.Ed25519, w.now.Add(-time.Hour))
+	w.ok(err)
+	root := *w.people.Root
+	root.MadeAt = w.now.Add(-time.Hour)
+	root.People = slices.Clone(root.People)
+	for i, p := range root.People {
+		if p.ID == "alice" {
+			root.People[i].Keys = append(slices.Clone(p.Keys), w.passkey.Key)
+		}
+		root.People[i].Name = strings.ToUpper(p.ID[:1]) + p.ID[1:] + " Example" + w.mark
+	}
+	w.people.SetRoot(root)
+
+	c := &w.Config
+	c.Ledger, c.Blobs, c.Mirror, c.Now, c.Log, c.Composer = log, blobs, archive, clock, slog.New(slog.NewTextHandler(w.t.Output(), nil)), w
+	c.Agents = "https://patch.example.org:8444"
+	c.Staff = staff.New(staff.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock,
+		Passkeys: staff.Passkeys{RPID: site1, Origins: []string{"https://" + site1}}})
+	c.Intake = intake.New(intake.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock, Sources: []intake.Source{
+		{Name: "debian-tracker", Parse: debian.Tracker("bookworm"), MaxBytes: 1 << 20, MaxAge: 48 * time.Hour},
+		{Name: "kev", Parse: kev.Parse, MaxBytes: 1 << 20, MaxAge: 7 * 24 * time.Hour},
+		{Name: "epss", Parse: epss.Parse, MaxBytes: 1 << 20, MaxAge: 48 * time.Hour}}})
+	c.Estate = estate.New(estate.Config{DB: d, Ledger: log, Blobs: blobs, CA: ca, Now: clock, Silent: time.Hour})
+	c.Triage = triage.New(triage.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Intake: c.Intake, Root: c.Staff, Now: clock})
+	c.Curation = curation.New(curation.Config{DB: d, Ledger: log, Blobs: blobs, Mirror: archive, Root: c.Staff, Signer: signer,
+		Channels: []string{"stage", "production"}, Now: clock})
+	c.Rollouts = rollout.New(rollout.Config{DB: d, Ledger: log, Blobs: blobs, Roots: c.Staff, Files: c.Curation, Hosts: c.Estate, Now: clock})
+	c.Integrity = integrity.New(integrity.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock})
+	c.Changes = change.New(change.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Curation: c.Curation, Estate: c.Estate,
+		Rollouts: c.Rollouts, Integrity: c.Integrity, Now: clock})
+	c.Evidence = evidence.New(evidence.Config{DB: d, Ledger: log, Blobs: blobs, Orders: c.Changes, Roots: c.Staff, Keyrings: map[string][]byte{}, Now: clock})
+	_, err = c.Staff.Install(w.t.Context(), w.people.RootEnvelope, envelope.Digest(w.people.RootEnvelope.Payload))
+	w.ok(err)
+}
+
+// learn imports what is stated: of openssl one vulnerability with a fix, one without, one nobody knows about; and many
+// about curl.
+func (w *world) learn() {
+	w.t.Helper()
+	type record map[string]any
+	of := func(r record, about string) record {
+		return record{"description": w.text(about), "scope": "remote", "releases": record{"bookworm": r}}
+	}
+	curl := record{}
+	for i := range 60 {
+		curl[fmt.Sprintf("CVE-2025-2%03d", i)] = of(record{"status": "open", "urgency": "low", "nodsa": w.text("Minor issue")}, "A flaw in the handling of cookies.")
+	}
+	tracker, err := json.Marshal(record{"curl": curl, "openssl": record{
+		"CVE-2026-1001": of(record{"status": "resolved", "fixed_version": "3.0.2-1", "urgency": w.text("high")}, "Heap overflow while certificates are read."),
+		"CVE-2026-1002": of(record{"status": "resolved", "fixed_version": "3.0.2-1", "urgency": "medium"}, "Timing side channel in a signature."),
+		"CVE-2026-1003": of(record{"status": "open", "urgency": "low", "nodsa": w.text("Minor issue")}, "Memory leak in a test program."),
+		"CVE-2026-1004": of(record{"status": "undetermined"}, "Nobody knows."),
+	}})
+	w.ok(err)
+	catalogue, err := json.Marshal(record{"count": 1, "vulnerabilities": []record{{"cveID": "CVE-2026-1002", "vulnerabilityName": w.text("OpenSSL timing"),
+		"dateAdded": "2026-11-18", "dueDate": "2026-12-09", "knownRansomwareCampaignUse": "Known"}}})
+	w.ok(err)
+	ctx := w.t.Context()
+	for source, document := range map[string]string{"debian-tracker": string(tracker), "kev": string(catalogue),
+		"epss": "cve,epss,percentile\nCVE-2026-1001,0.412,0.97\nCVE-2026-1002,0.873,0.99\nCVE-2026-1003,0.002,0.1\n"} {
+		_, err := w.Intake.Import(ctx, "alice", source, strings.NewReader(document), w.text("file"))
+		w.ok(err)
+	}
+	w.archive.Add("openssl", "3.0.2-1", "amd64")
+	w.archive.Publish(w.now.Add(-time.Minute), w.now.Add(7*24*time.Hour))
+	w.ok(w.Mirror.RefreshAll(ctx))
+}
+
+// enrol makes a host and has it report what it has.
+func (w *world) enrol(name, environment string) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	token, _, err := w.Estate.MakeToken(ctx, "person/erin", estate.NewToken{Name: name, Environment: environment, Life: time.Hour})
+	w.ok(err)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	w.ok(err)
+	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, private)
+	w.ok(err)
+	public, key, err := ed25519.GenerateKey(nil)
+	w.ok(err)
+	h, _, err := w.Estate.Enrol(ctx, wire.EnrolRequest{Token: token, Name: w.text(name), CSR: csr, ReportKey: base64.StdEncoding.EncodeToString(public)})
+	w.ok(err)
+	m := &machine{id: h.ID, environment: environment, key: key, version: "3.0.1-1", root: w.t.TempDir()}
+	w.hosts[name] = m
+	w.ok(os.MkdirAll(filepath.Join(m.root, "var/lib/dpkg/info"), 0o755))
+	w.ok(os.MkdirAll(filepath.Join(m.root, "usr/share"), 0o755))
+	w.install(m)
+	w.checkIn(name)
+}
+
+// install puts the files of the host's openssl where dpkg would.
+func (w *world) install(m *machine) {
+	w.t.Helper()
+	w.ok(os.WriteFile(filepath.Join(m.root, "usr/share/openssl"), []byte(m.version), 0o644))
+	w.ok(os.WriteFile(filepath.Join(m.root, "var/lib/dpkg/info/openssl.list"), []byte("/.\n/usr\n/usr/share\n/usr/share/openssl\n"), 0o644))
+}
+
+func (w *world) packages(m *machine) string {
+	w.t.Helper()
+	return w.put(pkgset.Set{
+		{Name: "curl", Arch: "amd64", Version: "7.88.1-10", Source: "curl", SourceVersion: "7.88.1-10"},
+		{Name: "openssl", Arch: "amd64", Version: m.version, Source: "openssl", SourceVersion: m.version},
+	}.Canonical())
+}
+
+func (w *world) tree(m *machine) string {
+	w.t.Helper()
+	s, err := filetree.Scan(w.t.Context(), m.root, filetree.Options{Start: w.now}, nil)
+	w.ok(err)
+	for d := range s.Digests() {
+		b, err := s.Get(w.t.Context(), d)
+		w.ok(err)
+		w.put(b)
+	}
+	return s.Digest
+}
+
+func (w *world) checkIn(name string) {
+	w.t.Helper()
+	m := w.hosts[name]
+	m.counter++
+	inventory := wire.Inventory{Hostname: w.text(name), Distribution: w.text("debian"), Release: "bookworm", Arch: "amd64",
+		Kernel: wire.Kernel{Running: w.text("6.1.0-40-amd64"), Installed: []string{}}, Sources: []wire.Source{}}
+	alarm := ""
+	if name == "web-2" {
+		alarm = w.text("FREEZE")
+	}
+	_, need, err := w.Estate.CheckIn(w.t.Context(), m.id, wire.CheckIn{Counter: m.counter, At: w.now, PackageSet: w.packages(m), Inventory: w.put(inventory),
+		Trees: map[string]string{"/": w.tree(m)}, TrustRootVersion: 1, AgentVersion: w.text("1.0"), Alarm: alarm,
+		ReportKey: base64.StdEncoding.EncodeToString(m.key.Public().(ed25519.PublicKey))})
+	w.ok(err)
+	if len(need) > 0 {
+		w.t.Fatalf("the server needs %v", need)
+	}
+}
+
+func (w *world) decide(person string, d triage.Decision) {
+	w.t.Helper()
+	payload, err := w.Triage.Draft(w.t.Context(), person, d)
+	w.ok(err)
+	_, err = w.Triage.Decide(w.t.Context(), person, w.people.Sign(triage.DecisionType, payload, person))
+	w.ok(err)
+}
+
+// curate proposes a snapshot, has it signed, and puts it into the channel stage.
+func (w *world) curate() {
+	w.t.Helper()
+	s, err := w.Compose(w.t.Context(), "carol", "", nil, nil)
+	w.ok(err)
+	w.record = s.Ref.Curation
+	for _, person := range []string{"alice", "bob"} {
+		_, err = w.Curation.Sign(w.t.Context(), person, w.record, w.people.Sign(warrant.CurationType, s.Payload, person).Signatures[0])
+		w.ok(err)
+	}
+	w.promote("stage")
+}
+
+func (w *world) promote(channel string) {
+	w.t.Helper()
+	s, err := w.Curation.Proposed(w.t.Context(), w.record)
+	w.ok(err)
+	_, err = w.Curation.Promote(w.t.Context(), "bob", channel, s.Ref.SHA256)
+	w.ok(err)
+	w.ok(w.Curation.Publish(w.t.Context()))
+}
+
+// carryOut proposes an order, has it signed, and runs it on every host; on web-2 somebody else writes a file meanwhile.
+func (w *world) carryOut(p change.Proposal) change.Order {
+	w.t.Helper()
+	ctx := w.t.Context()
+	o := w.propose(p)
+	for _, person := range []string{"alice", "carol"} {
+		_, err := w.Changes.Approve(ctx, person, o.ID, w.people.Sign(warrant.OrderType, o.Payload, person).Signatures[0])
+		w.ok(err)
+	}
+	for range w.hosts {
+		w.now = w.now.Add(time.Minute)
+		for name := range maps.Keys(w.hosts) {
+			w.run(o, name)
+		}
+	}
+	w.ok(w.Changes.Settle(ctx))
+	o, err := w.Changes.Get(ctx, o.ID)
+	w.ok(err)
+	return o
+}
+
+func (w *world) propose(p change.Proposal) change.Order {
+	w.t.Helper()
+	s, err := w.Curation.Proposed(w.t.Context(), w.record)
+	w.ok(err)
+	p.Snapshot, p.Reason, p.Plan, p.BackOut = s.Ref.SHA256, w.text("Heap overflow in openssl"), w.text("Upgrade openssl.\nRestart what uses it."), w.text("Downgrade openssl.")
+	p.Vulnerabilities = []string{"CVE-2026-1001/openssl"}
+	if p.Window.OpensAt.IsZero() {
+		p.Window = warrant.Window{OpensAt: w.now, ClosesAt: w.now.Add(time.Hour)}
+	}
+	if p.Kind != change.Stage {
+		p.Notices = []warrant.Notice{{At: w.now, Audience: w.text("owners")}}
+	}
+	o, _, err := w.Changes.Propose(w.t.Context(), "bob", p)
+	w.ok(err)
+	return o
+}
+
+// run has a host carry out an order, if it is offered to it.
+func (w *world) run(o change.Order, name string) {
+	w.t.Helper()
+	ctx, m := w.t.Context(), w.hosts[name]
+	work, err := w.Rollouts.Offer(ctx, m.id, 1)
+	w.ok(err)
+	if work == nil {
+		return
+	}
+	observe := func() wire.Observation {
+		return wire.Observation{At: w.now, PackageSet: w.packages(m), Trees: map[string]string{"/": w.tree(m)}}
+	}
+	before := observe()
+	w.ok(w.Rollouts.Begin(ctx, m.id, wire.Begin{Order: o.ID, Before: before}))
+	m.version = "3.0.2-1"
+	w.install(m)
+	if name == "web-2" {
+		w.ok(os.WriteFile(filepath.Join(m.root, "usr/share/"+strings.ReplaceAll(w.text("backdoor"), "/", "|")), []byte("x"), 0o755))
+	}
+	payload, err := warrant.Report{Host: m.id, Order: o.ID, OrderDigest: o.Digest, Outcome: warrant.Done, BegunAt: w.now, EndedAt: w.now,
+		Packages: []warrant.Observed{}, Session: w.put([]byte(w.text("session of " + m.id)))}.Encode()
+	w.ok(err)
+	w.ok(w.Rollouts.Report(ctx, m.id, wire.Report{Order: o.ID, Before: before, After: observe(), Envelope: envelope.Envelope{
+		PayloadType: warrant.ReportType, Payload: payload, Signatures: []envelope.Signature{envelope.SignEd25519(m.key, warrant.ReportType, payload)}}}))
+	w.checkIn(name)
+}
+
+// next leaves something for everybody to do: a back-out that waits, an upstream that is refused, a silent host.
+func (w *world) next() {
+	w.t.Helper()
+	w.archive.Add("openssl", "3.0.0-1", "amd64")
+	w.enrol("silent-1", "production")
+	w.now = w.now.Add(2 * time.Hour)
+	for _, name := range []string{"stage-1", "db-1", "web-1", "web-2"} {
+		w.checkIn(name)
+	}
+	w.ok(w.Estate.Silence(w.t.Context()))
+	w.hosts["stage-1"].version = "3.0.1-1"
+	w.checkIn("stage-1")
+	w.waiting = w.propose(change.Proposal{Kind: change.Stage, Window: warrant.Window{OpensAt: w.now.Add(26 * time.Hour), ClosesAt: w.now.Add(30 * time.Hour)}})
+	other := mirrortest.New(w.t, w.now)
+	w.archive.Sign(other.Signer, "Suite: "+w.text("stable")+"\n", w.now)
+	if _, err := w.Mirror.Refresh(w.t.Context(), "archive"); fault.KindOf(err) != fault.Denied {
+		w.t.Fatalf("a release file signed by somebody else: %v", err)
+	}
+	_, err := w.Intake.Import(w.t.Context(), "alice", "kev", strings.NewReader(w.text("nonsense")), w.text("mail"))
+	if err == nil {
+		w.t.Fatal("nonsense was taken")
+	}
+	w.ok(w.Intake.Sweep(w.t.Context()))
+}
+
+// ask sends a request with a cookie (or without, for an empty token); form makes it a post.
+func (w *world) ask(token, method, path string, form url.Values) *httptest.ResponseRecorder {
+	w.t.Helper()
+	r := httptest.NewRequestWithContext(w.t.Context(), method, "https://"+site1+path, strings.NewReader(form.Encode()))
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	r.RemoteAddr = netip.AddrPortFrom(w.from, 1024).String()
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	if token != "" {
+		r.AddCookie(&http.Cookie{Name: sessionCookie, Value: token})
+	}
+	answer := httptest.NewRecorder()
+	w.door.ServeHTTP(answer, r)
+	return answer
+}
+
+// login gives a session of a person.
+func (w *world) login(person string) string {
+	w.t.Helper()
+	c, err := w.Staff.Challenge(w.t.Context(), person)
+	w.ok(err)
+	payload, err := staff.EncodeLogin(person, c.Origin, c.Challenge)
+	w.ok(err)
+	token, _, err := w.Staff.Login(w.t.Context(), person, c.Challenge, w.people.Sign(staff.LoginType, payload, person).Signatures[0], "192.0.2.1")
+	w.ok(err)
+	return token
+}
+
+// assertion fills a form with a signature by alice's passkey.
+func (w *world) assertion(form url.Values, payloadType string, payload []byte) url.Values {
+	w.t.Helper()
+	s := w.passkey.Sign(payloadType, payload)
+	text := base64.RawURLEncoding.EncodeToString
+	form.Set("credential", strings.TrimPrefix(s.KeyID, passkeyPrefix))
+	form.Set("client_data", text(s.Assertion.ClientDataJSON))
+	form.Set("authenticator_data", text(s.Assertion.AuthenticatorData))
+	form.Set("signature", text(s.Sig))
+	return form
+}
