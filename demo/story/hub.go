@@ -233,12 +233,10 @@ func (s *Story) Stock(ctx context.Context) error {
 			return err
 		}
 	}
-	for name, environment := range map[string]string{"stage-1": "stage", "prod-1": "production"} {
-		if err := s.Enrol(ctx, name, environment); err != nil {
-			return err
-		}
+	if err := s.Enrol(ctx, "stage-1", "stage"); err != nil {
+		return err
 	}
-	return nil
+	return s.Enrol(ctx, "prod-1", "production")
 }
 
 // Enrol makes a host one of the server's, by the line that root runs on it, and waits for its first inventory.
