@@ -28,8 +28,8 @@ const (
 
 // route is a path of the door with the addresses that stand for it.
 type route struct {
-	name  string
-	paths []string
+	name, query string
+	paths       []string
 }
 
 var parameter = regexp.MustCompile(`([a-z-]*)/?\{([a-z]+)\}`)
@@ -42,17 +42,31 @@ func (w *world) routes(ctx context.Context) ([]route, error) {
 		return nil, err
 	}
 	var doc struct {
-		Paths map[string]map[string]json.RawMessage `json:"paths"`
+		Paths map[string]map[string]struct {
+			Parameters []struct {
+				Name string `json:"name"`
+			} `json:"parameters"`
+		} `json:"paths"`
 	}
 	if err := json.Unmarshal(answer.Body.Bytes(), &doc); err != nil {
 		return nil, err
 	}
 	var all []route
 	for _, name := range slices.Sorted(maps.Keys(doc.Paths)) {
-		if _, reads := doc.Paths[name]["get"]; !reads {
+		get, reads := doc.Paths[name]["get"]
+		if !reads {
 			continue
 		}
-		all = append(all, w.fill(name))
+		r := w.fill(name)
+		for _, p := range get.Parameters {
+			if p.Name == "limit" { // lists come in pages
+				r.query = "?limit=100"
+			}
+		}
+		if q, ok := required[name]; ok {
+			r.query = q
+		}
+		all = append(all, r)
 	}
 	return all, nil
 }
@@ -147,7 +161,7 @@ func (w *world) measure(ctx context.Context, routes []route, o options) error {
 					if len(routes[i].paths) == 0 {
 						continue
 					}
-					path := routes[i].paths[random.IntN(len(routes[i].paths))] + required[routes[i].name]
+					path := routes[i].paths[random.IntN(len(routes[i].paths))] + routes[i].query
 					asked := time.Now()
 					answer, err := w.get(ctx, path)
 					took := time.Since(asked)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -23,9 +24,25 @@ type Named struct {
 	ID string `path:"id" maxLength:"200"`
 }
 
-func (d *door) listHosts(ctx context.Context, _ staff.Session, _ *struct{}) (v1.Hosts, error) {
-	hosts, err := d.Estate.Hosts(ctx)
-	return v1.Hosts{Hosts: list(hosts)}, err
+type chosenHosts struct {
+	Page
+	Environment string `query:"environment" maxLength:"64"`
+	Release     string `query:"release" maxLength:"64"`
+	State       string `query:"state" enum:"cloned,silent,alarms,reboot,observe-only,reports" doc:"the worst condition that holds"`
+	Text        string `query:"q" maxLength:"200" doc:"a part of the name or of the ID"`
+}
+
+func (d *door) listHosts(ctx context.Context, _ staff.Session, in *chosenHosts) (v1.Hosts, error) {
+	f := estate.Filter{Environment: in.Environment, Release: in.Release, State: estate.State(in.State), Text: in.Text}
+	size := cmp.Or(in.Limit, estate.MaxList)
+	var all []estate.Host
+	for {
+		hosts, err := d.Estate.List(ctx, f, in.After, size)
+		if all = append(all, hosts...); err != nil || len(hosts) < size || in.Limit > 0 {
+			return v1.Hosts{Hosts: list(all)}, err
+		}
+		in.After = hosts[len(hosts)-1].ID
+	}
 }
 
 func (d *door) host(ctx context.Context, _ staff.Session, in *Named) (estate.Host, error) {

@@ -1,10 +1,11 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"io"
+	"math"
 	"net/http"
-	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -32,8 +33,9 @@ func (d *door) manifest(ctx context.Context, _ staff.Session, in *Named) (integr
 	return d.Integrity.Manifest(ctx, in.ID)
 }
 
-func (d *door) reconciliation(ctx context.Context, _ staff.Session, in *Named) (integrity.Reconciliation, error) {
-	return d.Integrity.Reconciliation(ctx, in.ID)
+func (d *door) reconciliation(ctx context.Context, _ staff.Session, in *part) (integrity.Reconciliation, error) {
+	r, _, err := d.Integrity.ReconciliationFrom(ctx, in.ID, in.After, cmp.Or(in.Limit, math.MaxInt32))
+	return r, err
 }
 
 func (d *door) report(ctx context.Context, _ staff.Session, in *Named) (integrity.Report, error) {
@@ -41,14 +43,14 @@ func (d *door) report(ctx context.Context, _ staff.Session, in *Named) (integrit
 }
 
 type ofOrder struct {
+	Page
+	State string `query:"state" enum:"open,proposed,closed"`
 	Order string `query:"order" maxLength:"200" doc:"only those of an order"`
 }
 
 func (d *door) investigations(ctx context.Context, _ staff.Session, in *ofOrder) (v1.Investigations, error) {
-	all, err := d.Integrity.Investigations(ctx)
-	if in.Order != "" {
-		all = slices.DeleteFunc(all, func(i integrity.Investigation) bool { return i.Order != in.Order })
-	}
+	all, _, err := d.Integrity.InvestigationsFrom(ctx, integrity.InvestigationPage{Order: in.Order, State: in.State, Before: in.After,
+		Limit: cmp.Or(in.Limit, math.MaxInt32)})
 	return v1.Investigations{Investigations: list(all)}, err
 }
 

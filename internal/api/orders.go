@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"net/http"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
@@ -29,8 +31,13 @@ func (d *door) propose(ctx context.Context, s staff.Session, in *struct{ Body v1
 	return v1.Proposed{Order: orderOf(o), Idle: list(idle)}, nil
 }
 
-func (d *door) listOrders(ctx context.Context, _ staff.Session, in *Limited) (v1.Orders, error) {
-	orders, err := d.Changes.List(ctx, in.Limit)
+type olderOrders struct {
+	Limited
+	Before int64 `query:"before" minimum:"0" doc:"only those with a smaller sequence number; 0: from the newest"`
+}
+
+func (d *door) listOrders(ctx context.Context, _ staff.Session, in *olderOrders) (v1.Orders, error) {
+	orders, err := d.Changes.ListBefore(ctx, cmp.Or(in.Before, math.MaxInt64), in.Limit)
 	all := make([]v1.Order, len(orders))
 	for i, o := range orders {
 		all[i] = orderOf(o)
@@ -87,8 +94,15 @@ func (d *door) rollouts() {
 		staff.Approve}, d.resume)
 }
 
-func (d *door) rollout(ctx context.Context, _ staff.Session, in *Named) (v1.Rollout, error) {
-	r, runs, err := d.Rollouts.Get(ctx, in.ID)
+type runsOf struct {
+	Named
+	Limit int    `query:"limit" minimum:"0" maximum:"1000" default:"0" doc:"at most so many runs; 0: all"`
+	From  int    `query:"from" minimum:"0" doc:"the position of the first run"`
+	State string `query:"state" maxLength:"20" doc:"only runs in this state"`
+}
+
+func (d *door) rollout(ctx context.Context, _ staff.Session, in *runsOf) (v1.Rollout, error) {
+	r, _, runs, err := d.Rollouts.Page(ctx, in.ID, rollout.RunPage{State: rollout.State(in.State), From: in.From, Limit: cmp.Or(in.Limit, math.MaxInt32)})
 	out := v1.Rollout{Order: r.Order, State: r.State, Budget: r.Budget, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 		Runs: make([]v1.Run, len(runs))}
 	for i, run := range runs {

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"net/http"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
@@ -61,8 +63,8 @@ func (d *door) compose(ctx context.Context, s staff.Session, in *struct{ Body v1
 	return snapshotOf(made), err
 }
 
-func (d *door) listSnapshots(ctx context.Context, _ staff.Session, _ *struct{}) (v1.Snapshots, error) {
-	snapshots, err := d.Curation.Snapshots(ctx)
+func (d *door) listSnapshots(ctx context.Context, _ staff.Session, in *Page) (v1.Snapshots, error) {
+	snapshots, err := d.Curation.SnapshotsAfter(ctx, in.After, cmp.Or(in.Limit, math.MaxInt32))
 	all := make([]v1.Snapshot, len(snapshots))
 	for i, s := range snapshots {
 		all[i] = snapshotOf(s)

@@ -22,21 +22,26 @@ func (d *door) vulnerabilities() {
 	serve(d, operation{"accepted", http.MethodGet, "/accepted", "The fixes that decisions in force let in", staff.Read}, d.accepted)
 }
 
-func (d *door) view(ctx context.Context, _ staff.Session, _ *struct{}) (triage.View, error) {
-	return d.Triage.Vulnerabilities(ctx)
+func (d *door) view(ctx context.Context, _ staff.Session, in *Page) (triage.View, error) {
+	view, err := d.Triage.Vulnerabilities(ctx)
+	view.Rows = pageOf(view.Rows, *in, func(v triage.Vulnerability) string { return v.Name })
+	return view, err
 }
 
 type caseOf struct {
-	CVE    string `path:"cve" maxLength:"100"`
-	Source string `path:"source" maxLength:"200"`
+	CVE     string `path:"cve" maxLength:"100"`
+	Source  string `path:"source" maxLength:"200"`
+	Page           // of its hosts
+	Verdict string `query:"verdict" enum:"affected,not-affected,undetermined,fixed-after-reboot" doc:"only hosts with this one"`
 }
 
 func (d *door) vulnerability(ctx context.Context, _ staff.Session, in *caseOf) (triage.Case, error) {
-	return d.Triage.Case(ctx, in.CVE+"/"+in.Source, triage.HostPage{})
+	return d.Triage.Case(ctx, in.CVE+"/"+in.Source, triage.HostPage{Status: triage.Status(in.Verdict), After: in.After, Limit: in.Limit})
 }
 
-func (d *door) findings(ctx context.Context, _ staff.Session, in *Named) (v1.Findings, error) {
+func (d *door) findings(ctx context.Context, _ staff.Session, in *part) (v1.Findings, error) {
 	all, err := d.Triage.Findings(ctx, in.ID)
+	all = pageOf(all, in.Page, func(f triage.Finding) string { return f.ID + "/" + f.Source })
 	return v1.Findings{Findings: list(all)}, err
 }
 
