@@ -69,6 +69,7 @@ func New(c Config) http.Handler {
 	d.api = humago.New(mux, openAPI())
 	d.people()
 	d.bootstrap()
+	d.providers()
 	d.accounts()
 	d.hosts()
 	d.sources()
@@ -86,7 +87,7 @@ func openAPI() huma.Config {
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
-			Info:    &huma.Info{Title: "Patchwarrant", Version: "1"},
+			Info:    &huma.Info{Title: "Patchwarrant", Version: "1", Description: about},
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
 				SecuritySchemes: map[string]*huma.SecurityScheme{"session": {
@@ -100,6 +101,10 @@ func openAPI() huma.Config {
 		RejectUnknownQueryParameters: true,
 	}
 }
+
+const about = "Each operation names its action (x-action); the table of roles and actions decides who may do it, and what of it a " +
+	"token or an OpenID login reaches. Decisions, orders, snapshots and trust roots are signed documents: a session only hands them in. " +
+	"There is no break-glass account: in an emergency root acts on the host itself, and reconciliation shows what it did as an investigation."
 
 // schemaName keeps types of different rooms apart: "Order" is ours, "WarrantOrder" the signed one.
 func schemaName(t reflect.Type, hint string) string {

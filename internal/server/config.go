@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/staff/oidc"
 	"github.com/patchwarrant/patchwarrant/internal/staff/passkey"
 )
 
@@ -38,6 +41,37 @@ type Config struct {
 
 	Releases  []string   `toml:"releases"` // of Debian, by codename, whose statements are kept, such as "bookworm"
 	Upstreams []Upstream `toml:"upstream"`
+	Providers []Provider `toml:"provider"`
+}
+
+// Provider is an OpenID provider that says who people are; see oidc.Config. It sends browsers back to
+// URL/sign-in/provider/NAME.
+type Provider struct {
+	Name             string `toml:"name"` // as people see it in addresses: a-z 0-9 -
+	Issuer           string `toml:"issuer"`
+	ClientID         string `toml:"client_id"`
+	ClientSecretFile string `toml:"client_secret_file"` // readable by the server only
+	Claim            string `toml:"claim"`              // that names the person's ID in the trust root
+}
+
+var providerName = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
+
+// providers reads the secrets of the configured providers.
+func (c Config) providers(now func() time.Time) ([]staff.Provider, error) {
+	var all []staff.Provider
+	for _, p := range c.Providers {
+		if !providerName.MatchString(p.Name) || !strings.HasPrefix(p.Issuer, "https://") || p.ClientID == "" || p.Claim == "" {
+			return nil, fault.New(fault.Invalid, "provider %q: want a name (a-z 0-9 -), an https issuer, client_id and claim", p.Name)
+		}
+		client, err := secret(p.ClientSecretFile)
+		if err != nil {
+			return nil, fmt.Errorf("provider %s: client_secret_file: %w", p.Name, err)
+		}
+		all = append(all, oidc.New(oidc.Config{Name: p.Name, Issuer: p.Issuer, ClientID: p.ClientID, ClientSecret: string(client),
+			Claim: p.Claim, RedirectURL: strings.TrimSuffix(c.URL, "/") + "/sign-in/provider/" + p.Name,
+			Client: &http.Client{Timeout: 20 * time.Second}, Now: now}))
+	}
+	return all, nil
 }
 
 // Listen are the addresses of the doors, host:port.

@@ -103,7 +103,11 @@ func (s *Server) furnish() error {
 	if err != nil {
 		return err
 	}
-	s.Staff = staff.New(staff.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Passkeys: site, Now: s.now})
+	providers, err := s.config.providers(s.now)
+	if err != nil {
+		return err
+	}
+	s.Staff = staff.New(staff.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Passkeys: site, Providers: providers, Now: s.now})
 	s.intake = intake.New(intake.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Sources: sources(s.config), Now: s.now})
 	packages := pool.New(s.blobs)
 	s.mirror, err = mirror.New(mirror.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Pool: packages,

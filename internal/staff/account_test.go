@@ -1,6 +1,7 @@
 package staff_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -355,4 +356,51 @@ func TestFailingCostsTimeAndTheRightKeyNone(t *testing.T) {
 	if d := fail("alice", "192.0.2.1"); d != 0 {
 		t.Errorf("ten minutes later: %s", d)
 	}
+}
+
+// says is a provider that names whoever the code says.
+type says struct{}
+
+func (says) Name() string { return "corp" }
+func (says) Begin(context.Context) (string, string, error) {
+	return "https://id.example.org", "binding", nil
+}
+func (says) Finish(_ context.Context, _, _, code string) (string, error) {
+	if code == "" {
+		return "", fault.New(fault.Unauthenticated, "no code")
+	}
+	return code, nil
+}
+
+func TestWhoAProviderNamesReadsAndProposesOnly(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := open(t, d)
+		w.Providers = []staff.Provider{says{}}
+		if _, _, err := w.BeginAt(t.Context(), "other"); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("a provider nobody configured: %v", err)
+		}
+		token, _, err := w.LoginBy(t.Context(), "corp", "b", "s", "carol", "192.0.2.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := w.Authenticate(t.Context(), token, "")
+		if err != nil || s.Way != staff.ByProvider || s.Person.ID != "carol" {
+			t.Fatalf("session %+v, %v", s, err)
+		}
+		want := []staff.Action{staff.Audit, staff.OwnAccount, staff.ProposeOrder, staff.ProposeSnapshot, staff.Read, staff.RefreshMirror, staff.SeeAccounts}
+		if got := s.Reach(); !slices.Equal(got, want) {
+			t.Errorf("reaches %v", got)
+		}
+		for _, code := range []string{"", "mallory"} {
+			if _, _, err := w.LoginBy(t.Context(), "corp", "b", "s", code, ""); fault.KindOf(err) != fault.Unauthenticated {
+				t.Errorf("code %q: %v", code, err)
+			}
+		}
+		if err := w.GiveNotice(t.Context(), "erin", "carol", "gone"); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := w.LoginBy(t.Context(), "corp", "b", "s", "carol", ""); fault.KindOf(err) != fault.Unauthenticated {
+			t.Errorf("after notice: %v", err)
+		}
+	})
 }

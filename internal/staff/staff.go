@@ -26,7 +26,10 @@ type Config struct {
 	Blobs    blob.Store // what authenticators attested
 	Passkeys Passkeys
 	Now      func() time.Time
-	Hold     func(context.Context, time.Duration) // holds back the answer to who fails in a row; nil: by the clock
+
+	Providers []Provider
+
+	Hold func(context.Context, time.Duration) // holds back the answer to who fails in a row; nil: by the clock
 }
 
 // Staff holds the trust roots and the accounts of one server.

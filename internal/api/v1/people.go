@@ -165,3 +165,21 @@ type Identity struct {
 	RepositoryKey string `json:"repository_key"` // armoured
 	CASHA256      string `json:"ca_sha256"`
 }
+
+// Providers are the names of the OpenID providers by which people may log in.
+type Providers struct {
+	Providers []string `json:"providers"`
+}
+
+// BegunLogin says where the browser goes, and the secret that it keeps until it comes back.
+type BegunLogin struct {
+	URL     string `json:"url"`
+	Binding string `json:"binding"`
+}
+
+// BroughtBack is what the browser comes back with, and the secret it kept.
+type BroughtBack struct {
+	Binding string `json:"binding" maxLength:"100"`
+	State   string `json:"state" maxLength:"100"`
+	Code    string `json:"code" maxLength:"4000"`
+}
