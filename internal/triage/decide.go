@@ -170,20 +170,17 @@ func (g grounds) allow(d Decision) error {
 }
 
 // grounds gives those of now, or fault.NotFound.
-func (t *Triage) grounds(ctx context.Context, vulnerability string) (grounds, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.sync(ctx); err != nil {
-		return grounds{}, err
+func (t *Triage) grounds(ctx context.Context, vulnerability string) (g grounds, err error) {
+	if err = t.read(ctx, func() { g = t.groundsOf(vulnerability) }); err != nil {
+		return g, err
 	}
-	g := t.groundsOf(vulnerability)
 	if len(g.leading) == 0 {
-		return grounds{}, fault.New(fault.NotFound, "no source states anything about %.200q; the form is CVE-…/source", vulnerability)
+		return g, fault.New(fault.NotFound, "no source states anything about %.200q; the form is CVE-…/source", vulnerability)
 	}
 	return g, nil
 }
 
-// groundsOf gives them as of the last sync; the caller holds the lock.
+// groundsOf gives them as of the last sync; the caller reads.
 func (t *Triage) groundsOf(vulnerability string) grounds {
 	g := grounds{leading: t.leading(vulnerability)}
 	for _, s := range g.leading {
@@ -198,7 +195,7 @@ func (t *Triage) groundsOf(vulnerability string) grounds {
 	return g
 }
 
-// leading gives what leads in each release; the caller holds the lock.
+// leading gives what leads in each release; the caller reads.
 func (t *Triage) leading(vulnerability string) (all []intake.Statement) {
 	name, source, _ := strings.Cut(vulnerability, "/")
 	for _, s := range t.fleet.Statements(name, source) {
@@ -253,21 +250,18 @@ func (t *Triage) Sweep(ctx context.Context) error {
 
 // stale says why decisions do not hold any more, by ID.
 func (t *Triage) stale(ctx context.Context, all []PastDecision) (map[string]string, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.sync(ctx); err != nil {
-		return nil, err
-	}
 	why := make(map[string]string)
-	for _, d := range all {
-		if !slices.Equal(t.groundsOf(d.Vulnerability).digests(), d.Facts) {
-			why[d.ID] = "the facts it rests on changed"
+	err := t.read(ctx, func() {
+		for _, d := range all {
+			if !slices.Equal(t.groundsOf(d.Vulnerability).digests(), d.Facts) {
+				why[d.ID] = "the facts it rests on changed"
+			}
+			if !d.Until.IsZero() && !t.Now().Before(d.Until) {
+				why[d.ID] = "its term ended"
+			}
 		}
-		if !d.Until.IsZero() && !t.Now().Before(d.Until) {
-			why[d.ID] = "its term ended"
-		}
-	}
-	return why, nil
+	})
+	return why, err
 }
 
 // Accepted is what curation may let in: a fix that somebody accepted.
@@ -283,24 +277,21 @@ type Accepted struct {
 
 // Accepted gives the fixes accepted by decisions in force, one for each release that has one, sorted by source and vulnerability.
 func (t *Triage) Accepted(ctx context.Context) ([]Accepted, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.sync(ctx); err != nil {
-		return nil, err
-	}
 	accepted := []Accepted{}
-	for _, d := range t.inForce {
-		if d.Kind != Accept {
-			continue
-		}
-		for _, s := range t.leading(d.Vulnerability) {
-			if s.Status == intake.Fixed {
-				accepted = append(accepted, Accepted{d.ID, d.Envelope, d.Vulnerability, d.Person, s.Package, s.Release, s.FixedVersion})
+	err := t.read(ctx, func() {
+		for _, d := range t.inForce {
+			if d.Kind != Accept {
+				continue
+			}
+			for _, s := range t.leading(d.Vulnerability) {
+				if s.Status == intake.Fixed {
+					accepted = append(accepted, Accepted{d.ID, d.Envelope, d.Vulnerability, d.Person, s.Package, s.Release, s.FixedVersion})
+				}
 			}
 		}
-	}
+	})
 	slices.SortStableFunc(accepted, func(a, b Accepted) int {
 		return strings.Compare(a.Source+" "+a.Vulnerability, b.Source+" "+b.Vulnerability)
 	})
-	return accepted, nil
+	return accepted, err
 }

@@ -352,9 +352,7 @@ type HostPage struct {
 // so that each verdict's reason can be shown.
 func (f *Fleet) Hosts(vulnerability, source string, p HostPage) []HostVerdict {
 	verdicts := f.verdicts(vulnerability, source)
-	if f.order == nil {
-		f.order = slices.Sorted(maps.Keys(f.hosts))
-	}
+	f.sort()
 	from, found := slices.BinarySearch(f.order, p.After)
 	if found {
 		from++
@@ -381,6 +379,16 @@ func (f *Fleet) Hosts(vulnerability, source string, p HostPage) []HostVerdict {
 		}
 	}
 	return all
+}
+
+// sort puts the hosts in order, where that is not done. Until the next change, all that only asks is safe for concurrent use.
+func (f *Fleet) sort() {
+	if f.order == nil {
+		f.order = slices.Sorted(maps.Keys(f.hosts))
+		if f.order == nil {
+			f.order = []string{}
+		}
+	}
 }
 
 // one gives the pair among those judged that the class has, or -1 where it has none with the status.

@@ -53,14 +53,14 @@ type Config struct {
 // Triage is the vulnerabilities and the decisions about them.
 type Triage struct {
 	Config
-	mu        sync.Mutex // guards what follows
+	mu        sync.RWMutex // guards what follows
 	fleet     *Fleet
 	knowledge *intake.Knowledge
 	placed    int64          // the last change of hosts in the fleet
 	inForce   []PastDecision // by vulnerability; nil before the first sync
 	decided   int64          // the last change of decisions in it
 	view      *View          // nil: to be made again
-	viewOf    [2]int64       // changes of the fleet, and of decisions, that it shows
+	viewOf    [2]int64       // its version
 }
 
 // New makes a Triage.
@@ -107,19 +107,27 @@ type View struct {
 }
 
 // Vulnerabilities gives the view of now. It is made again only when what is stated, installed or decided changed.
-func (t *Triage) Vulnerabilities(ctx context.Context) (View, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.sync(ctx); err != nil {
-		return View{}, err
+func (t *Triage) Vulnerabilities(ctx context.Context) (view View, err error) {
+	made := false
+	err = t.read(ctx, func() {
+		if made = t.view != nil && t.viewOf == t.version(); made {
+			view = *t.view
+		}
+	})
+	if err == nil && !made {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.view == nil || t.viewOf != t.version() {
+			t.view, t.viewOf = t.look(), t.version()
+		}
+		view = *t.view
 	}
-	if of := [2]int64{int64(t.fleet.changes), t.decided}; t.view == nil || t.viewOf != of {
-		t.view, t.viewOf = t.look(), of
-	}
-	view := *t.view
 	view.At = t.Now()
-	return view, nil
+	return view, err
 }
+
+// version is what a view is of: changes of the fleet, and of decisions.
+func (t *Triage) version() [2]int64 { return [2]int64{int64(t.fleet.changes), t.decided} }
 
 // look makes the view; the caller holds the lock.
 func (t *Triage) look() *View {
@@ -170,8 +178,38 @@ func (t *Triage) join(counts []Count) []Vulnerability {
 	return rows
 }
 
-// sync brings the fleet up to date: what is stated, who has what, and what is decided. The caller holds the lock.
+// read runs do over what is stated, installed and decided now. Many read at once; do changes nothing.
+func (t *Triage) read(ctx context.Context, do func()) error {
+	t.mu.RLock()
+	seen, placed, decided, ready := t.knowledge, t.placed, t.decided, t.inForce != nil
+	t.mu.RUnlock()
+	known, err := t.Intake.Knowledge(ctx)
+	if err != nil {
+		return err
+	}
+	_, upTo, err := t.Estate.HostSets(ctx, placed)
+	if err != nil {
+		return err
+	}
+	last, err := t.lastDecision(ctx)
+	if err != nil {
+		return err
+	}
+	if !ready || known != seen || upTo != placed || last != decided {
+		if err := t.sync(ctx); err != nil {
+			return err
+		}
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	do()
+	return nil
+}
+
+// sync brings the fleet up to date: what is stated, who has what, and what is decided.
 func (t *Triage) sync(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	known, err := t.Intake.Knowledge(ctx)
 	if err != nil {
 		return err
@@ -196,6 +234,7 @@ func (t *Triage) sync(ctx context.Context) error {
 		}
 	}
 	t.placed = upTo
+	t.fleet.sort()
 	last, err := t.lastDecision(ctx)
 	if err != nil || t.inForce != nil && last == t.decided {
 		return err
@@ -231,40 +270,34 @@ func (t *Triage) Case(ctx context.Context, vulnerability string, page HostPage) 
 	if err != nil {
 		return Case{}, err
 	}
-	id, source, _ := strings.Cut(vulnerability, "/")
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.sync(ctx); err != nil {
-		return Case{}, err
+	var c Case
+	err = t.read(ctx, func() { c = t.caseOf(vulnerability, history, page) })
+	if err == nil && len(c.Statements) == 0 && len(history) == 0 {
+		err = fault.New(fault.NotFound, "no source states anything about %.200q; the form is CVE-…/source", vulnerability)
 	}
+	return c, err
+}
+
+func (t *Triage) caseOf(vulnerability string, history []PastDecision, page HostPage) Case {
+	id, source, _ := strings.Cut(vulnerability, "/")
 	signal := t.knowledge.Signal(id)
 	c := Case{Name: vulnerability, Statements: t.fleet.Statements(id, source), Counts: t.fleet.CountHosts(id, source),
-		Hosts: []CaseHost{}, History: history, Exploited: signal.Exploited, EPSS: signal.Score}
-	if len(c.Statements) == 0 && len(history) == 0 {
-		return Case{}, fault.New(fault.NotFound, "no source states anything about %.200q; the form is CVE-…/source", vulnerability)
-	}
+		Hosts: []CaseHost{}, History: append([]PastDecision{}, history...), Exploited: signal.Exploited, EPSS: signal.Score}
 	var inForce []Decision
 	for _, p := range history {
 		if p.EndedAt.IsZero() {
 			inForce = append(inForce, p.Decision)
 		}
 	}
-	if c.History == nil {
-		c.History = []PastDecision{}
-	}
 	for _, h := range t.fleet.Hosts(id, source, page) {
 		d, _ := holds(inForce, h.Host, h.Environment)
 		c.Hosts = append(c.Hosts, CaseHost{h, d.ID})
 	}
-	return c, nil
+	return c
 }
 
 // Findings judges one host, sorted by source and ID; what is not affected is left out. An unknown host has none.
-func (t *Triage) Findings(ctx context.Context, host string) ([]Finding, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.sync(ctx); err != nil {
-		return nil, err
-	}
-	return t.fleet.Findings(host), nil
+func (t *Triage) Findings(ctx context.Context, host string) (all []Finding, err error) {
+	err = t.read(ctx, func() { all = t.fleet.Findings(host) })
+	return all, err
 }
