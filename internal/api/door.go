@@ -158,6 +158,9 @@ func serve[I, O any](d *door, o operation, do func(context.Context, staff.Sessio
 	op := o.huma()
 	op.Security = []map[string][]string{{"session": {}}}
 	op.Middlewares = huma.Middlewares{meet, d.admit}
+	if o.method == http.MethodGet {
+		op.Middlewares = append(op.Middlewares, tag)
+	}
 	huma.Register(d.api, op, func(ctx context.Context, in *I) (*answer[O], error) {
 		out, err := do(ctx, sessionOf(ctx), in)
 		if err != nil {

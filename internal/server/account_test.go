@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/base64"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -133,4 +134,46 @@ func TestTheFirstTrustRootComesByTheLink(t *testing.T) {
 		t.Errorf("another link %q, %v", link, err)
 	}
 	w.mustLogin("alice")
+}
+
+// TestWhatACallerHasIsNotSentAgain, until it changes.
+func TestWhatACallerHasIsNotSentAgain(t *testing.T) {
+	w := open(t, "")
+	token := w.mustLogin("alice")
+	get := func(etag string) (status int, body, tag string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.doors[0].URL+v1.Prefix+"/tokens", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		r.Header.Set("If-None-Match", etag)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		b, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := answer.Header.Get("Cache-Control"); c != "private, no-cache" {
+			t.Errorf("Cache-Control %q", c)
+		}
+		return answer.StatusCode, string(b), answer.Header.Get("ETag")
+	}
+	status, body, tag := get("")
+	if status != http.StatusOK || body == "" || tag == "" {
+		t.Fatalf("first: %d, %q, %q", status, body, tag)
+	}
+	if status, body, again := get(`"x", W/` + tag); status != http.StatusNotModified || body != "" || again != tag {
+		t.Errorf("unchanged: %d, %q, %q", status, body, again)
+	}
+	in := v1.NewToken{Name: "x", Actions: []staff.Action{staff.Read}, Days: 1}
+	if err := w.ask(token, http.MethodPost, "/tokens", in, nil); err != nil {
+		t.Fatal(err)
+	}
+	if status, body, changed := get(tag); status != http.StatusOK || body == "" || changed == tag {
+		t.Errorf("changed: %d, %q, %q", status, body, changed)
+	}
 }
