@@ -86,7 +86,11 @@ func draw(orders []change.Order, now time.Time) calendar {
 	at := func(t time.Time) int { return int(t.Sub(start).Hours() * dayWidth / 24) }
 	for i := range calendarBehind + calendarAhead {
 		d := start.AddDate(0, 0, i)
-		c.Days = append(c.Days, calendarDay{i * dayWidth, d.Format("2 Jan"), d.Weekday() == time.Saturday || d.Weekday() == time.Sunday})
+		label := d.Format("2")
+		if i == 0 || d.Day() == 1 {
+			label = d.Format("2 Jan")
+		}
+		c.Days = append(c.Days, calendarDay{i * dayWidth, label, d.Weekday() == time.Saturday || d.Weekday() == time.Sunday})
 	}
 	for _, o := range orders {
 		from, to := max(0, at(o.Window.OpensAt)), min(c.Width, at(o.Window.ClosesAt))

@@ -277,9 +277,14 @@ var words = template.FuncMap{
 		}
 		return count(int(n/1_000_000)) + " MB"
 	},
-	"percent": func(f float64) string { return strconv.FormatFloat(f*100, 'f', 1, 64) + " %" },
-	"join":    strings.Join,
-	"escape":  url.PathEscape,
+	"percent": func(f float64) string {
+		if f == 0 {
+			return "–"
+		}
+		return strconv.FormatFloat(f*100, 'f', 1, 64) + " %"
+	},
+	"join":   strings.Join,
+	"escape": url.PathEscape,
 	"vulnerability": func(name string) string {
 		id, source, _ := strings.Cut(name, "/")
 		return "/vulnerabilities/" + url.PathEscape(id) + "/" + url.PathEscape(source)
@@ -291,8 +296,10 @@ var words = template.FuncMap{
 		}
 		return m
 	},
-	"tone": tone,
-	"mode": func(m uint32) string { return fmt.Sprintf("%04o", m) },
+	"tone":  tone,
+	"say":   func(state any) string { return strings.ReplaceAll(fmt.Sprint(state), "-", " ") },
+	"title": func(s string) string { return strings.ToUpper(s[:1]) + s[1:] },
+	"mode":  func(m uint32) string { return fmt.Sprintf("%04o", m) },
 }
 
 // count groups a number's digits.
@@ -307,7 +314,7 @@ func count(n int) string {
 // tones colour the words for states; what is in none stays neutral.
 var tones = map[string][]string{
 	"bad": {"affected", "failed", "refused", "lost", "missed", "interrupted", "unexplained", "missing", "halted", "silent", "exploited",
-		"overdue", "incident", "cloned", "under-investigation", "open", "rejected"},
+		"alarms", "overdue", "incident", "cloned", "under-investigation", "open", "rejected"},
 	"warn": {"undetermined", "proposed", "begun", "offered", "fixed-after-reboot", "defer", "deferred", "undecided", "observe-only", "reboot", "waiting for a second person",
 		"expired", "not signed", "unjudged"},
 	"good":  {"done", "closed", "accept", "accepted", "as shipped", "signed", "not-affected", "reports", "legitimate", "clean", "current"},
