@@ -172,11 +172,16 @@ func serve[I, O any](d *door, o operation, do func(context.Context, staff.Sessio
 
 // serveBytes is serve for an answer that is no document.
 func serveBytes[I any](d *door, o operation, do func(context.Context, staff.Session, *I) (*huma.StreamResponse, error)) {
+	serveStream(d, o, "application/octet-stream", do)
+}
+
+// serveStream is serve for an answer of another type than a document.
+func serveStream[I any](d *door, o operation, contentType string, do func(context.Context, staff.Session, *I) (*huma.StreamResponse, error)) {
 	op := o.huma()
 	op.Security = []map[string][]string{{"session": {}}}
 	op.Middlewares = huma.Middlewares{meet, d.admit}
 	op.Responses["200"] = &huma.Response{Description: "the bytes", Content: map[string]*huma.MediaType{
-		"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}
+		contentType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}}
 	huma.Register(d.api, op, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
 		out, err := do(ctx, sessionOf(ctx), in)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 // ledger: the record. Checkpoint and tiles stand outside the API, in their C2SP form: see Public.
 func (d *door) ledger() {
 	serve(d, operation{"acts", http.MethodGet, "/acts", "Acts, oldest first", staff.Read}, d.acts)
+	serveStream(d, operation{"live", http.MethodGet, "/live", "New acts, as server-sent events", staff.Read}, "text/event-stream", d.live)
 	serve(d, operation{"act", http.MethodGet, "/acts/{index}", "One act", staff.Read}, d.act)
 	serve(d, operation{"prove-act", http.MethodGet, "/acts/{index}/proof", "That an act is in the ledger", staff.Read}, d.prove)
 	serve(d, operation{"prove-consistency", http.MethodGet, "/ledger/consistency", "That the ledger was only added to", staff.Read},

@@ -183,3 +183,10 @@ type BroughtBack struct {
 	State   string `json:"state" maxLength:"100"`
 	Code    string `json:"code" maxLength:"4000"`
 }
+
+// Event tells that there is a new act, of which a page may show something.
+type Event struct {
+	Index   int64  `json:"index"`
+	Kind    string `json:"kind"`
+	Subject string `json:"subject"`
+}
