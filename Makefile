@@ -10,7 +10,7 @@ TOOL = go tool -modfile=tools/go.mod
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 export VERSION ARCH
 
-.PHONY: build packages demo test world lint bench-match bench-files help
+.PHONY: build packages demo test world lint bench-match bench-files bench-pages help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,6 +44,9 @@ bench-match: need ## version compare and fleet matching, beside debsecan
 
 bench-files: need ## file state of a real tree, beside AIDE
 	go run ./bench/files
+
+bench-pages: need ## every page and list at 100,000 hosts under 20 people
+	go run ./bench/pages
 
 .PHONY: need
 need:

@@ -1,6 +1,7 @@
 package change
 
 import (
+	"github.com/google/go-cmp/cmp"
 	"strings"
 	"testing"
 	"time"
@@ -221,4 +222,35 @@ func TestOrdersEndWithoutQuorum(t *testing.T) {
 	w.ok(w.Settle(t.Context()))
 	w.want("states", w.state(reject.ID).State+" "+w.state(withdraw.ID).State+" "+w.state(late.ID).State, Rejected+" "+Withdrawn+" "+Expired)
 	w.want("acts", w.acts(late.ID), "order.proposed order.expired")
+}
+
+func TestListGoesOnBelowASequenceNumber(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := begin(t, d)
+		var made []Order
+		for range 3 {
+			made = append(made, w.propose(w.proposal(Stage)))
+		}
+		w.approve(made[1])
+		for _, state := range []string{Proposed, Withdrawn} { // the second time, payloads come from memory
+			first, err := w.List(t.Context(), 2)
+			w.ok(err)
+			rest, err := w.ListBefore(t.Context(), first[1].Sequence, 2)
+			w.ok(err)
+			for i, o := range append(first, rest...) {
+				want := w.state(made[2-i].ID)
+				want.Signatures = nil
+				if diff := cmp.Diff(want, o); diff != "" {
+					t.Error(diff)
+				}
+			}
+			if len(first) != 2 || len(rest) != 1 {
+				t.Errorf("pages of %d and %d", len(first), len(rest))
+			}
+			w.want("state", rest[0].State, state)
+			if state == Proposed {
+				w.ok(w.Withdraw(t.Context(), "bob", made[0].ID, "too early"))
+			}
+		}
+	})
 }

@@ -381,3 +381,27 @@ func TestInspectionFindsDamage(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestSnapshotsInPages(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := begin(t, d, warranttest.Now)
+		first := w.propose()
+		w.now = w.now.Add(time.Minute)
+		second := w.propose()
+		all, err := w.Snapshots(t.Context())
+		if err != nil || len(all) != 2 {
+			t.Fatalf("%d snapshots, %v", len(all), err)
+		}
+		after := ""
+		for _, want := range []curation.Snapshot{second, first} {
+			page, err := w.SnapshotsAfter(t.Context(), after, 1)
+			if err != nil || len(page) != 1 || page[0].Ref.Curation != want.Ref.Curation {
+				t.Fatalf("after %q: %d snapshots, %v", after, len(page), err)
+			}
+			after = page[0].Ref.Curation
+		}
+		if page, err := w.SnapshotsAfter(t.Context(), after, 1); err != nil || len(page) != 0 {
+			t.Errorf("after the last: %d snapshots, %v", len(page), err)
+		}
+	})
+}

@@ -262,6 +262,10 @@ func TestReviewQueue(t *testing.T) {
 		if err != nil || all != 3 || len(queue) != 2 || queue[0].ID != "CVE-2026-1000" || !queue[0].DueAt.Equal(w.now.Add(48*time.Hour)) {
 			t.Fatalf("queue of %d: %+v %v", all, queue, err)
 		}
+		rest, all, err := w.QueueAfter(t.Context(), queue[1], 2)
+		if err != nil || all != 3 || len(rest) != 1 || rest[0].ID != "CVE-2026-1002" {
+			t.Errorf("rest of the queue of %d: %+v %v", all, rest, err)
+		}
 		review := intake.Review{Source: debian.TrackerSource, IDs: []string{"CVE-2026-1002", "CVE-2026-1001"}, Reason: "curl is not used"}
 		if err := w.Review(t.Context(), "bob", review); err != nil {
 			t.Fatal(err)

@@ -105,6 +105,18 @@ func TestOrderFromStageToInvestigation(t *testing.T) {
 		if d := cmp.Diff(r, again); d != "" || err != nil {
 			t.Errorf("second call: %v %s", err, d)
 		}
+		for n, h := range r.PerHost {
+			after := []string{"", r.PerHost[0].Host}[n]
+			page, hosts, err := i.ReconciliationFrom(ctx, order.ID, after, 1)
+			want := r
+			want.PerHost = []StagedHost{h}
+			if d := cmp.Diff(want, page); d != "" || hosts != 2 || err != nil {
+				t.Errorf("page of %d hosts: %v %s", hosts, err, d)
+			}
+		}
+		if _, _, err := i.ReconciliationFrom(ctx, "ord_none", "", 1); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("page of no reconciliation: %v", err)
+		}
 		report, err := i.Report(ctx, r.PerHost[1].Report)
 		if lines := report.Discrepancies(); err != nil || len(lines) != 1 || lines[0].Path != "/usr/bin/implant" {
 			t.Errorf("discrepancies %+v, %v", lines, err)
@@ -125,6 +137,19 @@ func investigate(t *testing.T, i *Integrity, now *time.Time, report string) {
 	all, err := i.Investigations(ctx)
 	if err != nil || len(all) != 1 || all[0].State != Open || all[0].Report != report || !all[0].DueAt.Equal(now.Add(24*time.Hour)) {
 		t.Fatalf("investigations %+v, %v", all, err)
+	}
+	for _, c := range []struct {
+		page InvestigationPage
+		want int
+	}{
+		{InvestigationPage{Limit: 5}, 1}, {InvestigationPage{Order: all[0].Order, State: Open, Limit: 5}, 1},
+		{InvestigationPage{State: Closed, Limit: 5}, 0}, {InvestigationPage{Order: "ord_none", Limit: 5}, 0},
+		{InvestigationPage{Before: all[0].ID, Limit: 5}, 0},
+	} {
+		page, n, err := i.InvestigationsFrom(ctx, c.page)
+		if err != nil || len(page) != c.want || n[Open] != 1 || c.want == 1 && page[0] != all[0] {
+			t.Errorf("%+v: %+v of %v, %v", c.page, page, n, err)
+		}
 	}
 	for _, after := range []time.Duration{24*time.Hour - time.Microsecond, 24 * time.Hour, 25 * time.Hour} {
 		start := all[0].OpenedAt

@@ -244,3 +244,35 @@ func TestWavesDouble(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestRunsInPages(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := start(t, d, "h1", "h2", "h3")
+		w.carryOut("h1", Done)
+		page := func(p RunPage) (hosts string) {
+			t.Helper()
+			_, n, runs, err := w.Page(t.Context(), w.order.ID, p)
+			w.ok(err)
+			if n[Done] != 1 || n[Waiting] != 2 || len(n) != 2 {
+				t.Errorf("counts %v", n)
+			}
+			for _, r := range runs {
+				hosts += r.Host + " "
+			}
+			return hosts
+		}
+		w.want("first", page(RunPage{Limit: 2}), "h1 h2 ")
+		w.want("rest", page(RunPage{From: 2, Limit: 2}), "h3 ")
+		w.want("waiting", page(RunPage{State: Waiting, Limit: 1}), "h2 ")
+		if _, _, _, err := w.Page(t.Context(), "ord_none", RunPage{Limit: 1}); fault.KindOf(err) != fault.NotFound {
+			t.Errorf("no such rollout: %v", err)
+		}
+		runs, err := w.RunsOf(t.Context(), "h1", "", 10)
+		if err != nil || len(runs) != 1 || runs[0].State != Done || runs[0].Order != w.order.ID {
+			t.Errorf("of h1: %+v, %v", runs, err)
+		}
+		if runs, err := w.RunsOf(t.Context(), "h1", w.order.ID, 10); err != nil || len(runs) != 0 {
+			t.Errorf("older ones of h1: %+v, %v", runs, err)
+		}
+	})
+}
