@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/web"
 )
 
 // Targets, for every list and dossier.
@@ -33,7 +35,7 @@ type route struct {
 
 var parameter = regexp.MustCompile(`([a-z-]*)/?\{([a-z]+)\}`)
 
-// routes asks the API's own description for everything that can be read, and fills in what was seeded. A route for which
+// routes asks the API's own description and the site's routes for everything that can be read, and fills in what was seeded. A route for which
 // there is no sample is named, not left out in silence.
 func (w *world) routes(ctx context.Context) ([]route, error) {
 	answer, err := w.get(ctx, "/openapi.json")
@@ -45,6 +47,9 @@ func (w *world) routes(ctx context.Context) ([]route, error) {
 			Parameters []struct {
 				Name string `json:"name"`
 			} `json:"parameters"`
+			Responses map[string]struct {
+				Content map[string]any `json:"content"`
+			} `json:"responses"`
 		} `json:"paths"`
 	}
 	if err := json.Unmarshal(answer.Body.Bytes(), &doc); err != nil {
@@ -56,6 +61,9 @@ func (w *world) routes(ctx context.Context) ([]route, error) {
 		if !reads {
 			continue
 		}
+		if _, stream := get.Responses["200"].Content["text/event-stream"]; stream {
+			continue // it never ends
+		}
 		r := w.fill(name)
 		for _, p := range get.Parameters {
 			if p.Name == "limit" { // lists come in pages
@@ -66,6 +74,13 @@ func (w *world) routes(ctx context.Context) ([]route, error) {
 			r.query = q
 		}
 		all = append(all, r)
+	}
+	if answer, err := w.get(ctx, "/"); err != nil && answer.Code == http.StatusNotFound {
+		fmt.Println("the server has no pages, lists only")
+		return all, nil
+	}
+	for _, path := range web.Paths() {
+		all = append(all, w.fill(strings.TrimSuffix(path, "{$}")))
 	}
 	return all, nil
 }
