@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/agentapi"
 	"github.com/patchwarrant/patchwarrant/internal/api"
+	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
@@ -34,6 +36,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/web"
 )
 
 // Server is all rooms on one database.
@@ -198,14 +201,22 @@ func (s *Server) doors() ([]*http.Server, error) {
 	for _, u := range s.config.Upstreams {
 		upstreams = append(upstreams, u.Name)
 	}
-	people := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate,
+	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate,
 		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, upstreams},
 		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Agents: s.config.agentsURL(),
 		Identity: identity, Log: s.log})
+	public, err := json.Marshal(identity)
+	if err != nil {
+		return nil, err
+	}
+	pages := web.New(web.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate,
+		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, upstreams},
+		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Agents: s.config.agentsURL(),
+		Identity: string(public), Now: s.now, Log: s.log})
 	agents := agentapi.New(agentapi.Config{Estate: s.estate, Blobs: s.blobs, Rollout: s.rollouts, Ledger: s.ledger,
 		TrustRoots: s.Staff, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})
 	all := []*http.Server{
-		{Addr: s.config.Listen.People, Handler: people, TLSConfig: tls},
+		{Addr: s.config.Listen.People, Handler: people(programs, pages), TLSConfig: tls},
 		{Addr: s.config.Listen.Agents, Handler: hurry(agents, strangers), TLSConfig: tls.Clone()}, // a server adds to its own
 		{Addr: s.config.Listen.Repository, Handler: api.Public(s.ledger, s.curation.Door(), s.log)},
 	}
@@ -218,6 +229,15 @@ func (s *Server) doors() ([]*http.Server, error) {
 		h.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
 	}
 	return all, nil
+}
+
+// people gives programs the API and browsers the pages.
+func people(programs, pages http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(v1.Prefix+"/", programs)
+	mux.Handle("/openapi.json", programs)
+	mux.Handle("/", pages)
+	return mux
 }
 
 // strangers have this long to say what they want.

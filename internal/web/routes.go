@@ -8,8 +8,14 @@ var routes = []route{
 	{"POST", "/sign-in/challenge", "", (*site).challenge},
 	{"POST", "/sign-in/ssh", "", (*site).signInSSH},
 	{"POST", "/sign-in", "", (*site).signIn},
+	{"GET", "/sign-in/providers/{id}", "", (*site).beginAtProvider},
+	{"GET", "/sign-in/provider/{id}", "", (*site).backFromProvider},
 	{"POST", "/theme", "", (*site).theme},
 	{"POST", "/sign-out", staff.OwnAccount, (*site).signOut},
+
+	{"GET", "/setup", "", (*site).setup}, // itself asks for leave, unless the link was just followed
+	{"POST", "/setup", "", (*site).useLink},
+	{"POST", "/setup/trust-root", staff.InstallTrustRoot, (*site).installRoot},
 
 	{"GET", "/{$}", staff.Read, (*site).today},
 	{"GET", "/search", staff.Read, (*site).search},

@@ -19,6 +19,7 @@ import (
 
 type signInBody struct {
 	To, Person string
+	Providers  []string
 	Host       string // as the browser knows the server, for the command line
 	Challenge  string // the rest is for signing with an SSH key
 	Command    string
@@ -29,7 +30,11 @@ func (s *site) signInPage(v *visit) error {
 	if v.r.URL.Query().Get("again") == "" && v.cookie(sessionCookie) != "" && v.admit(staff.Read) == nil {
 		return v.see(to, "")
 	}
-	return v.show(http.StatusOK, "sign-in", "Sign in", signInBody{To: to, Host: v.r.Host})
+	body := signInBody{To: to, Host: v.r.Host}
+	for _, p := range s.Staff.Providers {
+		body.Providers = append(body.Providers, p.Name())
+	}
+	return v.show(http.StatusOK, "sign-in", "Sign in", body)
 }
 
 // challengeOf is what an authenticator signs for a payload. Source: envelope, kind webauthn.
@@ -101,16 +106,46 @@ func (s *site) signIn(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if old := v.cookie(sessionCookie); old != "" { // a session that was here before ends; none is taken over
-		if before, err := s.Staff.Authenticate(v.r.Context(), old, address(v.r)); err == nil {
-			if err := s.Staff.Logout(v.r.Context(), before); err != nil {
+	return v.enter(token, session, local(form.Get("to")))
+}
+
+// enter gives the browser a new session and leads on. One that was here before ends; none is taken over.
+func (v *visit) enter(token string, session staff.Session, to string) error {
+	if old := v.cookie(sessionCookie); old != "" {
+		if before, err := v.site.Staff.Authenticate(v.r.Context(), old, address(v.r)); err == nil {
+			if err := v.site.Staff.Logout(v.r.Context(), before); err != nil {
 				return err
 			}
 		}
 	}
 	v.session = session
 	v.setCookie(sessionCookie, token, 0)
-	return v.see(local(form.Get("to")), "")
+	return v.see(to, "")
+}
+
+// bindingLife is how long a login at a provider may take, in seconds.
+const bindingLife = 600
+
+// beginAtProvider sends the browser to an OpenID provider, with a secret by which it is known when it comes back.
+func (s *site) beginAtProvider(v *visit) error {
+	to, binding, err := s.Staff.BeginAt(v.r.Context(), v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	v.setCookie(bindingCookie, binding, bindingLife)
+	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
+	return nil
+}
+
+// backFromProvider takes what the browser brings back.
+func (s *site) backFromProvider(v *visit) error {
+	q := v.r.URL.Query()
+	token, session, err := s.Staff.LoginBy(v.r.Context(), v.r.PathValue("id"), v.cookie(bindingCookie), q.Get("state"), q.Get("code"), address(v.r))
+	v.setCookie(bindingCookie, "", -1)
+	if err != nil {
+		return err
+	}
+	return v.enter(token, session, "/")
 }
 
 func (s *site) signOut(v *visit) error {

@@ -68,6 +68,7 @@ func (v *visit) setCookie(name, value string, age int) {
 // Cookies. The prefix makes browsers refuse them from other hosts of the domain and over plain HTTP.
 const (
 	sessionCookie = "__Host-patchwarrant"
+	bindingCookie = "__Host-patchwarrant-provider"
 	themeCookie   = "__Host-patchwarrant-theme"
 )
 

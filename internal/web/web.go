@@ -40,6 +40,7 @@ type Config struct {
 	Changes   *change.Changes
 	Evidence  *evidence.Sealer
 	Agents    string // URL of the agents' door, for enrolment lines
+	Identity  string // what the first trust root says about the server: the JSON that patchwarrantd init prints
 	Now       func() time.Time
 	Log       *slog.Logger
 }

@@ -124,12 +124,21 @@ func (w *world) Compose(ctx context.Context, who, _ string, _, _ []string) (cura
 
 const site1 = "patch.example.org" // for which passkeys are
 
-func newWorld(t *testing.T, mark string) *world {
+// bare is a world before there is a trust root.
+func bare(t *testing.T, mark string) *world {
 	t.Helper()
 	w := &world{t: t, people: warranttest.New(t), passkey: envelopetest.NewPasskey(t), now: warranttest.Now.Add(-20 * time.Hour), mark: mark,
 		hosts: map[string]*machine{}, from: netip.MustParseAddr("192.0.2.1")}
 	w.furnish()
 	w.door = New(w.Config)
+	return w
+}
+
+func newWorld(t *testing.T, mark string) *world {
+	t.Helper()
+	w := bare(t, mark)
+	_, err := w.Staff.Install(t.Context(), w.people.RootEnvelope, envelope.Digest(w.people.RootEnvelope.Payload))
+	w.ok(err)
 	w.learn()
 	for _, h := range []struct{ name, environment string }{{"stage-1", "stage"}, {"db-1", "production"}, {"web-1", "production"}, {"web-2", "production"}} {
 		w.enrol(h.name, h.environment)
@@ -196,8 +205,6 @@ func (w *world) furnish() {
 	c.Changes = change.New(change.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Curation: c.Curation, Estate: c.Estate,
 		Rollouts: c.Rollouts, Integrity: c.Integrity, Now: clock})
 	c.Evidence = evidence.New(evidence.Config{DB: d, Ledger: log, Blobs: blobs, Orders: c.Changes, Roots: c.Staff, Keyrings: map[string][]byte{}, Now: clock})
-	_, err = c.Staff.Install(w.t.Context(), w.people.RootEnvelope, envelope.Digest(w.people.RootEnvelope.Payload))
-	w.ok(err)
 }
 
 // learn imports what is stated: of openssl one vulnerability with a fix, one without, one nobody knows about; and many
