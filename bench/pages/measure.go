@@ -139,16 +139,17 @@ func (w *world) fill(name string) route {
 	return r
 }
 
-// warm asks for every route once, as the first visitor after a start does, and leaves out what nobody who signs in may see.
+// warm asks for every route once, as the first visitor after a start does, and names those that answer with neither a page nor a list.
 func (w *world) warm(ctx context.Context, routes []route) (open []route, err error) {
 	for _, r := range routes {
 		if len(r.paths) > 0 {
 			answer, err := w.get(ctx, r.paths[0]+r.query)
-			if answer.Code == http.StatusForbidden {
-				fmt.Printf("%s: no leave, not measured\n", r.name)
+			switch {
+			case err == nil || answer.Code == http.StatusNotFound:
+			case answer.Code < http.StatusInternalServerError: // leads elsewhere, is not for this person, or wants to be told more
+				fmt.Printf("%s answers %d, not measured\n", r.name, answer.Code)
 				continue
-			}
-			if err != nil && answer.Code != http.StatusNotFound {
+			default:
 				return nil, err
 			}
 		}
