@@ -141,7 +141,7 @@ func (s *Story) attackHost(ctx context.Context) error {
 func (s *Story) plant(ctx context.Context) error {
 	prod := s.hosts["prod-1"]
 	err := s.await(ctx, "prod-1 to begin", time.Minute, func(context.Context) (bool, error) {
-		return slices.Contains([]string{"observed", "begun", "executed"}, phase(prod.Host.Root)), nil
+		return slices.Contains([]string{"observed", "begun", "executed"}, phase(prod.Root)), nil
 	})
 	if err != nil {
 		return err
