@@ -234,16 +234,23 @@ func (e *Estate) Facets(ctx context.Context, f Filter) (Facets, error) {
 	return all, err
 }
 
-// Names gives the names of hosts by ID; who is not known is left out.
+// Names gives the names of hosts by ID; who is not known is left out. A host keeps its name, so only for one not met before
+// the database is asked.
 func (e *Estate) Names(ctx context.Context, ids []string) (map[string]string, error) {
 	names := make(map[string]string, len(ids))
-	err := e.current(ctx, func(d *directory) error {
+	look := func(d *directory) error {
 		for _, id := range ids {
 			if h := d.byID[id]; h != nil {
 				names[id] = h.name
 			}
 		}
 		return nil
-	})
+	}
+	e.directory.mu.RLock()
+	err := look(&e.directory)
+	e.directory.mu.RUnlock()
+	if slices.ContainsFunc(ids, func(id string) bool { return names[id] == "" }) {
+		err = e.current(ctx, look)
+	}
 	return names, err
 }
