@@ -59,7 +59,15 @@ func (a *Agent) accept(w *wire.Work) (*errand, error) {
 		a.log.Warn("an order was offered, but this host is observe-only: no executor listens", "order", w.OrderID, "socket", a.places.Socket)
 		return nil, nil
 	}
-	e := &errand{Order: w.OrderID, Work: *w}
+	files, err := a.permitted(w)
+	if fault.CodeOf(err) == fault.OutsideWindow {
+		a.log.Warn("an order is left with the server", "order", w.OrderID, "error", err)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	e := &errand{Order: w.OrderID, Work: wire.Work{OrderID: w.OrderID, Warrant: w.Warrant, Files: files}}
 	return e, a.reach(e, taken)
 }
 

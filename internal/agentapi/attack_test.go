@@ -161,7 +161,7 @@ func TestHostCannotSpeakForAnother(t *testing.T) {
 	w.machine = newMachine(t, w.clock.now)
 	w.enrol()
 	check(t, w.once())
-	w.rollout.start(w.clock.now(), files)
+	w.start(files)
 	report := wire.Report{Order: w.rollout.order, Before: observationOf(w), After: observationOf(w)}
 
 	mine.report(w.rollout.order) // its session log
@@ -210,7 +210,7 @@ func TestClonedHostIsFoundAndEnds(t *testing.T) {
 	if got, want := w.acts(), "host.enrolled host.cloned"; got != want {
 		t.Errorf("acts %s, want %s", got, want)
 	}
-	w.rollout.start(w.clock.now(), files)
+	w.start(files)
 	if err := w.once(); err == nil || w.rollout.state != "waiting" {
 		t.Error("a cloned host was given work")
 	}
@@ -233,7 +233,7 @@ func TestReportKeyIsTheOneOfTheEnrolment(t *testing.T) {
 	check(t, err)
 	w.machine.key = private // who took over the agent's user puts up an executor of its own
 	check(t, os.WriteFile(filepath.Join(w.machine.places.Executor, "report.pub"), []byte(base64.StdEncoding.EncodeToString(public)), 0o600))
-	w.rollout.start(w.clock.now(), files)
+	w.start(files)
 	check(t, w.once())
 	if got, want := w.acts(), "host.enrolled host.report-key-changed"; got != want {
 		t.Errorf("acts %s, want %s", got, want)
@@ -333,14 +333,28 @@ func TestAgentTakesNoFileButTheOrders(t *testing.T) {
 		"two files of one name":          func(k *wire.Work) { k.Files = append(k.Files, k.Files[0]) },
 		"other bytes":                    func(k *wire.Work) { k.Files[0].SHA256 = strings.Repeat("ab", 32) },
 		"other size":                     func(k *wire.Work) { k.Files[0].Size-- },
+		"another order's number":         func(k *wire.Work) { k.OrderID = "ord_" + strings.Repeat("0", 26) },
+		"a release that is no release":   func(k *wire.Work) { k.Files[0].Size = 1<<20 + 1 },
+		"an index nobody signed for":     func(k *wire.Work) { k.Files[1].SHA256 = strings.Repeat("ab", 32) },
+		"an index that is no index":      func(k *wire.Work) { k.Files[1].Size = 256<<20 + 1 },
+		"a package of another size":      func(k *wire.Work) { k.Files[2].Size = wire.MaxFile },
+		"other bytes as the package":     func(k *wire.Work) { k.Files[2].SHA256 = strings.Repeat("ab", 32) },
+		"a package nobody signed for": func(k *wire.Work) {
+			k.Files = append(k.Files, wire.File{Path: "pool/main/more_1_amd64.deb", SHA256: strings.Repeat("ab", 32), Size: 1})
+		},
+		"a file that is none of an order's": func(k *wire.Work) {
+			k.Files = append(k.Files, wire.File{Path: "more", SHA256: strings.Repeat("ab", 32), Size: 1})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.enrol()
-			w.rollout.start(w.clock.now(), map[string]string{"InRelease": "release"})
+			w.start(files)
+			asked := false
 			w.around = func(door http.Handler) http.Handler {
 				return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+					asked = asked || strings.HasPrefix(r.URL.Path, wire.FilePath)
 					if r.URL.Path != wire.CheckInPath {
 						door.ServeHTTP(rw, r)
 						return
@@ -366,6 +380,9 @@ func TestAgentTakesNoFileButTheOrders(t *testing.T) {
 			if w.machine.ran(w.rollout.order) != 0 || w.rollout.state == "begun" {
 				t.Error("the order reached the executor")
 			}
+			if inRelease := name == "other bytes" || name == "other size"; asked && !inRelease { // it is signed anew each week: no order names its digest
+				t.Error("a file was asked for")
+			}
 			filepath.WalkDir(filepath.Dir(w.machine.places.Root), func(path string, _ os.DirEntry, _ error) error {
 				if filepath.Base(path) == "outside" {
 					t.Errorf("written outside of the carry directory: %s", path)
@@ -374,6 +391,42 @@ func TestAgentTakesNoFileButTheOrders(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhatIsNoWarrantIsCarriedWithoutFiles: the server made an order for itself, of as many packages as it likes. The
+// executor refuses it, with its signature; nothing is downloaded for that.
+func TestWhatIsNoWarrantIsCarriedWithoutFiles(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.enrol()
+	w.start(files)
+	w.rollout.document.Order.Signatures = w.rollout.document.Order.Signatures[:1]
+	w.around = func(door http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, wire.FilePath) {
+				t.Errorf("asked for %s", r.URL.Path)
+			}
+			door.ServeHTTP(rw, r)
+		})
+	}
+	w.finish()
+	w.carried()
+}
+
+// TestAnOrderBeforeItsWindowIsLeftWithTheServer: by the host's clock, which may be a little behind.
+func TestAnOrderBeforeItsWindowIsLeftWithTheServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.enrol()
+	w.start(files)
+	w.clock.pass(-3 * time.Minute)
+	check(t, w.once())
+	if w.rollout.state != "waiting" {
+		t.Fatal("it was taken before its window")
+	}
+	w.clock.pass(3 * time.Minute)
+	w.finish()
+	w.carried()
 }
 
 // recorder keeps an answer.
@@ -390,7 +443,7 @@ func TestAgentBelievesOnlyItsOwnExecutor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
-	w.rollout.start(w.clock.now(), files)
+	w.start(files)
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	check(t, err)
 	w.machine.key = private

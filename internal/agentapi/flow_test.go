@@ -19,7 +19,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
-var files = map[string]string{"InRelease": "release", "Packages": "index", "pool/o/openssl/libssl3_3.0.15-1~deb12u2_amd64.deb": "package"}
+var files = map[string]string{"InRelease": "release", "Packages": "index", "pool/main/libssl3_3.0.15-1~deb12u2_amd64.deb": "package"}
 
 // objects reads directory objects from the server's blobs.
 type objects struct{ blob.Store }
@@ -99,7 +99,7 @@ func TestOrderIsCarriedToTheExecutor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
-	w.rollout.start(w.clock.now(), files)
+	w.start(files)
 	w.finish()
 	w.carried()
 	if len(w.rollout.reports) != 1 {
@@ -140,7 +140,7 @@ func TestAgentKilledAfterAnyPhaseGoesOn(t *testing.T) {
 			w := newWorld(t)
 			w.enrol()
 			check(t, w.once())
-			w.rollout.start(w.clock.now(), files)
+			w.start(files)
 			func() {
 				defer func() {
 					if recover() == nil {
@@ -175,7 +175,7 @@ func lostRequests(t *testing.T, heard bool) {
 	w.enrol()
 	for n, count := 1, 1; count >= n; n++ {
 		w.machine.restore()
-		w.rollout.start(w.clock.now(), files)
+		w.start(files)
 		count = 0
 		w.around = func(door http.Handler) http.Handler {
 			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -210,7 +210,7 @@ func TestExecutorThatDiesIsAskedAgain(t *testing.T) {
 	w := newWorld(t)
 	w.enrol()
 	w.machine.dies = 2
-	w.rollout.start(w.clock.now(), files)
+	w.start(files)
 	w.finish()
 	w.carried()
 }
@@ -219,7 +219,7 @@ func TestHaltedOrderIsDroppedBeforeItBegins(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
-	w.rollout.start(w.clock.now(), files)
+	w.start(files)
 	w.rollout.halted = true
 	for range 4 {
 		check(t, w.once())
@@ -233,7 +233,7 @@ func TestOrderIsNotTakenBackOnceTheExecutorHasIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
-	w.rollout.start(w.clock.now(), files)
+	w.start(files)
 	w.machine.dies = 1
 	if err := w.once(); err != nil { // begins, and finds the executor dead
 		t.Log(err)
@@ -247,7 +247,7 @@ func TestReportTheServerRefusesIsKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.enrol()
-	w.rollout.start(w.clock.now(), files)
+	w.start(files)
 	w.around = func(door http.Handler) http.Handler {
 		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == wire.ReportPath {
@@ -276,7 +276,7 @@ func TestObserveOnlyHostReportsAndIsOfferedNothing(t *testing.T) {
 	check(t, os.Remove(filepath.Join(w.machine.places.Executor, "report.pub")))
 	check(t, os.Remove(w.machine.places.Socket))
 	w.enrol()
-	w.rollout.start(w.clock.now(), files)
+	w.start(files)
 	check(t, w.once())
 	check(t, w.once())
 	s, err := w.agent(slog.New(slog.DiscardHandler)).Status()
@@ -381,7 +381,7 @@ func TestHostAlarmsOnAnotherLog(t *testing.T) {
 	b, err = json.Marshal(m)
 	check(t, err)
 	check(t, os.WriteFile(memory, b, 0o600))
-	w.rollout.start(w.clock.now(), files)
+	w.start(files)
 	if err := w.once(); fault.CodeOf(err) != fault.LogRollback {
 		t.Errorf("another log is taken: %v", err)
 	}

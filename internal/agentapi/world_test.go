@@ -10,11 +10,13 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -163,22 +165,40 @@ func (w *world) acts() string {
 type rollout struct {
 	t *testing.T
 
-	mu      sync.Mutex
-	order   string
-	halted  bool
-	state   string // "", waiting, begun, done
-	files   map[string][]byte
-	before  wire.Observation
-	after   wire.Observation
-	reports []wire.Report
+	mu       sync.Mutex
+	order    string
+	document *warrant.Warrant
+	halted   bool
+	state    string // "", waiting, begun, done
+	files    map[string][]byte
+	before   wire.Observation
+	after    wire.Observation
+	reports  []wire.Report
 }
 
-func (r *rollout) start(now time.Time, files map[string]string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.order, r.state, r.reports = id.New("ord", now), "waiting", nil
+// start offers the machine's host a warrant that holds, over the packages among the files.
+func (w *world) start(files map[string]string) {
+	w.t.Helper()
+	now := w.clock.now().UTC().Truncate(time.Second)
+	var packages []warrant.CuratedRecord
 	for path, text := range files {
-		r.files[path] = []byte(text)
+		name, rest, found := strings.Cut(strings.TrimPrefix(path, "pool/main/"), "_")
+		if found {
+			packages = append(packages, warranttest.Package(name, strings.TrimSuffix(rest, "_amd64.deb"), []byte(text)))
+		}
+	}
+	record := w.people.Record([]byte(files["Packages"]), packages...)
+	order := w.people.Order(record)
+	order.ID, order.MadeAt, order.ExpiresAt = id.New("ord", now), now, now.Add(24*time.Hour)
+	order.Window = warrant.Window{OpensAt: now.Add(-time.Minute), ClosesAt: now.Add(time.Hour)}
+	order.Transactions[0].Hosts = []string{w.machine.host}
+	w.people.Log.At = now
+	document := w.people.Warrant(order, record)
+	w.rollout.mu.Lock()
+	defer w.rollout.mu.Unlock()
+	w.rollout.order, w.rollout.document, w.rollout.state, w.rollout.reports = order.ID, document, "waiting", nil
+	for path, text := range files {
+		w.rollout.files[path] = []byte(text)
 	}
 }
 
@@ -188,8 +208,11 @@ func (r *rollout) Offer(context.Context, string, int64) (*wire.Work, error) {
 	if r.state != "waiting" {
 		return nil, nil
 	}
-	w := &wire.Work{OrderID: r.order, Warrant: []byte(`{"order":"` + r.order + `"}`)}
-	for path, b := range r.files {
+	document, err := r.document.Encode()
+	check(r.t, err)
+	w := &wire.Work{OrderID: r.order, Warrant: document}
+	for _, path := range slices.Sorted(maps.Keys(r.files)) {
+		b := r.files[path]
 		w.Files = append(w.Files, wire.File{Path: path, SHA256: envelope.Digest(b), Size: int64(len(b))})
 	}
 	return w, nil
@@ -313,21 +336,21 @@ func (m *machine) listen() {
 func (m *machine) obey(document []byte) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var doc struct{ Order string }
-	if err := json.Unmarshal(document, &doc); err != nil {
-		m.t.Errorf("executor was given %q: %v", document, err)
-	}
-	if _, again := m.said[doc.Order]; !again {
-		m.runs[doc.Order]++
+	doc, err := warrant.Parse(document)
+	check(m.t, err)
+	order, err := warrant.DecodeOrder(doc.Order.Payload)
+	check(m.t, err)
+	if _, again := m.said[order.ID]; !again {
+		m.runs[order.ID]++
 		m.write("var/lib/dpkg/status", strings.Replace(status, "VERSION", "3.0.15-1~deb12u2", 1))
 		m.write("usr/lib/libssl.so.3", "new library")
-		m.said[doc.Order] = m.report(doc.Order)
+		m.said[order.ID] = m.report(order.ID)
 	}
 	if m.dies > 0 {
 		m.dies--
 		return nil
 	}
-	b, err := json.Marshal(m.said[doc.Order])
+	b, err := json.Marshal(m.said[order.ID])
 	if err != nil {
 		m.t.Error(err)
 	}
