@@ -177,7 +177,7 @@ func signature(form url.Values) (envelope.Signature, error) {
 	}
 	s := envelope.Signature{KeyID: passkeyPrefix + form.Get("credential"), Kind: envelope.WebAuthn, Sig: part("signature"),
 		Assertion: &envelope.Assertion{AuthenticatorData: part("authenticator_data"), ClientDataJSON: part("client_data")}}
-	if s.Sig == nil || s.Assertion.AuthenticatorData == nil || s.Assertion.ClientDataJSON == nil {
+	if len(s.Sig) == 0 || len(s.Assertion.AuthenticatorData) == 0 || len(s.Assertion.ClientDataJSON) == 0 {
 		return envelope.Signature{}, fault.New(fault.Invalid, "the form brings no signature")
 	}
 	return s, nil
