@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -242,23 +243,23 @@ func (c *Curation) Snapshot(ctx context.Context, digest string) (s Snapshot, err
 
 // Snapshots gives all, newest first.
 func (c *Curation) Snapshots(ctx context.Context) (all []Snapshot, err error) {
-	return c.snapshots(ctx, func(tx *db.Tx) ([]string, error) { return records(ctx, tx) })
+	return c.SnapshotsAfter(ctx, "", math.MaxInt32)
 }
 
 // SnapshotsAfter gives at most limit of those that Snapshots gives after the one with this record; from the newest where it
 // is empty.
-func (c *Curation) SnapshotsAfter(ctx context.Context, record string, limit int) ([]Snapshot, error) {
-	return c.snapshots(ctx, func(tx *db.Tx) ([]string, error) { return recordsAfter(ctx, tx, record, limit) })
-}
-
-func (c *Curation) snapshots(ctx context.Context, which func(*db.Tx) ([]string, error)) (all []Snapshot, err error) {
+func (c *Curation) SnapshotsAfter(ctx context.Context, record string, limit int) (all []Snapshot, err error) {
 	err = c.DB.Read(ctx, func(tx *db.Tx) error {
-		records, err := which(tx)
+		records, err := recordsAfter(ctx, tx, record, limit)
+		if err != nil || len(records) == 0 {
+			return err
+		}
+		signed, err := signaturesWithin(ctx, tx, records[len(records)-1].madeAt, records[0].madeAt)
 		if err != nil {
 			return err
 		}
-		for _, r := range records {
-			s, _, err := c.load(ctx, tx, r)
+		for _, w := range records {
+			s, err := c.open(ctx, w, signed[w.record])
 			if err != nil {
 				return err
 			}
@@ -275,7 +276,19 @@ func (c *Curation) load(ctx context.Context, tx *db.Tx, record string) (Snapshot
 	if err != nil {
 		return Snapshot{}, w, err
 	}
-	s := Snapshot{Envelope: w.envelope, SignedAt: w.signedAt, Ref: warrant.SnapshotRef{SHA256: w.snapshot, Index: w.index, Curation: record}}
+	signed, err := signatures(ctx, tx, record)
+	if err != nil {
+		return Snapshot{}, w, err
+	}
+	s, err := c.open(ctx, w, signed)
+	return s, w, err
+}
+
+// open completes a snapshot by what its record says.
+func (c *Curation) open(ctx context.Context, w row, signed []Signature) (Snapshot, error) {
+	record := w.record
+	s := Snapshot{Envelope: w.envelope, SignedAt: w.signedAt, Signatures: signed,
+		Ref: warrant.SnapshotRef{SHA256: w.snapshot, Index: w.index, Curation: record}}
 	x, err := c.said.Get(record, func() (said, int, error) {
 		payload, err := blob.ReadAll(ctx, c.Blobs, record, envelope.MaxPayload)
 		if err != nil {
@@ -285,14 +298,13 @@ func (c *Curation) load(ctx context.Context, tx *db.Tx, record string) (Snapshot
 		return said{r, payload}, 3 * len(payload), err // about, with what was read of it
 	})
 	if err != nil {
-		return s, w, fmt.Errorf("curation record %s: %w", record, err)
+		return s, fmt.Errorf("curation record %s: %w", record, err)
 	}
 	s.Record, s.Payload = x.record, x.payload
 	if s.Record.Snapshot != w.snapshot || s.Record.Index != w.index {
-		return s, w, fault.New(fault.Internal, "curation record %s: the database says something else than what people sign", record)
+		return s, fault.New(fault.Internal, "curation record %s: the database says something else than what people sign", record)
 	}
-	s.Signatures, err = signatures(ctx, tx, record)
-	return s, w, err
+	return s, nil
 }
 
 // Packages gives the entries of a signed snapshot's index, as served.

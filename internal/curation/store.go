@@ -14,18 +14,21 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
+const recordColumns = `record, snapshot, author, made_at, index_digest, index_size, packed, packed_size, arches, envelope, signed_at`
+
 var (
 	qInsertRecord = db.Q(`INSERT INTO curation_record (record, snapshot, author, made_at, index_digest, index_size, packed, packed_size, arches)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (record) DO NOTHING`)
-	qRecord = db.Q(`SELECT snapshot, author, made_at, index_digest, index_size, packed, packed_size, arches, envelope, signed_at
-FROM curation_record WHERE record = $1`)
-	qRecords      = db.Q(`SELECT record FROM curation_record ORDER BY made_at DESC, record`)
-	qRecordsAfter = db.Q(`SELECT record FROM curation_record WHERE made_at < $1 OR (made_at = $1 AND record > $2)
+	qRecord       = db.Q(`SELECT ` + recordColumns + ` FROM curation_record WHERE record = $1`)
+	qRecordsAfter = db.Q(`SELECT ` + recordColumns + ` FROM curation_record WHERE made_at < $1 OR (made_at = $1 AND record > $2)
 ORDER BY made_at DESC, record LIMIT $3`)
 	qMarkSigned   = db.Q(`UPDATE curation_record SET envelope = $2, signed_at = $3 WHERE record = $1 AND envelope = ''`)
 	qSignedRecord = db.Q(`SELECT record FROM curation_record WHERE snapshot = $1 AND envelope <> '' ORDER BY signed_at DESC, record LIMIT 1`)
 	qSigned       = db.Q(`SELECT DISTINCT snapshot FROM curation_record WHERE envelope <> '' ORDER BY snapshot`)
 
+	// Of all records made within a time.
+	qSignaturesWithin = db.Q(`SELECT s.record, s.person, s.signature, s.signed_at FROM curation_signature s
+JOIN curation_record r ON r.record = s.record WHERE r.made_at >= $1 AND r.made_at <= $2 ORDER BY s.signed_at, s.person`)
 	qInsertSignature = db.Q(`INSERT INTO curation_signature (record, person, signature, signed_at) VALUES ($1, $2, $3, $4)`)
 	qSignatures      = db.Q(`SELECT person, signature, signed_at FROM curation_signature WHERE record = $1 ORDER BY signed_at, person`)
 
@@ -62,17 +65,21 @@ func insertRecord(ctx context.Context, tx *db.Tx, w row) (bool, error) {
 	return n == 1, err
 }
 
-func loadRecord(ctx context.Context, tx *db.Tx, record string) (row, error) {
-	w := row{record: record}
+func scanRecord(scan func(...any) error) (w row, err error) {
 	var made, signed int64
 	var arches string
-	err := tx.QueryRow(ctx, qRecord, record).Scan(&w.snapshot, &w.author, &made, &w.index, &w.indexSize, &w.packed, &w.packedSize, &arches, &w.envelope, &signed)
+	err = scan(&w.record, &w.snapshot, &w.author, &made, &w.index, &w.indexSize, &w.packed, &w.packedSize, &arches, &w.envelope, &signed)
+	w.madeAt, w.signedAt, w.arches = db.Time(made), db.Time(signed), strings.Fields(arches)
+	return w, err
+}
+
+func loadRecord(ctx context.Context, tx *db.Tx, record string) (row, error) {
+	w, err := scanRecord(tx.QueryRow(ctx, qRecord, record).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
-		return w, fault.New(fault.NotFound, "there is no curation record %s", record)
+		return row{record: record}, fault.New(fault.NotFound, "there is no curation record %s", record)
 	} else if err != nil {
 		return w, fmt.Errorf("load curation record: %w", err)
 	}
-	w.madeAt, w.signedAt, w.arches = db.Time(made), db.Time(signed), strings.Fields(arches)
 	return w, nil
 }
 
@@ -81,13 +88,8 @@ func scanText(rows *sql.Rows) (s string, err error) {
 	return s, err
 }
 
-func records(ctx context.Context, tx *db.Tx) ([]string, error) {
-	rows, err := tx.Query(ctx, qRecords)
-	return db.Collect(rows, err, scanText)
-}
-
-// recordsAfter gives what records does after one record, or from the first where it is empty.
-func recordsAfter(ctx context.Context, tx *db.Tx, record string, limit int) ([]string, error) {
+// recordsAfter gives at most limit records, the newest first: those after one, or from the newest where it is empty.
+func recordsAfter(ctx context.Context, tx *db.Tx, record string, limit int) ([]row, error) {
 	made := int64(math.MaxInt64)
 	if record != "" {
 		w, err := loadRecord(ctx, tx, record)
@@ -97,7 +99,30 @@ func recordsAfter(ctx context.Context, tx *db.Tx, record string, limit int) ([]s
 		made = db.Micros(w.madeAt)
 	}
 	rows, err := tx.Query(ctx, qRecordsAfter, made, record, limit)
-	return db.Collect(rows, err, scanText)
+	return db.Collect(rows, err, func(rows *sql.Rows) (row, error) { return scanRecord(rows.Scan) })
+}
+
+// signaturesWithin gives those of all records made within a time, oldest first, by record.
+func signaturesWithin(ctx context.Context, tx *db.Tx, from, to time.Time) (map[string][]Signature, error) {
+	by := map[string][]Signature{}
+	rows, err := tx.Query(ctx, qSignaturesWithin, db.Micros(from), db.Micros(to))
+	_, err = db.Collect(rows, err, func(rows *sql.Rows) (none struct{}, err error) {
+		var record string
+		s, err := scanSignature(func(more ...any) error { return rows.Scan(append([]any{&record}, more...)...) })
+		by[record] = append(by[record], s)
+		return none, err
+	})
+	return by, err
+}
+
+func scanSignature(scan func(...any) error) (s Signature, err error) {
+	var text string
+	var at int64
+	if err := scan(&s.Person, &text, &at); err != nil {
+		return s, err
+	}
+	s.At = db.Time(at)
+	return s, json.Unmarshal([]byte(text), &s.Signature)
 }
 
 func markSigned(ctx context.Context, tx *db.Tx, record, envelope string, at time.Time) error {
@@ -133,15 +158,7 @@ func insertSignature(ctx context.Context, tx *db.Tx, record string, s Signature)
 
 func signatures(ctx context.Context, tx *db.Tx, record string) ([]Signature, error) {
 	rows, err := tx.Query(ctx, qSignatures, record)
-	return db.Collect(rows, err, func(rows *sql.Rows) (s Signature, err error) {
-		var text string
-		var at int64
-		if err := rows.Scan(&s.Person, &text, &at); err != nil {
-			return s, err
-		}
-		s.At = db.Time(at)
-		return s, json.Unmarshal([]byte(text), &s.Signature)
-	})
+	return db.Collect(rows, err, func(rows *sql.Rows) (Signature, error) { return scanSignature(rows.Scan) })
 }
 
 func insertFile(ctx context.Context, tx *db.Tx, f file) error {

@@ -65,7 +65,10 @@ func (l *Ledger) next(ctx context.Context) (c proof.Checkpoint, old string, sign
 		if err != nil {
 			return err
 		}
-		for _, w := range was {
+		for i, w := range was {
+			if i > 0 && w.Size == was[0].Size && w.Root == was[0].Root {
+				continue // the guard remembers what the database does
+			}
 			if err := continues(ctx, tx, n, w); err != nil {
 				return err
 			}

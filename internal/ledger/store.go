@@ -17,14 +17,15 @@ import (
 
 var (
 	// The update locks the head row until the transaction ends, on both engines.
-	qGrow       = db.Q(`UPDATE ledger_head SET size = size + 1 WHERE id = 1 RETURNING size`)
-	qSize       = db.Q(`SELECT size FROM ledger_head WHERE id = 1`)
-	qLast       = db.Q(`SELECT COALESCE(MAX(idx), -1) FROM ledger_act WHERE subject = $1`)
-	qInsertAct  = db.Q(`INSERT INTO ledger_act (idx, kind, subject, entry) VALUES ($1, $2, $3, $4)`)
-	qInsertHash = db.Q(`INSERT INTO ledger_hash (id, hash) VALUES ($1, $2)`)
-	qHash       = db.Q(`SELECT hash FROM ledger_hash WHERE id = $1`)
-	qHashes     = db.Q(`SELECT id, hash FROM ledger_hash WHERE id >= $1 AND id < $2 ORDER BY id`)
-	qStray      = db.Q(`SELECT (SELECT COUNT(*) FROM ledger_act WHERE idx < 0 OR idx >= $1) +
+	qGrow        = db.Q(`UPDATE ledger_head SET size = size + 1 WHERE id = 1 RETURNING size`)
+	qSize        = db.Q(`SELECT size FROM ledger_head WHERE id = 1`)
+	qLast        = db.Q(`SELECT COALESCE(MAX(idx), -1) FROM ledger_act WHERE subject = $1`)
+	qInsertAct   = db.Q(`INSERT INTO ledger_act (idx, kind, subject, entry) VALUES ($1, $2, $3, $4)`)
+	qInsertHash  = db.Q(`INSERT INTO ledger_hash (id, hash) VALUES ($1, $2)`)
+	qTheseHashes = db.Q(`SELECT id, hash FROM ledger_hash WHERE id IN
+		($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`)
+	qHashes = db.Q(`SELECT id, hash FROM ledger_hash WHERE id >= $1 AND id < $2 ORDER BY id`)
+	qStray  = db.Q(`SELECT (SELECT COUNT(*) FROM ledger_act WHERE idx < 0 OR idx >= $1) +
 		(SELECT COUNT(*) FROM ledger_hash WHERE id < 0 OR id >= $2)`)
 	qEntry = db.Q(`SELECT idx, kind, subject, entry FROM ledger_act WHERE idx = $1`)
 	qRange = db.Q(`SELECT idx, kind, subject, entry FROM ledger_act WHERE idx >= $1 AND idx < $2 ORDER BY idx`)
@@ -93,11 +94,22 @@ func insert(ctx context.Context, tx *db.Tx, r row, hashes []tlog.Hash) error {
 // hashes reads stored hashes by tlog.StoredHashIndex.
 func hashes(ctx context.Context, tx *db.Tx) tlog.HashReaderFunc {
 	return func(ids []int64) ([]tlog.Hash, error) {
+		stored := make(map[int64][]byte, len(ids))
+		for some := range slices.Chunk(ids, placeholders) {
+			rows, err := tx.Query(ctx, qTheseHashes, fill(some)...)
+			found, err := db.Collect(rows, err, scanHash)
+			if err != nil {
+				return nil, fmt.Errorf("read ledger hashes: %w", err)
+			}
+			for _, h := range found {
+				stored[h.id] = h.hash
+			}
+		}
 		all := make([]tlog.Hash, len(ids))
 		for i, id := range ids {
-			var b []byte
-			if err := tx.QueryRow(ctx, qHash, id).Scan(&b); err != nil {
-				return nil, fmt.Errorf("read ledger hash %d: %w", id, err)
+			b, ok := stored[id]
+			if !ok {
+				return nil, fmt.Errorf("read ledger hash %d: %w", id, sql.ErrNoRows)
 			}
 			if len(b) != tlog.HashSize {
 				return nil, fmt.Errorf("read ledger hash %d: %d bytes", id, len(b))
@@ -108,6 +120,18 @@ func hashes(ctx context.Context, tx *db.Tx) tlog.HashReaderFunc {
 	}
 }
 
+// placeholders is how many a statement has that reads rows by number.
+const placeholders = 20
+
+// fill gives as many arguments, some of them repeated.
+func fill(some []int64) []any {
+	args := make([]any, placeholders)
+	for i := range args {
+		args[i] = some[min(i, len(some)-1)]
+	}
+	return args
+}
+
 // storedHash is a hash as stored, for the audit: its length is not checked yet.
 type storedHash struct {
 	id   int64
@@ -116,10 +140,12 @@ type storedHash struct {
 
 func hashRange(ctx context.Context, tx *db.Tx, from, to int64) ([]storedHash, error) {
 	rows, err := tx.Query(ctx, qHashes, from, to)
-	return db.Collect(rows, err, func(rows *sql.Rows) (h storedHash, err error) {
-		err = rows.Scan(&h.id, &h.hash)
-		return h, err
-	})
+	return db.Collect(rows, err, scanHash)
+}
+
+func scanHash(rows *sql.Rows) (h storedHash, err error) {
+	err = rows.Scan(&h.id, &h.hash)
+	return h, err
 }
 
 // stray counts acts and hashes outside a log of size n.
@@ -203,14 +229,9 @@ func ofKinds(ctx context.Context, tx *db.Tx, f Filter) (found []int64, err error
 
 // these reads acts by index, in the order of the indexes.
 func these(ctx context.Context, tx *db.Tx, found []int64) ([]row, error) {
-	const most = 20 // placeholders of the statement
 	byIndex := make(map[int64]row, len(found))
-	for some := range slices.Chunk(found, most) {
-		args := make([]any, most)
-		for i := range args {
-			args[i] = some[min(i, len(some)-1)]
-		}
-		rows, err := tx.Query(ctx, qThese, args...)
+	for some := range slices.Chunk(found, placeholders) {
+		rows, err := tx.Query(ctx, qThese, fill(some)...)
 		all, err := db.Collect(rows, err, scanRow)
 		if err != nil {
 			return nil, err
