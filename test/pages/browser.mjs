@@ -44,9 +44,9 @@ export class Visitor {
     return visitor;
   }
 
-  // carry gives the window an authenticator that holds the person's passkey.
+  // carry gives the window an authenticator that holds the person's passkey; without one, an empty authenticator.
   async carry(id) {
-    const { passkey } = this.site.people[id];
+    const { passkey } = this.site.people[id] ?? {};
     const session = await this.context.newCDPSession(this.page);
     await session.send("WebAuthn.enable");
     const { authenticatorId } = await session.send("WebAuthn.addVirtualAuthenticator", {
