@@ -15,9 +15,13 @@ import (
 )
 
 // Approve takes who's signature over the order's payload. When it fills the quorum of the class, the order is warranted and
-// its rollout starts, in the same transaction. The order's state tells whether that happened.
+// its rollout starts, in the same transaction. The order's state tells whether that happened. Refusals have the codes
+// ROOT-EXPIRED, ROOT-ROLLBACK, AUTHOR and SIGNATURE.
 func (c *Changes) Approve(ctx context.Context, who, order string, s envelope.Signature) (o Order, err error) {
 	root, err := c.Root.CurrentRoot(ctx)
+	if err == nil {
+		err = root.Current(c.Now())
+	}
 	if err != nil {
 		return o, fmt.Errorf("approve order %s: %w", order, err)
 	}
@@ -42,12 +46,24 @@ func (c *Changes) Approve(ctx context.Context, who, order string, s envelope.Sig
 		if err != nil {
 			return err
 		}
+		if err := c.unmoved(ctx, tx, root); err != nil {
+			return err
+		}
 		return c.warrant(ctx, tx, root, &o)
 	})
 	if err != nil {
 		return o, fmt.Errorf("approve order %s: %w", order, err)
 	}
 	return o, nil
+}
+
+// unmoved refuses to go on under a root that another replaced since it was read; tx has appended an act.
+func (c *Changes) unmoved(ctx context.Context, tx *db.Tx, root *trustroot.Root) error {
+	now, err := c.Root.RootInForce(ctx, tx)
+	if err == nil && now != warrant.RefOf(root) {
+		err = fault.Refuse(fault.RootRollback, "trust root version %d came into force meanwhile: withdraw the order and propose it again", now.Version)
+	}
+	return err
 }
 
 // approval decides whether one signature counts as who's approval.

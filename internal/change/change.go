@@ -34,6 +34,8 @@ type Ledger interface {
 // Root gives the trust root in force.
 type Root interface {
 	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
+	// RootInForce names it as tx sees it, for good once tx has appended an act.
+	RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error)
 }
 
 // Curation gives snapshots that have their quorum, and what the channels point at.
@@ -109,6 +111,9 @@ func (c *Changes) Propose(ctx context.Context, who string, p Proposal) (o Order,
 	}
 	root, err := c.Root.CurrentRoot(ctx)
 	if err != nil {
+		return o, nil, fmt.Errorf("propose order: %w", err)
+	}
+	if err := root.Current(c.Now()); err != nil {
 		return o, nil, fmt.Errorf("propose order: %w", err)
 	}
 	if err := fits(root, who, p); err != nil {

@@ -147,6 +147,38 @@ func TestAnOrderOfAnOlderTrustRootTakesNoApprovals(t *testing.T) {
 	}
 }
 
+func TestATrustRootThatComesDuringAnApprovalCounts(t *testing.T) {
+	w := begin(t, dbtest.Open(t))
+	o := w.propose(w.proposal(Stage))
+	w.ok(w.sign("alice", o))
+	next := w.people.NextRoot(func(r *trustroot.Root) { r.Organisation = "Renamed" }, "alice", "carol")
+	root, err := w.people.Root.Next(next, w.now)
+	w.ok(err)
+	w.meanwhile = root
+	if err := w.sign("carol", o); fault.CodeOf(err) != fault.RootRollback {
+		t.Error(err)
+	}
+	w.want("acts", w.acts(o.ID), "order.proposed order.approved")
+	w.want("state", w.state(o.ID).State, Proposed)
+}
+
+func TestAnExpiredTrustRootWarrantsNothing(t *testing.T) {
+	w := begin(t, dbtest.Open(t))
+	root := *w.people.Root
+	root.ExpiresAt = w.now.Add(30 * time.Minute)
+	w.people.SetRoot(root)
+	o := w.propose(w.proposal(Stage))
+	w.ok(w.sign("alice", o))
+	w.now = root.ExpiresAt
+	if err := w.sign("carol", o); fault.CodeOf(err) != fault.RootExpired {
+		t.Error(err)
+	}
+	w.want("state", w.state(o.ID).State, Proposed)
+	if _, _, err := w.Propose(t.Context(), "bob", w.proposal(Stage)); fault.CodeOf(err) != fault.RootExpired {
+		t.Errorf("propose: %v", err)
+	}
+}
+
 func TestProposalsThatAreRefused(t *testing.T) {
 	w := begin(t, dbtest.Open(t))
 	stage := w.staged()

@@ -37,6 +37,7 @@ type world struct {
 	snapshot       curation.Snapshot
 	packages       []deb.IndexEntry
 	promoted       string
+	meanwhile      *trustroot.Root // came into force after the last reading
 	investigations []integrity.Investigation
 	installed      string // version of hello on every host
 }
@@ -48,7 +49,13 @@ func (w *world) ok(err error) {
 	}
 }
 
-func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error)      { return w.people.Root, nil }
+func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) { return w.people.Root, nil }
+func (w *world) RootInForce(context.Context, *db.Tx) (warrant.RootRef, error) {
+	if w.meanwhile != nil {
+		return warrant.RefOf(w.meanwhile), nil
+	}
+	return warrant.RefOf(w.people.Root), nil
+}
 func (w *world) Channel(context.Context, string) (string, error)           { return w.promoted, nil }
 func (w *world) Roots(context.Context, int64) ([]envelope.Envelope, error) { return nil, nil }
 func (w *world) Carry(context.Context, string) ([]wire.File, error)        { return nil, nil }

@@ -100,8 +100,11 @@ func (w *world) actBy(who, kind, subject string, detail any, facts ...string) {
 }
 
 func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) { return w.people.Root, nil }
-func (w *world) Channel(context.Context, string) (string, error)      { return w.snapshot.Ref.SHA256, nil }
-func (w *world) Carry(context.Context, string) ([]wire.File, error)   { return nil, nil }
+func (w *world) RootInForce(context.Context, *db.Tx) (warrant.RootRef, error) {
+	return warrant.RefOf(w.people.Root), nil
+}
+func (w *world) Channel(context.Context, string) (string, error)    { return w.snapshot.Ref.SHA256, nil }
+func (w *world) Carry(context.Context, string) ([]wire.File, error) { return nil, nil }
 func (w *world) Snapshot(context.Context, string) (curation.Snapshot, error) {
 	return w.snapshot, nil
 }

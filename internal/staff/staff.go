@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
 // Config says what a staff room is made of.
@@ -138,6 +139,13 @@ func (s *Staff) Roots(ctx context.Context, from int64) (roots []envelope.Envelop
 		return nil, fmt.Errorf("load trust roots: %w", err)
 	}
 	return roots, nil
+}
+
+// RootInForce says which trust root is in force as tx sees it. A tx that has appended an act sees it so until it commits,
+// for whoever puts another in force appends an act too.
+func (s *Staff) RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error) {
+	version, digest, err := latestRoot(ctx, tx)
+	return warrant.RootRef{Version: version, SHA256: digest}, err
 }
 
 // CurrentRoot gives the trust root in force. The database is not trusted for it: the whole chain is verified from version
