@@ -1,0 +1,175 @@
+package server
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
+)
+
+var update = flag.Bool("update", false, "write testdata/*.json as the server answers now")
+
+// TestTheAPIIsWhatItWas: a difference here is one that programs of others meet. One that is meant is taken with -update,
+// and stands in the change for its reader to judge.
+func TestTheAPIIsWhatItWas(t *testing.T) {
+	s := tell(t)
+	var document map[string]any
+	golden(t, "openapi", fetch(t, s, "/openapi.json", &document))
+	var reconciled integrity.Reconciliation
+	s.as("alice", http.MethodGet, "/orders/"+s.order.ID+"/reconciliation", nil, &reconciled)
+	var open v1.Investigations
+	s.as("alice", http.MethodGet, "/investigations", nil, &open)
+	if len(open.Investigations) != 1 || len(reconciled.PerHost) != 1 {
+		t.Fatalf("%d investigations, %d hosts reconciled", len(open.Investigations), len(reconciled.PerHost))
+	}
+	for _, c := range []struct{ name, path, operation string }{
+		{"whoami", "/whoami", "/whoami"},
+		{"hosts", "/hosts", "/hosts"},
+		{"host", "/hosts/" + s.hosts[1].host.ID, "/hosts/{id}"},
+		{"vulnerabilities", "/vulnerabilities", "/vulnerabilities"},
+		{"vulnerability", "/vulnerabilities/CVE-2026-1001/openssl", "/vulnerabilities/{cve}/{source}"},
+		{"accepted", "/accepted", "/accepted"},
+		{"sources", "/sources", "/sources"},
+		{"upstreams", "/upstreams", "/upstreams"},
+		{"snapshots", "/snapshots", "/snapshots"},
+		{"snapshot", "/snapshots/" + s.record, "/snapshots/{id}"},
+		{"channels", "/channels", "/channels"},
+		{"orders", "/orders", "/orders"},
+		{"order", "/orders/" + s.order.ID, "/orders/{id}"},
+		{"rollout", "/orders/" + s.order.ID + "/rollout", "/orders/{id}/rollout"},
+		{"reconciliation", "/orders/" + s.order.ID + "/reconciliation", "/orders/{id}/reconciliation"},
+		{"manifest", "/manifests/" + s.stage.Manifest, "/manifests/{id}"},
+		{"report", "/reports/" + reconciled.PerHost[0].Report, "/reports/{id}"},
+		{"investigations", "/investigations", "/investigations"},
+		{"investigation", "/investigations/" + open.Investigations[0].ID, "/investigations/{id}"},
+		{"acts", "/acts", "/acts"},
+		{"problem", "/hosts/hst_x", "/hosts/{id}"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var answer any
+			b := fetch(t, s, v1.Prefix+c.path, &answer)
+			golden(t, c.name, b)
+			operation := document["paths"].(map[string]any)[v1.Prefix+c.operation].(map[string]any)["get"].(map[string]any)
+			for _, wrong := range schemas(document).of(operation, c.name == "problem").check("", answer) {
+				t.Errorf("/openapi.json says something else: %s", wrong)
+			}
+		})
+	}
+}
+
+// fetch gives the body of an answer as it came, and reads it.
+func fetch(t *testing.T, s *story, path string, out any) []byte {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.doors[0].URL+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+s.tokens["alice"])
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		t.Fatalf("GET %s: %s: %v", path, answer.Status, err)
+	}
+	return b
+}
+
+// golden compares a document with testdata/NAME.json, or writes it there.
+func golden(t *testing.T, name string, b []byte) {
+	t.Helper()
+	got := normal(t, b)
+	path := filepath.Join("testdata", name+".json")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("%s is not there: go test ./internal/server -run %s -update", path, strings.SplitN(t.Name(), "/", 2)[0])
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s (-was +is):\n%s", name, diff)
+	}
+}
+
+// chance matches what is another in each run: IDs, digests, keys and fingerprints.
+var chance = regexp.MustCompile(`\b([a-z]{3})_[0-9a-hjkmnp-tv-z]{26}\b|\b[0-9a-f]{64}\b|\b[0-9a-f]{16}\b|SHA256:[A-Za-z0-9+/]{43}|\b[0-9a-f]{40}\b|[A-Za-z0-9+/]{43}=`)
+
+// normal gives a document with its keys sorted, what is signed opened, and what chance made numbered in the order it comes,
+// so that what was equal stays equal.
+func normal(t *testing.T, b []byte) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(opened(v)); err != nil {
+		t.Fatal(err)
+	}
+	met := map[string]string{}
+	kinds := map[string]int{}
+	return chance.ReplaceAllStringFunc(text.String(), func(s string) string {
+		if met[s] == "" {
+			kind := "digest"
+			if before, _, ok := strings.Cut(s, "_"); ok {
+				kind = before
+			} else if strings.HasPrefix(s, "SHA256:") || strings.HasSuffix(s, "=") || len(s) == 40 {
+				kind = "key"
+			}
+			kinds[kind]++
+			met[s] = fmt.Sprintf("%s_%d", kind, kinds[kind])
+		}
+		return met[s]
+	})
+}
+
+// opened replaces base64 of documents by the documents, and owners of files, who are whoever runs the test.
+func opened(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k := range v {
+			v[k] = opened(v[k])
+			if _, number := v[k].(float64); number && (k == "uid" || k == "gid") {
+				v[k] = "owner"
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = opened(v[i])
+		}
+	case string:
+		var inner map[string]any
+		if b, err := base64.StdEncoding.DecodeString(v); err == nil && json.Unmarshal(b, &inner) == nil {
+			return map[string]any{"base64 of": opened(inner)}
+		}
+	}
+	return v
+}
