@@ -10,15 +10,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,26 +22,13 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
-	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/envelope/envelopetest"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
-	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
-	"github.com/patchwarrant/patchwarrant/internal/intake"
-	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
-	"github.com/patchwarrant/patchwarrant/internal/intake/epss"
-	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
-	"github.com/patchwarrant/patchwarrant/internal/integrity"
-	"github.com/patchwarrant/patchwarrant/internal/ledger"
-	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
-	"github.com/patchwarrant/patchwarrant/internal/pgp"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
-	"github.com/patchwarrant/patchwarrant/internal/pool"
-	"github.com/patchwarrant/patchwarrant/internal/rollout"
-	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -155,56 +138,6 @@ func newWorld(t *testing.T, mark string) *world {
 	w.investigation = all[0].ID
 	w.next()
 	return w
-}
-
-// furnish makes the rooms.
-func (w *world) furnish() {
-	w.t.Helper()
-	clock := func() time.Time { return w.now }
-	d := dbtest.Open(w.t)
-	blobs, err := blob.Dir(w.t.TempDir())
-	w.ok(err)
-	log, err := ledger.New(ledger.Config{DB: d, Signer: w.people.Log.Signer, Verifier: w.people.Log.VerifierKey, Origin: warranttest.Origin,
-		GuardFile: filepath.Join(w.t.TempDir(), "guard"), Now: clock})
-	w.ok(err)
-	ca, err := estate.OpenCA(w.t.TempDir(), clock)
-	w.ok(err)
-	w.archive = mirrortest.New(w.t, w.now.Add(-time.Hour))
-	packages := pool.New(blobs)
-	archive, err := mirror.New(mirror.Config{DB: d, Ledger: log, Blobs: blobs, Pool: packages, Client: http.DefaultClient,
-		Upstreams: []mirror.Upstream{w.archive.Upstream("archive")}, Now: clock})
-	w.ok(err)
-	signer, err := pgp.Generate("Repository", "", pgp.Ed25519, w.now.Add(-time.Hour))
-	w.ok(err)
-	root := *w.people.Root
-	root.MadeAt = w.now.Add(-time.Hour)
-	root.People = slices.Clone(root.People)
-	for i, p := range root.People {
-		if p.ID == "alice" {
-			root.People[i].Keys = append(slices.Clone(p.Keys), w.passkey.Key)
-		}
-		root.People[i].Name = strings.ToUpper(p.ID[:1]) + p.ID[1:] + " Example" + w.mark
-	}
-	w.people.SetRoot(root)
-
-	c := &w.Config
-	c.Ledger, c.Blobs, c.Mirror, c.Now, c.Log, c.Composer = log, blobs, archive, clock, slog.New(slog.NewTextHandler(w.t.Output(), nil)), w
-	c.Agents = "https://patch.example.org:8444"
-	c.Staff = staff.New(staff.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock,
-		Passkeys: staff.Passkeys{RPID: site1, Origins: []string{"https://" + site1}}})
-	c.Intake = intake.New(intake.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock, Sources: []intake.Source{
-		{Name: "debian-tracker", Parse: debian.Tracker("bookworm"), MaxBytes: 1 << 20, MaxAge: 48 * time.Hour},
-		{Name: "kev", Parse: kev.Parse, MaxBytes: 1 << 20, MaxAge: 7 * 24 * time.Hour},
-		{Name: "epss", Parse: epss.Parse, MaxBytes: 1 << 20, MaxAge: 48 * time.Hour}}})
-	c.Estate = estate.New(estate.Config{DB: d, Ledger: log, Blobs: blobs, CA: ca, Now: clock, Silent: time.Hour})
-	c.Triage = triage.New(triage.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Intake: c.Intake, Root: c.Staff, Now: clock})
-	c.Curation = curation.New(curation.Config{DB: d, Ledger: log, Blobs: blobs, Mirror: archive, Root: c.Staff, Signer: signer,
-		Channels: []string{"stage", "production"}, Now: clock})
-	c.Rollouts = rollout.New(rollout.Config{DB: d, Ledger: log, Blobs: blobs, Roots: c.Staff, Files: c.Curation, Hosts: c.Estate, Now: clock})
-	c.Integrity = integrity.New(integrity.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock})
-	c.Changes = change.New(change.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Curation: c.Curation, Estate: c.Estate,
-		Rollouts: c.Rollouts, Integrity: c.Integrity, Now: clock})
-	c.Evidence = evidence.New(evidence.Config{DB: d, Ledger: log, Blobs: blobs, Orders: c.Changes, Roots: c.Staff, Keyrings: map[string][]byte{}, Now: clock})
 }
 
 // learn imports what is stated: of openssl one vulnerability with a fix, one without, one nobody knows about; and many
@@ -426,45 +359,4 @@ func (w *world) next() {
 		w.t.Fatal("nonsense was taken")
 	}
 	w.ok(w.Intake.Sweep(w.t.Context()))
-}
-
-// ask sends a request with a cookie (or without, for an empty token); form makes it a post.
-func (w *world) ask(token, method, path string, form url.Values) *httptest.ResponseRecorder {
-	w.t.Helper()
-	r := httptest.NewRequestWithContext(w.t.Context(), method, "https://"+site1+path, strings.NewReader(form.Encode()))
-	if form != nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	r.RemoteAddr = netip.AddrPortFrom(w.from, 1024).String()
-	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	if token != "" {
-		r.AddCookie(&http.Cookie{Name: sessionCookie, Value: token})
-	}
-	answer := httptest.NewRecorder()
-	w.door.ServeHTTP(answer, r)
-	return answer
-}
-
-// login gives a session of a person.
-func (w *world) login(person string) string {
-	w.t.Helper()
-	c, err := w.Staff.Challenge(w.t.Context(), person)
-	w.ok(err)
-	payload, err := staff.EncodeLogin(person, c.Origin, c.Challenge)
-	w.ok(err)
-	token, _, err := w.Staff.Login(w.t.Context(), person, c.Challenge, w.people.Sign(staff.LoginType, payload, person).Signatures[0], "192.0.2.1")
-	w.ok(err)
-	return token
-}
-
-// assertion fills a form with a signature by alice's passkey.
-func (w *world) assertion(form url.Values, payloadType string, payload []byte) url.Values {
-	w.t.Helper()
-	s := w.passkey.Sign(payloadType, payload)
-	text := base64.RawURLEncoding.EncodeToString
-	form.Set("credential", strings.TrimPrefix(s.KeyID, passkeyPrefix))
-	form.Set("client_data", text(s.Assertion.ClientDataJSON))
-	form.Set("authenticator_data", text(s.Assertion.AuthenticatorData))
-	form.Set("signature", text(s.Sig))
-	return form
 }
