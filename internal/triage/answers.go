@@ -1,0 +1,174 @@
+package triage
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+)
+
+// Finding is a vulnerability on a host.
+type Finding struct {
+	ID      string  `json:"id"`
+	Source  string  `json:"source"`
+	Version string  `json:"source_version"`
+	Verdict Verdict `json:"verdict"`
+}
+
+// Findings judges one host, sorted by source and ID; what is not affected is left out.
+func (f *Fleet) Findings(host string) []Finding {
+	all := []Finding{}
+	k := f.hosts[host]
+	if k == nil {
+		return all
+	}
+	for _, id := range k.pairs {
+		p := &f.pairs[id]
+		b := f.books[bookKey{p.release, p.source}]
+		from := b.above(p.key)
+		switch {
+		case p.vague:
+			from = 0
+		case p.runningKey != nil:
+			from = min(from, b.above(p.runningKey))
+		}
+		judge := func(s intake.Statement) {
+			if v := p.judge(s); v.Status != NotAffected {
+				all = append(all, Finding{s.ID, p.source, p.version, v})
+			}
+		}
+		for _, r := range b.rules[from:] { // no other can affect it
+			judge(b.statements[r.statement])
+		}
+		for _, i := range b.unknown {
+			judge(b.statements[i])
+		}
+	}
+	slices.SortFunc(all, func(x, y Finding) int { return cmp.Or(cmp.Compare(x.Source, y.Source), cmp.Compare(x.ID, y.ID)) })
+	return all
+}
+
+// HostVerdict is one host's verdict for one vulnerability.
+type HostVerdict struct {
+	Host        string  `json:"host"`
+	Release     string  `json:"release"`
+	Environment string  `json:"environment"`
+	Version     string  `json:"source_version"`
+	Verdict     Verdict `json:"verdict"`
+}
+
+// HostPage is a part of the hosts that have a source package, by ID.
+type HostPage struct {
+	Status Status // only with this verdict; empty: all
+	After  string // the host before the first; empty: from the start
+	Skip   int    // so many more are left out
+	Limit  int    // 0: all
+}
+
+// Hosts judges hosts that have the source package for one vulnerability, sorted by host; what is not affected is included,
+// so that each verdict's reason can be shown.
+func (f *Fleet) Hosts(vulnerability, source string, p HostPage) []HostVerdict {
+	verdicts := f.verdicts(vulnerability, source)
+	f.sort()
+	from, found := slices.BinarySearch(f.order, p.After)
+	if found {
+		from++
+	}
+	holds := make(map[*class]int) // the class's pair of the source package; -1: none that counts
+	var all []HostVerdict
+	for _, host := range f.order[from:] {
+		k := f.hosts[host]
+		id, known := holds[k]
+		if !known {
+			id = k.one(verdicts, p.Status)
+			holds[k] = id
+		}
+		if id < 0 {
+			continue
+		}
+		if p.Skip > 0 {
+			p.Skip--
+			continue
+		}
+		all = append(all, HostVerdict{host, k.Release, k.Environment, f.pairs[id].version, verdicts[id]})
+		if len(all) == p.Limit {
+			break
+		}
+	}
+	return all
+}
+
+// sort puts the hosts in order, where that is not done. Until the next change, all that only asks is safe for concurrent use.
+func (f *Fleet) sort() {
+	if f.order == nil {
+		f.order = slices.Sorted(maps.Keys(f.hosts))
+		if f.order == nil {
+			f.order = []string{}
+		}
+	}
+}
+
+// one gives the pair among those judged that the class has, or -1 where it has none with the status.
+func (k *class) one(verdicts map[int]Verdict, status Status) int {
+	for id, v := range verdicts {
+		if _, has := slices.BinarySearch(k.pairs, id); has && (status == "" || v.Status == status) {
+			return id
+		}
+	}
+	return -1
+}
+
+// verdicts judges every holding of a source package.
+func (f *Fleet) verdicts(vulnerability, source string) map[int]Verdict {
+	verdicts := make(map[int]Verdict)
+	for _, b := range f.of[source] {
+		if i, found := b.find(vulnerability); found {
+			for _, id := range b.pairs {
+				verdicts[id] = f.pairs[id].judge(b.statements[i])
+			}
+		}
+	}
+	return verdicts
+}
+
+// CountHosts counts the hosts that Hosts gives, by verdict.
+func (f *Fleet) CountHosts(vulnerability, source string) map[Status]int {
+	n := make(map[Status]int)
+	for id, v := range f.verdicts(vulnerability, source) {
+		if hosts := f.pairs[id].hosts; hosts > 0 {
+			n[v.Status] += hosts
+		}
+	}
+	return n
+}
+
+// find gives the position of the leading statement about a vulnerability.
+func (b *book) find(vulnerability string) (int, bool) {
+	return slices.BinarySearchFunc(b.statements, vulnerability, func(s intake.Statement, id string) int { return cmp.Compare(s.ID, id) })
+}
+
+// Statements gives everything that is stated about a vulnerability in a source package, per release in precedence order.
+func (f *Fleet) Statements(vulnerability, source string) []intake.Statement {
+	all := []intake.Statement{}
+	for _, b := range f.of[source] {
+		i, _ := b.find(vulnerability)
+		for ; i < len(b.statements) && b.statements[i].ID == vulnerability; i++ {
+			all = append(all, b.statements[i])
+		}
+	}
+	slices.SortStableFunc(all, intake.Compare)
+	return all
+}
+
+// Unjudged gives the hosts whose release no source speaks about, sorted: nothing is known of them, which is not "not affected".
+func (f *Fleet) Unjudged() []string {
+	hosts := []string{}
+	for _, k := range f.classes {
+		if !f.releases[k.Release] {
+			hosts = slices.AppendSeq(hosts, maps.Keys(k.hosts))
+		}
+	}
+	slices.Sort(hosts)
+	return hosts
+}
