@@ -13,7 +13,6 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/pgp"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
@@ -228,58 +227,4 @@ func (a *audit) packages() (string, error) {
 		}
 	}
 	return fmt.Sprintf("%d package action(s), each of a curated package by sha256", n), nil
-}
-
-// decisions: each package was let in by an accepting decision, signed by the person whom the record names.
-func (a *audit) decisions() (string, error) {
-	made := map[string]entry{}
-	for _, e := range a.acts {
-		if id := decisionOf(e.Act); id != "" {
-			made[id] = e
-		}
-	}
-	checked := map[string]string{} // decision → person
-	for _, digest := range slices.Sorted(maps.Keys(a.records)) {
-		for _, p := range a.records[digest].Packages {
-			person, ok := checked[p.Decision]
-			if !ok {
-				var err error
-				if person, err = a.decision(p.Decision, made); err != nil {
-					return "", fmt.Errorf("decision %s for %s %s: %w", p.Decision, p.Name, p.Version, err)
-				}
-				checked[p.Decision] = person
-			}
-			if person != p.AcceptedBy {
-				return "", fault.Refuse(fault.MixMatch, "%s %s was accepted by %s, not by %s as the curation record says", p.Name, p.Version, person, p.AcceptedBy)
-			}
-		}
-	}
-	return fmt.Sprintf("%d decision(s) to accept, signed by the people whom the curation records name", len(checked)), nil
-}
-
-func (a *audit) decision(id string, made map[string]entry) (person string, err error) {
-	act, ok := made[id]
-	if !ok || len(act.Facts) == 0 {
-		return "", fault.Refuse(Lacking, "it is not in the ledger's entries here")
-	}
-	e, ok := a.envelopes[act.Facts[0]]
-	if !ok {
-		return "", fault.Refuse(Lacking, "its signed envelope is not in the bundle")
-	}
-	d, err := triage.DecodeDecision(e.Payload)
-	if err != nil {
-		return "", fault.Refuse(fault.Malformed, "%w", err)
-	}
-	root, err := a.root(d.TrustRoot, act)
-	if err != nil {
-		return "", err
-	}
-	signers, err := approvals(root, e, triage.DecisionType)
-	if err != nil {
-		return "", err
-	}
-	if len(signers) != 1 || signers[0].Person.ID != d.Person || d.ID != id || d.Kind != triage.Accept || act.Subject != "vulnerability/"+d.Vulnerability {
-		return "", fault.Refuse(fault.MixMatch, "it is decision %s to %s about %s by %s", d.ID, d.Kind, d.Vulnerability, d.Person)
-	}
-	return d.Person, nil
 }

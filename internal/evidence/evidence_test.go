@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
@@ -124,11 +125,28 @@ func TestWhatADishonestServerSealsIsRefused(t *testing.T) {
 		arrange     func(*world)
 		check, code string
 	}{
-		"an unexplained file":              {func(w *world) { w.intruder = true }, "reconciliation", Reconciliation},
-		"one that two people ratified":     {func(w *world) { w.intruder, w.ratified = true, true }, "close", ""},
-		"another version than approved":    {func(w *world) { w.found = "1.5" }, "outcome", Outcome},
-		"run outside the window":           {func(w *world) { w.late = time.Hour }, "outcome", fault.OutsideWindow},
-		"accepted by somebody else":        {func(w *world) { w.acceptedBy = "bob" }, "decisions", fault.MixMatch},
+		"an unexplained file":            {func(w *world) { w.intruder = true }, "reconciliation", Reconciliation},
+		"one that two people ratified":   {func(w *world) { w.intruder, w.ratified = true, true }, "close", ""},
+		"another version than approved":  {func(w *world) { w.found = "1.5" }, "outcome", Outcome},
+		"run outside the window":         {func(w *world) { w.late = time.Hour }, "outcome", fault.OutsideWindow},
+		"accepted by somebody else":      {func(w *world) { w.acceptedBy = "bob" }, "decisions", fault.MixMatch},
+		"accepted, then rejected":        {func(w *world) { w.meanwhile = replaced }, "decisions", Lapsed},
+		"accepted, then re-opened":       {func(w *world) { w.meanwhile = reopened }, "decisions", Lapsed},
+		"rejected once it was proposed":  {func(w *world) { w.afterwards = replaced }, "close", ""},
+		"re-opened once it was proposed": {func(w *world) { w.afterwards = reopened }, "close", ""},
+		"rejected, the signed no held back": {func(w *world) {
+			w.meanwhile = func(w *world, _ triage.Decision) {
+				w.act("decision.made", "vulnerability/"+vulnerability, map[string]any{"decision": "dec_other"}, envelope.Digest([]byte("held back")))
+			}
+		}, "decisions", Lacking},
+		"rejected, and the yes put in again": {func(w *world) {
+			w.meanwhile = func(w *world, d triage.Decision) {
+				replaced(w, d)
+				w.decide(d)
+			}
+		}, "decisions", Lapsed},
+		"curated before it was accepted":   {func(w *world) { w.hasty = true }, "decisions", Lapsed},
+		"nobody proposed the snapshot":     {func(w *world) { w.unproposed = true }, "decisions", fault.Unlogged},
 		"a package the upstream never had": {func(w *world) { w.unlisted = true }, "upstream", Upstream},
 	} {
 		t.Run(name, func(t *testing.T) {

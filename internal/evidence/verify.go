@@ -26,6 +26,7 @@ const (
 	Upstream       = "UPSTREAM"       // a package does not come from the upstream index named
 	Outcome        = "OUTCOME"        // a host does not report what was approved
 	Reconciliation = "RECONCILIATION" // the reconciliation sealed is not what the facts give
+	Lapsed         = "LAPSED"         // a decision was not in force when its package was curated
 	Open           = "OPEN"           // the change was not closed
 )
 

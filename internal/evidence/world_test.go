@@ -56,12 +56,16 @@ type world struct {
 	later     []envelope.Envelope // trust roots after the first
 
 	// What a dishonest server, host or curator may arrange.
-	intruder   bool          // a file changed on production that nothing explains
-	ratified   bool          // and two people called it legitimate
-	found      string        // version that hosts report, if not the approved one
-	acceptedBy string        // whom the curation record names, if not the one who decided
-	unlisted   bool          // the upstream's index does not name the package
-	late       time.Duration // after the window opens, when executors ran
+	intruder   bool                                     // a file changed on production that nothing explains
+	ratified   bool                                     // and two people called it legitimate
+	found      string                                   // version that hosts report, if not the approved one
+	acceptedBy string                                   // whom the curation record names, if not the one who decided
+	unlisted   bool                                     // the upstream's index does not name the package
+	hasty      bool                                     // the decision came after the proposal of the snapshot
+	unproposed bool                                     // no entry says who proposed the snapshot
+	late       time.Duration                            // after the window opens, when executors ran
+	meanwhile  func(w *world, accepted triage.Decision) // between the decision and the proposal of the snapshot
+	afterwards func(w *world, accepted triage.Decision) // after the proposal
 }
 
 func (w *world) ok(err error) {
@@ -193,6 +197,27 @@ func newWorld(t *testing.T, arrange ...func(*world)) *world {
 	return w
 }
 
+// decide signs a decision by its person and records it, without a word on what it replaces.
+func (w *world) decide(d triage.Decision) {
+	w.t.Helper()
+	payload, err := d.Encode()
+	w.ok(err)
+	w.act("decision.made", "vulnerability/"+d.Vulnerability, map[string]any{"decision": d.ID},
+		append([]string{envelope.Digest(payload), w.put(w.people.Sign(triage.DecisionType, payload, d.Person))}, d.Facts...)...)
+}
+
+// replaced has bob reject what alice accepted.
+func replaced(w *world, accepted triage.Decision) {
+	accepted.ID, accepted.Kind, accepted.Person = id.New("dec", warranttest.Now), triage.Reject, "bob"
+	w.decide(accepted)
+}
+
+func reopened(w *world, accepted triage.Decision) {
+	payload, err := accepted.Encode()
+	w.ok(err)
+	w.act("decision.reopened", "vulnerability/"+accepted.Vulnerability, map[string]any{"decision": accepted.ID}, envelope.Digest(payload))
+}
+
 // curate decides, verifies an upstream and curates one package from it.
 func (w *world) curate() {
 	w.t.Helper()
@@ -200,10 +225,12 @@ func (w *world) curate() {
 	statement := w.put([]byte("statement"))
 	decision := triage.Decision{ID: id.New("dec", now), Vulnerability: vulnerability, Kind: triage.Accept, Scope: triage.FleetScope, Reason: "fixed upstream",
 		Facts: []string{statement}, Person: "alice", TrustRoot: warrant.RefOf(w.people.Root), MadeAt: now}
-	payload, err := decision.Encode()
-	w.ok(err)
-	w.act("decision.made", "vulnerability/"+vulnerability, map[string]any{"decision": decision.ID},
-		envelope.Digest(payload), w.put(w.people.Sign(triage.DecisionType, payload, "alice")), statement)
+	if !w.hasty {
+		w.decide(decision)
+	}
+	if w.meanwhile != nil {
+		w.meanwhile(w, decision)
+	}
 
 	bytes := debtest.Build(w.t, debtest.Spec{Control: debtest.Control("hello", "2.0", "amd64")})
 	w.put(bytes)
@@ -231,6 +258,15 @@ func (w *world) curate() {
 	record.Upstreams, record.MadeAt = []warrant.UpstreamRef{up}, now
 	signed, err := record.Encode()
 	w.ok(err)
+	if !w.unproposed {
+		w.actBy("person/carol", "snapshot.proposed", "snapshot/"+record.Snapshot, struct{}{}, envelope.Digest(signed))
+	}
+	if w.hasty {
+		w.decide(decision)
+	}
+	if w.afterwards != nil {
+		w.afterwards(w, decision)
+	}
 	stored := w.put(w.people.Sign(warrant.CurationType, signed, "alice", "bob"))
 	w.act("snapshot.signed", "snapshot/"+record.Snapshot, struct{}{}, envelope.Digest(signed), stored)
 	w.snapshot = curation.Snapshot{Envelope: stored,
