@@ -40,6 +40,9 @@ type killing struct {
 // killEverything: whatever is killed whenever, the run ends or is reported honestly, apt runs at most once for an order,
 // and the next order finds the host in order.
 func killEverything(ctx context.Context, t *testing.T, s *Story) {
+	if s.hub.Direct != "" {
+		t.Skip("nothing here starts again what was killed: " + s.hub.Direct)
+	}
 	k := &killing{Story: s, t: t, c: s.changes[0], host: s.hosts["stage-1"]}
 	if err := k.bringOld(ctx); err != nil {
 		t.Fatal(err)
