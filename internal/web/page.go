@@ -281,7 +281,7 @@ var words = template.FuncMap{
 		if f == 0 {
 			return "–"
 		}
-		return strconv.FormatFloat(f*100, 'f', 1, 64) + " %"
+		return strconv.FormatFloat(f*100, 'f', 1, 64) + "\u00a0%"
 	},
 	"join":   strings.Join,
 	"escape": url.PathEscape,
