@@ -32,6 +32,8 @@ type session struct {
 	Person string `json:"person"`
 	Key    string `json:"key,omitempty"` // private key file; empty: ssh-agent
 	Token  string `json:"token"`
+
+	Origins map[string]string `json:"origins,omitempty"` // of every server that was logged in to, by its CA
 }
 
 // sessionFile is $PATCHWARRANT_SESSION, or patchwarrant/session.json in the user's configuration directory.
@@ -69,6 +71,26 @@ func loadSession() (session, error) {
 		return s, fault.New(fault.Invalid, "%s is not a session: log in again", path)
 	}
 	return s, nil
+}
+
+// pinnedOrigins gives the origins that earlier logins left.
+func pinnedOrigins() (map[string]string, error) {
+	path, err := sessionFile()
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var s session
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, fault.New(fault.Invalid, "%s is not a session: remove it and log in again with --origin", path)
+	}
+	return s.Origins, nil
 }
 
 func (s session) save() error {

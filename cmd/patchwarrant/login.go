@@ -19,8 +19,9 @@ import (
 
 func newLoginCommand() *cobra.Command {
 	var s session
+	var origin string
 	c := &cobra.Command{
-		Use:   "login --server URL --ca SHA256 --person ID [--key FILE]",
+		Use:   "login --server URL --ca SHA256 --person ID [--key FILE] [--origin NAME]",
 		Short: "Log in by signing the server's challenge with your SSH key",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -31,7 +32,11 @@ func newLoginCommand() *cobra.Command {
 				}
 				s.Key = absolute
 			}
-			who, err := login(cmd.Context(), &s)
+			var err error
+			if s.Origins, err = pinnedOrigins(); err != nil {
+				return err
+			}
+			who, err := login(cmd.Context(), &s, origin)
 			if err != nil {
 				return err
 			}
@@ -43,14 +48,38 @@ func newLoginCommand() *cobra.Command {
 	c.Flags().StringVar(&s.CA, "ca", "", "SHA-256 of the server's CA certificate, as patchwarrantd init printed it")
 	c.Flags().StringVar(&s.Person, "person", "", "your ID in the trust root")
 	c.Flags().StringVar(&s.Key, "key", "", "private key file (default: ssh-agent)")
+	c.Flags().StringVar(&origin, "origin", "", "the server's origin, as patchwarrantd init printed it (default: what the first login at this CA found)")
 	for _, name := range []string{"server", "ca", "person"} {
 		c.MarkFlagRequired(name)
 	}
 	return c
 }
 
+// pin decides whether a login may be signed for the origin that the server at s.CA gives itself, and keeps it. A signed
+// login is good at the server of its origin, so a server that borrows another's could pass it on. Given is the person's
+// own word on the origin; it goes before what was kept.
+func (s *session) pin(origin, given string) error {
+	want, known := s.Origins[s.CA]
+	if given != "" {
+		want, known = given, true
+	}
+	if origin == "" || known && origin != want {
+		return fault.New(fault.Denied, "the server calls itself %q, not %q: nothing was signed; if it is right, log in with --origin", origin, want)
+	}
+	kept := map[string]string{}
+	for ca, name := range s.Origins {
+		if name != origin || ca == s.CA {
+			kept[ca] = name
+		} else if given == "" {
+			return fault.New(fault.Denied, "%q is the server with CA %s: nothing was signed; if it has a new CA, log in with --origin", origin, ca)
+		}
+	}
+	kept[s.CA], s.Origins = origin, kept
+	return nil
+}
+
 // login answers a challenge and puts the token into s.
-func login(ctx context.Context, s *session) (v1.Whoami, error) {
+func login(ctx context.Context, s *session, origin string) (v1.Whoami, error) {
 	var none v1.Whoami
 	c, err := newClient(*s)
 	if err != nil {
@@ -62,6 +91,9 @@ func login(ctx context.Context, s *session) (v1.Whoami, error) {
 	}
 	var challenge v1.Challenge
 	if err := c.post(ctx, "/login/challenge", v1.Person{Person: s.Person}, &challenge); err != nil {
+		return none, err
+	}
+	if err := s.pin(challenge.Origin, origin); err != nil {
 		return none, err
 	}
 	payload, err := staff.EncodeLogin(s.Person, challenge.Origin, challenge.Challenge)
