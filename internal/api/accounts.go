@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/once"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 )
 
@@ -17,7 +18,7 @@ func (d *door) accounts() {
 	serve(d, operation{"sessions", http.MethodGet, "/sessions", "One's own sessions", staff.OwnAccount}, d.ownSessions)
 	serve(d, operation{"end-session", http.MethodDelete, "/sessions/{id}", "End a session of one's own", staff.OwnAccount}, d.endOwnSession)
 	serve(d, operation{"tokens", http.MethodGet, "/tokens", "One's own tokens", staff.OwnAccount}, d.ownTokens)
-	serve(d, operation{"make-token", http.MethodPost, "/tokens", "Make a token for a program", staff.MakeToken}, d.makeToken)
+	create(d, operation{"make-token", http.MethodPost, "/tokens", "Make a token for a program", staff.MakeToken}, once.Secret, d.makeToken)
 	serve(d, operation{"end-token", http.MethodDelete, "/tokens/{id}", "Revoke a token of one's own", staff.OwnAccount}, d.endOwnToken)
 	serve(d, operation{"new-passkey", http.MethodPost, "/passkeys/registration", "Begin to register a passkey", staff.RegisterKey}, d.newPasskey)
 	serve(d, operation{"register-passkey", http.MethodPost, "/passkeys", "Offer a passkey for the next trust root", staff.RegisterKey},
@@ -84,8 +85,8 @@ func (d *door) allTokens(ctx context.Context, _ staff.Session, _ *struct{}) (v1.
 	return v1.Tokens{Tokens: list(all)}, err
 }
 
-func (d *door) makeToken(ctx context.Context, s staff.Session, in *struct{ Body v1.NewToken }) (v1.MadeToken, error) {
-	secret, token, err := d.Staff.MakeToken(ctx, s, in.Body.Name, in.Body.Actions, time.Duration(in.Body.Days)*24*time.Hour)
+func (d *door) makeToken(ctx context.Context, s staff.Session, in *v1.NewToken) (v1.MadeToken, error) {
+	secret, token, err := d.Staff.MakeToken(ctx, s, in.Name, in.Actions, time.Duration(in.Days)*24*time.Hour)
 	return v1.MadeToken{Secret: secret, Token: token}, err
 }
 

@@ -25,6 +25,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
+	"github.com/patchwarrant/patchwarrant/internal/once"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -45,6 +46,7 @@ type Config struct {
 	Integrity *integrity.Integrity
 	Changes   *change.Changes
 	Evidence  *evidence.Sealer
+	Once      *once.Once
 	Agents    string      // URL of the agents' door, for enrolment lines
 	Identity  v1.Identity // of the server, for the first trust root
 	Log       *slog.Logger

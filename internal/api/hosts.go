@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/once"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 )
 
@@ -16,7 +17,7 @@ import (
 func (d *door) hosts() {
 	serve(d, operation{"hosts", http.MethodGet, "/hosts", "All hosts", staff.Read}, d.listHosts)
 	serve(d, operation{"host", http.MethodGet, "/hosts/{id}", "One host", staff.Read}, d.host)
-	serve(d, operation{"enrol-host", http.MethodPost, "/enrolments", "Make a one-time enrolment line", staff.EnrolHost}, d.enrol)
+	create(d, operation{"enrol-host", http.MethodPost, "/enrolments", "Make a one-time enrolment line", staff.EnrolHost}, once.Secret, d.enrol)
 }
 
 // Named is a path that ends in, or goes through, an ID. Like all parts of requests it is exported for huma to fill.
@@ -49,13 +50,13 @@ func (d *door) host(ctx context.Context, _ staff.Session, in *Named) (estate.Hos
 	return d.Estate.Host(ctx, in.ID)
 }
 
-func (d *door) enrol(ctx context.Context, s staff.Session, in *struct{ Body v1.Enrolment }) (v1.EnrolmentLine, error) {
+func (d *door) enrol(ctx context.Context, s staff.Session, in *v1.Enrolment) (v1.EnrolmentLine, error) {
 	root, err := d.Staff.CurrentRoot(ctx)
 	if err != nil {
 		return v1.EnrolmentLine{}, err
 	}
 	token, expires, err := d.Estate.MakeToken(ctx, "person/"+s.Person.ID, estate.NewToken{
-		Name: in.Body.Name, Environment: in.Body.Environment, Host: in.Body.Host, Life: time.Duration(in.Body.Hours) * time.Hour})
+		Name: in.Name, Environment: in.Environment, Host: in.Host, Life: time.Duration(in.Hours) * time.Hour})
 	if err != nil {
 		return v1.EnrolmentLine{}, err
 	}

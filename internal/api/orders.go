@@ -8,13 +8,14 @@ import (
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/once"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 )
 
 // orders: from proposal to warrant.
 func (d *door) orders() {
-	serve(d, operation{"propose-order", http.MethodPost, "/orders", "Propose an order", staff.ProposeOrder}, d.propose)
+	create(d, operation{"propose-order", http.MethodPost, "/orders", "Propose an order", staff.ProposeOrder}, once.Answer, d.propose)
 	serve(d, operation{"orders", http.MethodGet, "/orders", "The latest orders", staff.Read}, d.listOrders)
 	serve(d, operation{"order", http.MethodGet, "/orders/{id}", "One order, with the payload to sign", staff.Read}, d.order)
 	serve(d, operation{"approve-order", http.MethodPost, "/orders/{id}/signatures", "Hand in a signature", staff.Approve}, d.approve)
@@ -23,8 +24,8 @@ func (d *door) orders() {
 		staff.ProposeOrder}, d.withdraw)
 }
 
-func (d *door) propose(ctx context.Context, s staff.Session, in *struct{ Body v1.Proposal }) (v1.Proposed, error) {
-	o, idle, err := d.Changes.Propose(ctx, s.Person.ID, change.Proposal(in.Body))
+func (d *door) propose(ctx context.Context, s staff.Session, in *v1.Proposal) (v1.Proposed, error) {
+	o, idle, err := d.Changes.Propose(ctx, s.Person.ID, change.Proposal(*in))
 	if err != nil {
 		return v1.Proposed{}, err
 	}

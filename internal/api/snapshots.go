@@ -10,6 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
+	"github.com/patchwarrant/patchwarrant/internal/once"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 )
 
@@ -23,7 +24,7 @@ func (d *door) snapshots() {
 	serve(d, operation{"upstreams", http.MethodGet, "/upstreams", "The mirrored archives", staff.Read}, d.listUpstreams)
 	serve(d, operation{"refresh-upstream", http.MethodPost, "/upstreams/{id}/refresh", "Look at an archive again",
 		staff.RefreshMirror}, d.refresh)
-	serve(d, operation{"propose-snapshot", http.MethodPost, "/snapshots", "Propose a snapshot", staff.ProposeSnapshot}, d.compose)
+	create(d, operation{"propose-snapshot", http.MethodPost, "/snapshots", "Propose a snapshot", staff.ProposeSnapshot}, once.Answer, d.compose)
 	serve(d, operation{"snapshots", http.MethodGet, "/snapshots", "All snapshots", staff.Read}, d.listSnapshots)
 	serve(d, operation{"snapshot", http.MethodGet, "/snapshots/{id}", "One snapshot by its record, with the payload to sign",
 		staff.Read}, d.snapshot)
@@ -58,8 +59,8 @@ func upstreamOf(r mirror.Release) v1.Upstream {
 		Refused: r.RefusedWhy}
 }
 
-func (d *door) compose(ctx context.Context, s staff.Session, in *struct{ Body v1.SnapshotProposal }) (v1.Snapshot, error) {
-	made, err := d.Composer.Compose(ctx, s.Person.ID, in.Body.Release, in.Body.Decisions, in.Body.Upstreams)
+func (d *door) compose(ctx context.Context, s staff.Session, in *v1.SnapshotProposal) (v1.Snapshot, error) {
+	made, err := d.Composer.Compose(ctx, s.Person.ID, in.Release, in.Decisions, in.Upstreams)
 	return snapshotOf(made), err
 }
 

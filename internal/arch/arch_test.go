@@ -26,7 +26,7 @@ var floors = [][]string{
 	1:  {"fault", "id"},
 	2:  {"envelope", "pgp", "deb", "filetree", "job", "blob", "memo"},
 	3:  {"proof", "db", "pool", "pkgset", "bundle"},
-	4:  {"trustroot", "ledger"},
+	4:  {"trustroot", "ledger", "once"},
 	5:  {"warrant"},
 	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview"},
 	7:  {"agent", "estate", "staff/passkey", "staff/oidc", "intake/debian", "intake/kev", "intake/epss"},

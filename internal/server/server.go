@@ -32,6 +32,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/job"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
+	"github.com/patchwarrant/patchwarrant/internal/once"
 	"github.com/patchwarrant/patchwarrant/internal/pool"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
@@ -61,6 +62,7 @@ type Server struct {
 	integrity *integrity.Integrity
 	changes   *change.Changes
 	evidence  *evidence.Sealer
+	once      *once.Once
 }
 
 // Open opens the database and makes the rooms. The caller closes the server.
@@ -112,6 +114,7 @@ func (s *Server) furnish() error {
 	}
 	s.Staff = staff.New(staff.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Passkeys: site, Providers: providers, Now: s.now})
 	s.intake = intake.New(intake.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Sources: sources(s.config), Now: s.now})
+	s.once = once.New(once.Config{DB: s.db, Now: s.now})
 	packages := pool.New(s.blobs)
 	s.mirror, err = mirror.New(mirror.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Pool: packages,
 		Client: &http.Client{Timeout: 30 * time.Minute}, Upstreams: upstreams, Now: s.now})
@@ -174,6 +177,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},
 			{Name: "orders", Every: due, Do: s.changes.Settle},
 			{Name: "investigations", Every: time.Minute, Do: s.integrity.SweepOverdue},
+			{Name: "answers", Every: time.Hour, Do: s.once.Sweep},
 			{Name: "publication", Every: time.Hour, Do: s.curation.Publish},
 			{Name: "repository", Every: 24 * time.Hour, Do: s.curation.Inspect},
 			{Name: "ledger", Every: 24 * time.Hour, Do: s.ledger.SelfAudit},
@@ -203,7 +207,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 	}
 	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate,
 		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, upstreams},
-		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Agents: s.config.agentsURL(),
+		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Once: s.once, Agents: s.config.agentsURL(),
 		Identity: identity, Log: s.log})
 	public, err := json.Marshal(identity)
 	if err != nil {
