@@ -10,7 +10,7 @@ TOOL = go tool -modfile=tools/go.mod
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 export VERSION ARCH
 
-.PHONY: build packages demo test world lint bench-match bench-files bench-pages help
+.PHONY: build packages demo test world pages pictures lint bench-match bench-files bench-pages help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,6 +35,17 @@ test: need ## vet and all tests, with the race detector, on both database engine
 world: need packages ## the whole flow on real hosts, as a test
 	go vet -tags world ./demo/...
 	go test -tags world -count=1 -timeout 20m ./demo/...
+
+BROWSER = cd test/pages && npm ci --ignore-scripts --no-audit --no-fund --silent
+
+pages: need build ## the people's pages in a real browser, as a test
+	$(BROWSER)
+	go vet -tags pages ./test/pages/...
+	go test -tags pages -count=1 -timeout 10m -run TestPages ./test/pages/world
+
+pictures: need build ## the pictures of docs/pictures
+	$(BROWSER)
+	go test -tags pages -count=1 -timeout 10m -run TestPictures ./test/pages/world
 
 lint: ## static checks
 	$(TOOL) golangci-lint run

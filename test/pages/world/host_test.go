@@ -54,8 +54,14 @@ func (s *site) enrol(name, environment, kernel string, packages []installed) *ma
 	s.t.Helper()
 	var made v1.EnrolmentLine
 	s.ok(s.as("carol", http.MethodPost, "/enrolments", v1.Enrolment{Name: name, Environment: environment, Hours: 1}, &made))
+	return s.machine(name, made.Line, kernel, packages)
+}
+
+// machine makes a host that is enrolled by a line.
+func (s *site) machine(name, line, kernel string, packages []installed) *machine {
+	s.t.Helper()
 	flags := map[string]string{}
-	for words := strings.Fields(made.Line)[2:]; len(words) > 1; words = words[2:] {
+	for words := strings.Fields(line)[2:]; len(words) > 1; words = words[2:] {
 		flags[words[0]] = words[1]
 	}
 	top, err := os.MkdirTemp("", "pw") // short: a socket's path is bounded
@@ -68,7 +74,7 @@ func (s *site) enrol(name, environment, kernel string, packages []installed) *ma
 	s.ok(err)
 	m.key = private
 	for path, text := range map[string]string{
-		"etc/os-release": "ID=debian\nVERSION_CODENAME=bookworm\n", "etc/hostname": name + "\n",
+		"etc/passwd": "root:x:0:0:root:/root:/bin/bash\n", "etc/group": "root:x:0:\n", "etc/os-release": "ID=debian\nVERSION_CODENAME=bookworm\n", "etc/hostname": name + "\n",
 		"proc/sys/kernel/osrelease": s.text(kernel) + "\n", "proc/sys/kernel/version": "#1 SMP PREEMPT_DYNAMIC Debian 6.1.153-1 (2025-09-20)\n",
 		"var/lib/dpkg/arch": "amd64\n", "../executor/report.pub": base64.StdEncoding.EncodeToString(public) + "\n",
 	} {

@@ -22,6 +22,7 @@ type shown struct {
 	People  map[string]*person `json:"people"`
 	Hosts   map[string]string  `json:"hosts"` // IDs by name
 	Story   settled            `json:"story"`
+	First   *first             `json:"first,omitempty"`
 }
 
 func (s *site) show(told settled) shown {
@@ -67,11 +68,10 @@ func TestPages(t *testing.T) {
 	sites["plain"] = s.show(told)
 	s, told = tell(t, hostile)
 	sites["hostile"] = s.show(told)
+	s = begin(t, "", 0)
+	f := s.virgin()
+	fresh := s.show(settled{})
+	fresh.First = f
+	sites["new"] = fresh
 	node(t, sites, "--test", "--test-concurrency=1", "--test-reporter=spec")
-}
-
-// TestPictures takes the pictures of docs/pictures.
-func TestPictures(t *testing.T) {
-	s, told := tell(t, "")
-	node(t, map[string]shown{"plain": s.show(told)}, "pictures.mjs")
 }

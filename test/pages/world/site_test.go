@@ -112,8 +112,17 @@ func (s *site) behind(d time.Duration) {
 // text is a text from outside.
 func (s *site) text(words string) string { return words + s.mark }
 
-// found makes a site, in the past, and opens it.
+// found makes a site, in the past, with a trust root in force, and serves it.
 func found(t *testing.T, mark string, past time.Duration) *site {
+	t.Helper()
+	s := begin(t, mark, past)
+	s.installRoot()
+	s.serve()
+	return s
+}
+
+// begin makes a site without a trust root.
+func begin(t *testing.T, mark string, past time.Duration) *site {
 	t.Helper()
 	s := &site{t: t, mark: mark, dir: t.TempDir(), people: map[string]*person{}, hosts: map[string]*machine{}}
 	s.behind(past)
@@ -127,8 +136,6 @@ func found(t *testing.T, mark string, past time.Duration) *site {
 		s.employ(p)
 	}
 	s.open()
-	s.installRoot()
-	s.serve()
 	t.Cleanup(func() { s.close() })
 	return s
 }

@@ -48,7 +48,7 @@ func tell(t *testing.T, mark string) (*site, settled) {
 		Reason: s.text("No fix yet; our proxies strip the header that triggers it."), Until: time.Now().Add(30 * time.Hour)})
 	first := s.curate()
 	told.Stage = s.stage(first, "OpenSSL certificate parser: heap overflow", "CVE-2026-30412/openssl", "CVE-2026-28871/sudo").ID
-	o := s.production(first, told.Stage, trustroot.Routine, "OpenSSL certificate parser: heap overflow", nil)
+	o := s.production(first, told.Stage, trustroot.Routine, "OpenSSL certificate parser: heap overflow", nil, "CVE-2026-30412/openssl", "CVE-2026-28871/sudo")
 	s.approve(o, "alice", "dave")
 	told.Closed = s.ended(o, change.Closed)
 	s.enrol("batch-07", "production", "6.1.0-37-amd64", packages("batch")).stop()
@@ -58,7 +58,7 @@ func tell(t *testing.T, mark string) (*site, settled) {
 	second := s.curate()
 	stage := s.stage(second, "curl: exploited redirect flaw", "CVE-2026-33019/curl")
 	s.hosts["web-02"].meddled = true
-	o = s.production(second, stage.ID, trustroot.Emergency, "curl: exploited redirect flaw", []string{"web-01", "web-02", "db-01"})
+	o = s.production(second, stage.ID, trustroot.Emergency, "curl: exploited redirect flaw", []string{"web-01", "web-02", "db-01"}, "CVE-2026-33019/curl")
 	s.approve(o, "alice", "carol")
 	told.Investigated = s.ended(o, change.Investigating)
 
@@ -68,7 +68,7 @@ func tell(t *testing.T, mark string) (*site, settled) {
 	third := s.curate()
 	stage = s.stage(third, "nginx and libxml2: monthly updates", "CVE-2026-29550/nginx", "CVE-2026-27744/libxml2")
 	s.catchUp()
-	told.Waiting = s.production(third, stage.ID, trustroot.Routine, "nginx and libxml2: monthly updates", []string{"web-01", "web-03", "db-01", "mail-01"}).ID
+	told.Waiting = s.production(third, stage.ID, trustroot.Routine, "nginx and libxml2: monthly updates", []string{"web-01", "web-03", "db-01", "mail-01"}, "CVE-2026-29550/nginx", "CVE-2026-27744/libxml2").ID
 	s.accept("CVE-2026-31990/postgresql-15", "Reachable by every tenant with a database.")
 	told.Records = []string{first.Record, second.Record, s.propose().Record}
 	s.trouble()
@@ -89,10 +89,10 @@ func (s *site) catchUp() {
 	s.serve()
 }
 
-// learn imports what is stated.
-func (s *site) learn() {
-	s.t.Helper()
-	type record map[string]any
+type record map[string]any
+
+// tracker is what Debian states.
+func (s *site) tracker() record {
 	tracker := record{}
 	for _, a := range advisories {
 		here := record{"status": "open", "urgency": s.text(a.urgency)}
@@ -109,7 +109,13 @@ func (s *site) learn() {
 		}
 		of[a.id] = record{"description": s.text(a.about), "scope": "remote", "releases": record{"bookworm": here}}
 	}
-	b, err := json.Marshal(tracker)
+	return tracker
+}
+
+// learn imports what is stated.
+func (s *site) learn() {
+	s.t.Helper()
+	b, err := json.Marshal(s.tracker())
 	s.ok(err)
 	day := func(days int) string { return time.Now().AddDate(0, 0, days).Format(time.DateOnly) }
 	s.ok(s.as("alice", http.MethodPut, "/sources/debian-tracker/content?from=security-tracker.debian.org", b, nil))
@@ -171,9 +177,9 @@ func (s *site) stage(made v1.Snapshot, reason string, vulnerabilities ...string)
 	return o
 }
 
-func (s *site) production(made v1.Snapshot, of, class, reason string, names []string) v1.Order {
+func (s *site) production(made v1.Snapshot, of, class, reason string, names []string, vulnerabilities ...string) v1.Order {
 	s.t.Helper()
-	p := v1.Proposal{Kind: change.Production, Class: class, Of: of, Snapshot: made.Snapshot, Reason: reason,
+	p := v1.Proposal{Kind: change.Production, Class: class, Of: of, Snapshot: made.Snapshot, Reason: reason, Vulnerabilities: vulnerabilities,
 		Notices: []warrant.Notice{{At: s.now().UTC().Truncate(time.Second), Audience: s.text("customers by mail, owners")}}}
 	if class == trustroot.Emergency {
 		p.Grounds = s.text("It is exploited, and the fix is small.")
