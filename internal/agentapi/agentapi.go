@@ -3,6 +3,7 @@
 package agentapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,17 +54,19 @@ type Config struct {
 	Log        *slog.Logger
 	Rest       time.Duration // between the check-ins of a host without work
 	Busy       time.Duration // and of one with work
+	Quota      int64         // new bytes a host may upload in a day; 0: DailyQuota
 }
 
 // Door is the agents' door.
 type Door struct {
 	Config
 	routes *http.ServeMux
+	quota  quota
 }
 
 // New makes the door. Serve it under estate.CA.ServerTLS.
 func New(c Config) *Door {
-	d := &Door{Config: c, routes: http.NewServeMux()}
+	d := &Door{Config: c, routes: http.NewServeMux(), quota: quota{most: cmp.Or(c.Quota, DailyQuota), hosts: map[string]*spent{}}}
 	d.routes.HandleFunc("POST "+wire.EnrolPath, d.enrol)
 	d.host("POST "+wire.RenewPath, d.renew)
 	d.host("POST "+wire.CheckInPath, d.checkIn)

@@ -95,7 +95,7 @@ func (d *Door) missing(w http.ResponseWriter, r *http.Request, _ estate.Host) er
 
 // putObject keeps an uploaded object under the digest it was announced with. A directory is taken only after all that it
 // holds, so whoever has a tree's top has the whole tree.
-func (d *Door) putObject(w http.ResponseWriter, r *http.Request, _ estate.Host) error {
+func (d *Door) putObject(w http.ResponseWriter, r *http.Request, host estate.Host) error {
 	digest := r.PathValue("digest")
 	if !envelope.ValidDigest(digest) {
 		return fault.New(fault.Invalid, "an object's name is its SHA-256 in lower hex")
@@ -117,11 +117,24 @@ func (d *Door) putObject(w http.ResponseWriter, r *http.Request, _ estate.Host) 
 	if err != nil {
 		return err
 	}
-	if _, err := blob.PutBytes(r.Context(), d.Blobs, b); err != nil {
+	if err := d.keep(r.Context(), host.ID, digest, b); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// keep keeps an object that is not here yet, within the host's quota.
+func (d *Door) keep(ctx context.Context, host, digest string, b []byte) error {
+	has, err := d.Blobs.Has(ctx, digest)
+	if err != nil || has {
+		return err
+	}
+	if err := d.quota.take(host, int64(len(b)), d.Estate.Now()); err != nil {
+		return err
+	}
+	_, err = blob.PutBytes(ctx, d.Blobs, b)
+	return err
 }
 
 func (d *Door) whole(ctx context.Context, directory []byte) error {

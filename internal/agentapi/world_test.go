@@ -79,6 +79,9 @@ func (w *world) Roots(_ context.Context, version int64) ([]envelope.Envelope, er
 	return w.roots[version-1:], nil
 }
 
+// testQuota is the world's, in bytes a day.
+const testQuota = 1 << 20
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, clock: &clock{at: warranttest.Now}, people: warranttest.New(t)}
@@ -95,7 +98,7 @@ func newWorld(t *testing.T) *world {
 	w.estate = estate.New(estate.Config{DB: d, Ledger: w.ledger, Blobs: w.blobs, CA: ca, Now: w.clock.now, Silent: 15 * time.Minute})
 	w.rollout = &rollout{t: t, files: map[string][]byte{}}
 	door := agentapi.New(agentapi.Config{Estate: w.estate, Blobs: w.blobs, Rollout: w.rollout, Ledger: w.ledger, TrustRoots: w,
-		Log: slog.New(slog.DiscardHandler), Rest: 5 * time.Minute, Busy: 15 * time.Second})
+		Log: slog.New(slog.DiscardHandler), Rest: 5 * time.Minute, Busy: 15 * time.Second, Quota: testQuota})
 	w.server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if w.around != nil {
 			w.around(door).ServeHTTP(rw, r)

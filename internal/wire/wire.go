@@ -185,6 +185,9 @@ type Source struct {
 // restored from a copy. Only a new enrolment helps.
 const Cloned = "CLONED"
 
+// Quota is the code of the refusal of an object that is more than a host may upload in a day.
+const Quota = "QUOTA"
+
 // Problem is how the door answers an error (after RFC 9457): the kind and code of package fault, and a sentence.
 type Problem struct {
 	Kind   string `json:"kind"`
