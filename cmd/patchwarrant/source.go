@@ -17,7 +17,7 @@ import (
 )
 
 func newSourceCommand() *cobra.Command {
-	return noun("source", "Sources of advisories: list, import a file", newSourceList(), newSourceImport())
+	return noun("source", "Sources of advisories: list, import a file", newSourceList(), newSourceImport(), newSourceFetch())
 }
 
 func newSourceList() *cobra.Command {
@@ -53,12 +53,21 @@ func newSourceImport() *cobra.Command {
 			defer f.Close()
 			path := "/sources/" + segment(args[0]) + "/content?from=" + url.QueryEscape("file:"+filepath.Base(args[1]))
 			return r, c.do(ctx, http.MethodPut, path, f, func(body io.Reader) error { return json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&r) })
-		}, func(w io.Writer, r v1.Receipt) {
-			if r.Unchanged {
-				say(w, "the same bytes as before: only the clock was set")
-				return
-			}
-			say(w, "%d bytes, %d statements, %d signals: %d advisories new, %d changed, %d gone\nsha256 %s",
-				r.Bytes, r.Statements, r.Signals, r.New, r.Changed, r.Gone, r.Digest)
-		})
+		}, showReceipt)
+}
+
+func newSourceFetch() *cobra.Command {
+	return verb("fetch SOURCE", "Have the server fetch a source from its configured address now", cobra.ExactArgs(1),
+		func(ctx context.Context, c *client, args []string) (r v1.Receipt, err error) {
+			return r, c.post(ctx, "/sources/"+segment(args[0])+"/fetches", nil, &r)
+		}, showReceipt)
+}
+
+func showReceipt(w io.Writer, r v1.Receipt) {
+	if r.Unchanged {
+		say(w, "the same bytes as before: only the clock was set")
+		return
+	}
+	say(w, "%d bytes, %d statements, %d signals: %d advisories new, %d changed, %d gone\nsha256 %s",
+		r.Bytes, r.Statements, r.Signals, r.New, r.Changed, r.Gone, r.Digest)
 }

@@ -37,6 +37,7 @@ type Config struct {
 	Blobs     blob.Store
 	Staff     *staff.Staff
 	Intake    *intake.Intake
+	Feeds     Feeds
 	Estate    *estate.Estate
 	Triage    *triage.Triage
 	Mirror    *mirror.Mirror

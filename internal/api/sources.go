@@ -11,10 +11,17 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 )
 
+// Feeds fetches sources that have an address.
+type Feeds interface {
+	Fetch(ctx context.Context, who, source string) (intake.Receipt, error)
+}
+
 // sources: what is known about vulnerabilities, and from whom.
 func (d *door) sources() {
 	serve(d, operation{"sources", http.MethodGet, "/sources", "All sources of advisories, with their clocks", staff.Read}, d.listSources)
 	serve(d, operation{"import", http.MethodPut, "/sources/{id}/content", "Import a source's bytes", staff.ImportAdvisories}, d.importSource)
+	serve(d, operation{"fetch-source", http.MethodPost, "/sources/{id}/fetches", "Fetch a source from its configured address",
+		staff.ImportAdvisories}, d.fetchSource)
 	serve(d, operation{"advisories", http.MethodGet, "/advisories", "Advisories that wait for review", staff.Read}, d.queue)
 	serve(d, operation{"review-advisories", http.MethodPost, "/advisories/reviews", "Say whether advisories are relevant",
 		staff.Decide}, d.review)
@@ -40,6 +47,11 @@ func (d *door) importSource(ctx context.Context, s staff.Session, in *content) (
 // Limited is a list cut after so many.
 type Limited struct {
 	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+}
+
+func (d *door) fetchSource(ctx context.Context, s staff.Session, in *Named) (v1.Receipt, error) {
+	r, err := d.Feeds.Fetch(ctx, s.Person.ID, in.ID)
+	return v1.Receipt{Receipt: r, Digest: r.Digest, Unchanged: r.Unchanged}, err
 }
 
 func (d *door) queue(ctx context.Context, _ staff.Session, in *Limited) (v1.Advisories, error) {

@@ -18,6 +18,8 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/staff/oidc"
@@ -40,6 +42,7 @@ type Config struct {
 	Sweep       duration `toml:"sweep"`        // between passes over what is due; default 10s
 
 	Releases  []string   `toml:"releases"` // of Debian, by codename, whose statements are kept, such as "bookworm"
+	Sources   []Source   `toml:"source"`
 	Upstreams []Upstream `toml:"upstream"`
 	Providers []Provider `toml:"provider"`
 }
@@ -79,6 +82,12 @@ type Listen struct {
 	People     string `toml:"people"`     // HTTPS; default :8443
 	Agents     string `toml:"agents"`     // HTTPS with client certificates; default :8444
 	Repository string `toml:"repository"` // HTTP: the curated repository and the ledger's checkpoint; default :8080
+}
+
+// Source is a source of advisories that is fetched; all can be imported from files too.
+type Source struct {
+	Name string `toml:"name"` // debian-tracker, kev or epss
+	URL  string `toml:"url"`
 }
 
 // Upstream is a vendor's archive to mirror; see mirror.Upstream.
@@ -162,6 +171,14 @@ func (c Config) check() error {
 	for _, address := range []string{c.Listen.People, c.Listen.Agents, c.Listen.Repository} {
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			return fault.New(fault.Invalid, "listen: want host:port: %w", err)
+		}
+	}
+	for _, source := range c.Sources {
+		if u, err := url.Parse(source.URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			return fault.New(fault.Invalid, "source %q: want the url of its file, https://…", source.Name)
+		}
+		if !slices.ContainsFunc(sources(c), func(known intake.Source) bool { return known.Name == source.Name && known.Name != debian.ArchiveSource }) {
+			return fault.New(fault.Invalid, "source %q: want debian-tracker, kev or epss", source.Name)
 		}
 	}
 	return nil

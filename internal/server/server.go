@@ -53,6 +53,7 @@ type Server struct {
 	Staff  *staff.Staff
 
 	intake    *intake.Intake
+	feeds     *feeds
 	mirror    *mirror.Mirror
 	estate    *estate.Estate
 	archive   *archive
@@ -116,6 +117,8 @@ func (s *Server) furnish() error {
 	s.intake = intake.New(intake.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Sources: sources(s.config), Now: s.now})
 	s.once = once.New(once.Config{DB: s.db, Now: s.now})
 	packages := pool.New(s.blobs)
+	s.feeds = &feeds{sources: s.config.Sources, intake: s.intake, blobs: s.blobs, client: &http.Client{Timeout: 30 * time.Minute},
+		tags: map[string]string{}}
 	s.mirror, err = mirror.New(mirror.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Pool: packages,
 		Client: &http.Client{Timeout: 30 * time.Minute}, Upstreams: upstreams, Now: s.now})
 	if err != nil {
@@ -170,6 +173,7 @@ func (s *Server) timetable() job.Timetable {
 		Sweeps: []job.Sweep{
 			{Name: "staff", Every: time.Minute, Do: s.Staff.Sweep},
 			{Name: "sources", Every: time.Minute, Do: s.intake.Sweep},
+			{Name: "feeds", Every: fetchEvery, Do: s.feeds.Sweep},
 			{Name: "upstreams", Every: time.Hour, Do: s.mirror.RefreshAll},
 			{Name: "archive", Every: due, Do: s.archive.Sweep},
 			{Name: "silence", Every: time.Minute, Do: s.estate.Silence},
@@ -205,7 +209,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 	for _, u := range s.config.Upstreams {
 		upstreams = append(upstreams, u.Name)
 	}
-	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate,
+	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Feeds: s.feeds, Estate: s.estate,
 		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, upstreams},
 		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Once: s.once, Agents: s.config.agentsURL(),
 		Identity: identity, Log: s.log})
