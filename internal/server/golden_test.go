@@ -19,13 +19,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
 var update = flag.Bool("update", false, "write testdata/*.json as the server answers now")
 
 // TestTheAPIIsWhatItWas: a difference here is one that programs of others meet. One that is meant is taken with -update,
-// and stands in the change for its reader to judge.
+// and stands in the change for its reader to judge. Each answer is also what /openapi.json says, and what our own
+// programs understand.
 func TestTheAPIIsWhatItWas(t *testing.T) {
 	s := tell(t)
 	var document map[string]any
@@ -37,33 +40,39 @@ func TestTheAPIIsWhatItWas(t *testing.T) {
 	if len(open.Investigations) != 1 || len(reconciled.PerHost) != 1 {
 		t.Fatalf("%d investigations, %d hosts reconciled", len(open.Investigations), len(reconciled.PerHost))
 	}
-	for _, c := range []struct{ name, path, operation string }{
-		{"whoami", "/whoami", "/whoami"},
-		{"hosts", "/hosts", "/hosts"},
-		{"host", "/hosts/" + s.hosts[1].host.ID, "/hosts/{id}"},
-		{"vulnerabilities", "/vulnerabilities", "/vulnerabilities"},
-		{"vulnerability", "/vulnerabilities/CVE-2026-1001/openssl", "/vulnerabilities/{cve}/{source}"},
-		{"accepted", "/accepted", "/accepted"},
-		{"sources", "/sources", "/sources"},
-		{"upstreams", "/upstreams", "/upstreams"},
-		{"snapshots", "/snapshots", "/snapshots"},
-		{"snapshot", "/snapshots/" + s.record, "/snapshots/{id}"},
-		{"channels", "/channels", "/channels"},
-		{"orders", "/orders", "/orders"},
-		{"order", "/orders/" + s.order.ID, "/orders/{id}"},
-		{"rollout", "/orders/" + s.order.ID + "/rollout", "/orders/{id}/rollout"},
-		{"reconciliation", "/orders/" + s.order.ID + "/reconciliation", "/orders/{id}/reconciliation"},
-		{"manifest", "/manifests/" + s.stage.Manifest, "/manifests/{id}"},
-		{"report", "/reports/" + reconciled.PerHost[0].Report, "/reports/{id}"},
-		{"investigations", "/investigations", "/investigations"},
-		{"investigation", "/investigations/" + open.Investigations[0].ID, "/investigations/{id}"},
-		{"acts", "/acts", "/acts"},
-		{"problem", "/hosts/hst_x", "/hosts/{id}"},
+	for _, c := range []struct {
+		name, path, operation string
+		read                  any // as our own programs read it
+	}{
+		{"whoami", "/whoami", "/whoami", new(v1.Whoami)},
+		{"sessions", "/sessions", "/sessions", new(v1.Sessions)},
+		{"hosts", "/hosts", "/hosts", new(v1.Hosts)},
+		{"host", "/hosts/" + s.hosts[1].host.ID, "/hosts/{id}", new(estate.Host)},
+		{"findings", "/hosts/" + s.hosts[2].host.ID + "/findings", "/hosts/{id}/findings", new(v1.Findings)},
+		{"vulnerabilities", "/vulnerabilities", "/vulnerabilities", new(triage.View)},
+		{"vulnerability", "/vulnerabilities/CVE-2026-1001/openssl", "/vulnerabilities/{cve}/{source}", new(triage.Case)},
+		{"accepted", "/accepted", "/accepted", new(v1.Accepted)},
+		{"sources", "/sources", "/sources", new(v1.Sources)},
+		{"upstreams", "/upstreams", "/upstreams", new(v1.Upstreams)},
+		{"snapshots", "/snapshots", "/snapshots", new(v1.Snapshots)},
+		{"snapshot", "/snapshots/" + s.record, "/snapshots/{id}", new(v1.Snapshot)},
+		{"channels", "/channels", "/channels", new(v1.Channels)},
+		{"orders", "/orders", "/orders", new(v1.Orders)},
+		{"order", "/orders/" + s.order.ID, "/orders/{id}", new(v1.Order)},
+		{"rollout", "/orders/" + s.order.ID + "/rollout", "/orders/{id}/rollout", new(v1.Rollout)},
+		{"reconciliation", "/orders/" + s.order.ID + "/reconciliation", "/orders/{id}/reconciliation", new(integrity.Reconciliation)},
+		{"manifest", "/manifests/" + s.stage.Manifest, "/manifests/{id}", new(integrity.Manifest)},
+		{"report", "/reports/" + reconciled.PerHost[0].Report, "/reports/{id}", new(integrity.Report)},
+		{"investigations", "/investigations", "/investigations", new(v1.Investigations)},
+		{"investigation", "/investigations/" + open.Investigations[0].ID, "/investigations/{id}", new(integrity.Investigation)},
+		{"acts", "/acts", "/acts", new(v1.Acts)},
+		{"problem", "/hosts/hst_x", "/hosts/{id}", new(v1.Problem)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var answer any
 			b := fetch(t, s, v1.Prefix+c.path, &answer)
 			golden(t, c.name, b)
+			sameAfterReading(t, b, c.read)
 			operation := document["paths"].(map[string]any)[v1.Prefix+c.operation].(map[string]any)["get"].(map[string]any)
 			for _, wrong := range schemas(document).of(operation, c.name == "problem").check("", answer) {
 				t.Errorf("/openapi.json says something else: %s", wrong)
@@ -93,6 +102,23 @@ func fetch(t *testing.T, s *story, path string, out any) []byte {
 		t.Fatalf("GET %s: %s: %v", path, answer.Status, err)
 	}
 	return b
+}
+
+// sameAfterReading: the type that the command line reads an answer into loses nothing of it.
+func sameAfterReading(t *testing.T, b []byte, read any) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(read); err != nil {
+		t.Fatalf("read into %T: %v", read, err)
+	}
+	again, err := json.Marshal(read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(normal(t, b), "\n"), strings.Split(normal(t, again), "\n")); diff != "" {
+		t.Errorf("%T loses (-answer +read):\n%s", read, diff)
+	}
 }
 
 // golden compares a document with testdata/NAME.json, or writes it there.
