@@ -1,9 +1,11 @@
 package web
 
 import (
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,37 +17,57 @@ import (
 )
 
 type changesBody struct {
-	List     cut[change.Order]
+	List     []change.Order
+	Further  string // sequence number below which the next page begins
 	Facets   []facet
 	Calendar calendar
 }
 
-// mostOrders is how many of the latest orders the list reaches back to.
-const mostOrders = 1000
+// ordersPage is how many orders a page shows, and how many of the latest others look at.
+const ordersPage = 50
 
 func (s *site) changes(v *visit) error {
-	orders, err := s.Changes.List(v.r.Context(), mostOrders)
-	if err != nil {
-		return err
-	}
 	q := v.r.URL.Query()
 	state, kind := q.Get("state"), q.Get("kind")
-	states, kinds := map[string]int{}, map[string]int{}
-	var rows []change.Order
-	for _, o := range orders {
-		if kind == "" || o.Kind == kind {
-			states[o.State]++
+	before, err := strconv.ParseInt(q.Get("before"), 10, 64)
+	if err != nil {
+		before = math.MaxInt64
+	}
+	body := changesBody{Facets: []facet{
+		choices("state", "State", state, change.Proposed, change.Warranted, change.Investigating, change.Closed, change.Failed, change.Rejected, change.Withdrawn, change.Expired),
+		choices("kind", "Kind", kind, change.Stage, change.Production, change.BackOut)}}
+	for len(body.List) <= ordersPage {
+		batch, err := s.Changes.ListBefore(v.r.Context(), before, ordersPage+1)
+		if err != nil {
+			return err
 		}
-		if state == "" || o.State == state {
-			kinds[o.Kind]++
+		if body.Calendar.Width == 0 {
+			body.Calendar = draw(batch, v.now)
 		}
-		if (kind == "" || o.Kind == kind) && (state == "" || o.State == state) {
-			rows = append(rows, o)
+		for _, o := range batch {
+			before = o.Sequence
+			if (kind == "" || o.Kind == kind) && (state == "" || o.State == state) {
+				body.List = append(body.List, o)
+			}
+		}
+		if len(batch) <= ordersPage {
+			break
 		}
 	}
-	body := changesBody{List: paged(v, rows, 50), Calendar: draw(orders[:min(len(orders), 100)], v.now),
-		Facets: []facet{facetOf("state", "State", state, states), facetOf("kind", "Kind", kind, kinds)}}
+	if len(body.List) > ordersPage {
+		body.List = body.List[:ordersPage]
+		body.Further = strconv.FormatInt(body.List[ordersPage-1].Sequence, 10)
+	}
 	return v.show(http.StatusOK, "changes", "Changes", body)
+}
+
+// choices offers all values of a facet that nobody counts.
+func choices(name, title, chosen string, values ...string) facet {
+	f := facet{Name: name, Title: title}
+	for _, value := range values {
+		f.Choices = append(f.Choices, choice{Value: value, Label: strings.ReplaceAll(value, "-", " "), Chosen: value == chosen})
+	}
+	return f
 }
 
 type newOrderBody struct {
@@ -67,12 +89,12 @@ func (s *site) newOrder(v *visit) error {
 	if !slices.Contains([]string{change.Stage, change.Production, change.BackOut}, body.Kind) {
 		body.Kind = change.Stage
 	}
-	snapshots, err := s.Curation.Snapshots(v.r.Context())
+	snapshots, err := s.Curation.SnapshotsAfter(v.r.Context(), "", snapshotsPage)
 	if err != nil {
 		return err
 	}
 	body.Signed = slices.DeleteFunc(snapshots, func(x curation.Snapshot) bool { return x.SignedAt.IsZero() })
-	orders, err := s.Changes.List(v.r.Context(), mostOrders)
+	orders, err := s.Changes.List(v.r.Context(), ordersPage)
 	if err != nil {
 		return err
 	}

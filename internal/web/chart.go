@@ -38,7 +38,8 @@ func bar(parts ...slice) []slice {
 // decidedShares splits what affects the fleet by the decision in force.
 func decidedShares(view triage.View) []slice {
 	n := map[string]int{}
-	for _, r := range view.Rows {
+	for i := range view.Rows {
+		r := &view.Rows[i]
 		switch {
 		case r.Affected == 0:
 		case len(r.Decisions) == 0:

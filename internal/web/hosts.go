@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
@@ -64,19 +63,16 @@ type hostBody struct {
 	Findings cut[triage.Finding]
 	Affected int
 	Packages cut[pkgset.Package]
-	Runs     []hostRun
+	Runs     []rollout.Run
 	Acts     []ledger.Entry
 	Tab      string
 }
 
-// hostRun is what an order came to on the host.
-type hostRun struct {
-	rollout.Run
-	Kind, Reason string
-}
-
-// latestOrders is how far back a host's runs are looked for.
-const latestOrders = 100
+// Bounds of what the page shows of a host's past, the newest.
+const (
+	hostRuns = 50
+	hostActs = 100
+)
 
 func (s *site) host(v *visit) error {
 	ctx, id := v.r.Context(), v.r.PathValue("id")
@@ -98,11 +94,9 @@ func (s *site) host(v *visit) error {
 	case "packages":
 		err = body.packages(s, v)
 	case "runs":
-		body.Runs, err = s.runsOf(v, id)
+		body.Runs, err = s.Rollouts.RunsOf(ctx, id, "", hostRuns)
 	case "record":
-		body.Acts, err = s.Ledger.List(ctx, ledger.Filter{Subject: "host/" + id})
-		slices.Reverse(body.Acts)
-		body.Acts = body.Acts[:min(len(body.Acts), 100)]
+		body.Acts, err = s.Ledger.List(ctx, ledger.Filter{Subject: "host/" + id, Newest: true, Limit: hostActs})
 	default:
 		body.Tab = "findings"
 		body.Findings = paged(v, findings, 100)
@@ -127,36 +121,6 @@ func (b *hostBody) packages(s *site, v *visit) error {
 	return nil
 }
 
-// runsOf gives a host's runs of the latest orders, newest first.
-func (s *site) runsOf(v *visit, host string) (all []hostRun, err error) {
-	orders, err := s.Changes.List(v.r.Context(), latestOrders)
-	if err != nil {
-		return nil, err
-	}
-	for _, o := range orders {
-		if !slices.ContainsFunc(hostsOf(o), func(h string) bool { return h == host }) || o.Envelope == "" {
-			continue
-		}
-		_, runs, err := s.Rollouts.Get(v.r.Context(), o.ID)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range runs {
-			if r.Host == host {
-				all = append(all, hostRun{r, o.Kind, o.Reason})
-			}
-		}
-	}
-	return all, nil
-}
-
-func hostsOf(o change.Order) (hosts []string) {
-	for _, t := range o.Transactions {
-		hosts = append(hosts, t.Hosts...)
-	}
-	return hosts
-}
-
 type enrolmentBody struct {
 	Name, Line string
 	ExpiresAt  time.Time
@@ -168,7 +132,7 @@ func (s *site) enrol(v *visit) error {
 	if err != nil {
 		return err
 	}
-	root, err := s.Staff.CurrentRoot(v.r.Context())
+	root, err := v.root()
 	if err != nil {
 		return err
 	}

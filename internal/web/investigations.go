@@ -1,28 +1,45 @@
 package web
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 )
 
 type investigationsBody struct {
-	List cut[integrity.Investigation]
-	Open int
+	List    []integrity.Investigation
+	Open    int
+	Further string // ID before which the next page ends
+	Facets  []facet
 }
 
+const investigationsPage = 50
+
 func (s *site) investigations(v *visit) error {
-	all, err := s.Integrity.Investigations(v.r.Context())
+	q := v.r.URL.Query()
+	all, n, err := s.Integrity.InvestigationsFrom(v.r.Context(), integrity.InvestigationPage{State: q.Get("state"), Before: q.Get("before"), Limit: investigationsPage + 1})
 	if err != nil {
 		return err
 	}
-	body := investigationsBody{List: paged(v, all, 50)}
-	for _, i := range all {
-		if i.State != integrity.Closed {
-			body.Open++
-		}
+	body := investigationsBody{List: all, Open: n[integrity.Open] + n[integrity.Proposed], Facets: []facet{facetOf("state", "State", q.Get("state"), n)}}
+	if len(all) > investigationsPage {
+		body.List, body.Further = all[:investigationsPage], all[investigationsPage-1].ID
 	}
+	v.know(idsOf(body.List, func(i integrity.Investigation) string { return i.Host })...)
 	return v.show(http.StatusOK, "investigations", "Investigations", body)
+}
+
+// openInvestigations gives those that wait for people, the newest of each state.
+func (s *site) openInvestigations(ctx context.Context) (all []integrity.Investigation, err error) {
+	for _, state := range []string{integrity.Open, integrity.Proposed} {
+		page, _, err := s.Integrity.InvestigationsFrom(ctx, integrity.InvestigationPage{State: state, Limit: investigationsPage})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page...)
+	}
+	return all, nil
 }
 
 type investigationBody struct {

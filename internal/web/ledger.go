@@ -13,18 +13,17 @@ import (
 )
 
 type ledgerBody struct {
-	Entries                 []ledger.Entry
-	Checkpoint              proof.Checkpoint
-	Text                    string // of the signed checkpoint
-	Root                    string
-	Kind, Subject           string
-	Newer, Older, Following string // indexes to go on at
-	Audit                   *ledger.Report
+	Entries       []ledger.Entry
+	Checkpoint    proof.Checkpoint
+	Text          string // of the signed checkpoint
+	Root          string
+	Kind, Subject string
+	Further       string // index before which the next page ends
+	Audit         *ledger.Report
 }
 
 const ledgerPage = 50
 
-// ledger shows the newest acts first; with a filter, the oldest first, as the ledger finds them.
 func (s *site) ledger(v *visit) error {
 	body, err := s.ledgerBody(v)
 	if err != nil {
@@ -33,6 +32,7 @@ func (s *site) ledger(v *visit) error {
 	return v.show(http.StatusOK, "ledger", "Ledger", body)
 }
 
+// ledgerBody reads a page of acts, the newest first, under a checkpoint that was verified.
 func (s *site) ledgerBody(v *visit) (body ledgerBody, err error) {
 	ctx, q := v.r.Context(), v.r.URL.Query()
 	body.Kind, body.Subject = q.Get("kind"), q.Get("subject")
@@ -43,49 +43,16 @@ func (s *site) ledgerBody(v *visit) (body ledgerBody, err error) {
 		return body, err
 	}
 	body.Root = fmt.Sprintf("%x", body.Checkpoint.Root)
-	at, err := strconv.ParseInt(q.Get("at"), 10, 64)
-	if err != nil || at < 0 {
-		at = -1
+	before, err := strconv.ParseInt(q.Get("before"), 10, 64)
+	if err != nil || before < 1 {
+		before = 0
 	}
-	if body.Kind != "" || body.Subject != "" {
-		f := ledger.Filter{KindPrefix: body.Kind, Subject: body.Subject, From: max(at, 0), Limit: ledgerPage + 1}
-		if body.Entries, err = s.Ledger.List(ctx, f); err == nil && len(body.Entries) > ledgerPage {
-			body.Following = strconv.FormatInt(body.Entries[ledgerPage].Index, 10)
-			body.Entries = body.Entries[:ledgerPage]
-		}
-		return body, err
+	body.Entries, err = s.Ledger.List(ctx, ledger.Filter{KindPrefix: body.Kind, Subject: body.Subject, Before: before, Newest: true, Limit: ledgerPage + 1})
+	if len(body.Entries) > ledgerPage {
+		body.Entries = body.Entries[:ledgerPage]
+		body.Further = strconv.FormatInt(body.Entries[ledgerPage-1].Index, 10)
 	}
-	return body, s.newest(v, &body, at)
-}
-
-// newest takes the page of entries that ends at an index, or at the ledger's end where it is negative.
-func (s *site) newest(v *visit, body *ledgerBody, at int64) error {
-	var after []ledger.Entry // what is newer than the checkpoint, which is at most a minute old
-	end := at + 1
-	if at < 0 || at >= body.Checkpoint.Size {
-		var err error
-		if after, err = s.Ledger.List(v.r.Context(), ledger.Filter{From: body.Checkpoint.Size}); err != nil {
-			return err
-		}
-		end = body.Checkpoint.Size
-	} else {
-		body.Newer = strconv.FormatInt(at+ledgerPage, 10)
-	}
-	from := max(0, end-ledgerPage)
-	entries, err := s.Ledger.List(v.r.Context(), ledger.Filter{From: from, Limit: int(max(1, end-from))})
-	if err != nil {
-		return err
-	}
-	if end > 0 {
-		after = append(entries, after...)
-	}
-	for i := len(after) - 1; i >= 0; i-- {
-		body.Entries = append(body.Entries, after[i])
-	}
-	if from > 0 {
-		body.Older = strconv.FormatInt(from-1, 10)
-	}
-	return nil
+	return body, err
 }
 
 type actBody struct {

@@ -30,16 +30,18 @@ type orderBody struct {
 	Mine           bool // the visitor is the author
 	Rollout        *rolloutBody
 	Reconciliation *integrity.Reconciliation
+	Further        string // host after which the next page of the reconciliation begins
 	Verdicts       []slice
 	Investigations []integrity.Investigation
 	Sign           signing
 }
 
-// Bounds of what the page shows of each transaction; the text has everything.
+// Bounds of what the page shows of all transactions and results; the text has everything.
 const (
-	mostHosts   = 60
-	mostActions = 120
-	mostGroups  = 12
+	mostHosts   = 100
+	mostActions = 100
+	mostText    = 16_000
+	resultsPage = 50
 )
 
 func (s *site) order(v *visit) error {
@@ -53,7 +55,10 @@ func (s *site) order(v *visit) error {
 		return err
 	}
 	body.cut()
-	root, err := s.Staff.CurrentRoot(ctx)
+	for _, t := range body.Shown {
+		v.know(t.Hosts...)
+	}
+	root, err := v.root()
 	if err != nil {
 		return err
 	}
@@ -68,7 +73,7 @@ func (s *site) order(v *visit) error {
 	if body.Rollout, err = s.rolloutOf(v, o.ID); err != nil {
 		return err
 	}
-	if err := s.outcome(ctx, &body); err != nil {
+	if err := s.outcome(v, &body); err != nil {
 		return err
 	}
 	return v.show(http.StatusOK, "order", "Order "+o.ID, body)
@@ -76,34 +81,37 @@ func (s *site) order(v *visit) error {
 
 // cut takes as much of the transactions as a page can show.
 func (b *orderBody) cut() {
-	for i, t := range b.Transactions {
+	for _, t := range b.Transactions {
+		hosts, actions := min(len(t.Hosts), mostHosts-b.Hosts), min(len(t.Actions), mostActions-b.Packages)
+		if hosts > 0 && actions > 0 {
+			b.Shown = append(b.Shown, warrant.Transaction{Hosts: t.Hosts[:hosts], Actions: t.Actions[:actions]})
+		}
+		b.Cut = b.Cut || hosts < len(t.Hosts) || actions < len(t.Actions)
 		b.Hosts += len(t.Hosts)
 		b.Packages += len(t.Actions)
-		if i >= mostGroups || len(t.Hosts) > mostHosts || len(t.Actions) > mostActions {
-			b.Cut = true
-		}
-		if i < mostGroups {
-			b.Shown = append(b.Shown, warrant.Transaction{Hosts: t.Hosts[:min(len(t.Hosts), mostHosts)], Actions: t.Actions[:min(len(t.Actions), mostActions)]})
-		}
 	}
-	const mostText = 60_000
 	if len(b.Text) > mostText {
 		b.Text, b.Cut = "", true
 	}
 }
 
 // outcome adds what changed on the hosts, where that is known.
-func (s *site) outcome(ctx context.Context, body *orderBody) error {
-	r, err := s.Integrity.Reconciliation(ctx, body.ID)
+func (s *site) outcome(v *visit, body *orderBody) error {
+	ctx := v.r.Context()
+	r, _, err := s.Integrity.ReconciliationFrom(ctx, body.ID, v.r.URL.Query().Get("after"), resultsPage+1)
 	if fault.KindOf(err) == fault.NotFound {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	if len(r.PerHost) > resultsPage {
+		r.PerHost = r.PerHost[:resultsPage]
+		body.Further = r.PerHost[resultsPage-1].Host
+	}
 	body.Reconciliation, body.Verdicts = &r, verdicts(r.Counts)
-	all, err := s.Integrity.Investigations(ctx)
-	body.Investigations = slices.DeleteFunc(all, func(i integrity.Investigation) bool { return i.Order != body.ID })
+	v.know(idsOf(r.PerHost, func(h integrity.StagedHost) string { return h.Host })...)
+	body.Investigations, _, err = s.Integrity.InvestigationsFrom(ctx, integrity.InvestigationPage{Order: body.ID, Limit: resultsPage})
 	return err
 }
 
@@ -163,6 +171,7 @@ func (s *site) rolloutOf(v *visit, order string) (*rolloutBody, error) {
 		return nil, err
 	}
 	body := &rolloutBody{Rollout: r, Live: r.State == rollout.Running, Path: "/changes/" + order, Counts: partsOf(runs), Runs: paged(v, runs, 50)}
+	v.know(idsOf(body.Runs.Rows, func(r rollout.Run) string { return r.Host })...)
 	for len(runs) > 0 {
 		n := 1
 		for n < len(runs) && runs[n].Wave == runs[0].Wave {

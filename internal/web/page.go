@@ -146,7 +146,7 @@ func distance(d time.Duration) string {
 
 // Person gives a person's name by ID; who left the trust root is still shown by ID.
 func (p *page) Person(id string) string {
-	root, err := p.v.site.Staff.CurrentRoot(p.v.r.Context())
+	root, err := p.v.root()
 	if err != nil {
 		return id
 	}
@@ -171,21 +171,10 @@ func (p *page) Who(who string) string {
 
 // Host gives a host's name by ID; one that is not known is still shown by ID.
 func (p *page) Host(id string) string {
-	name, asked := p.v.names[id]
-	if !asked {
-		names, err := p.v.site.Estate.Names(p.v.r.Context(), []string{id})
-		if err != nil {
-			p.v.site.Log.Error("name of host", "error", err)
-		}
-		if name = names[id]; name == "" {
-			name = id
-		}
-		if p.v.names == nil {
-			p.v.names = map[string]string{}
-		}
-		p.v.names[id] = name
+	if _, asked := p.v.names[id]; !asked {
+		p.v.know(id)
 	}
-	return name
+	return p.v.names[id]
 }
 
 // With gives the page's address with query parameters replaced; an empty value removes one, and any change but to the
@@ -194,8 +183,9 @@ func (p *page) With(pairs ...string) string {
 	q := p.v.r.URL.Query()
 	q.Del("said")
 	if len(pairs) > 0 && pairs[0] != "page" {
-		q.Del("page")
-		q.Del("after")
+		for _, place := range []string{"page", "after", "before"} {
+			q.Del(place)
+		}
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		q.Set(pairs[i], pairs[i+1])

@@ -32,7 +32,7 @@ const mostVersions = 10
 
 func (s *site) people(v *visit) error {
 	ctx := v.r.Context()
-	root, err := s.Staff.CurrentRoot(ctx)
+	root, err := v.root()
 	if err != nil {
 		return err
 	}

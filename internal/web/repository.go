@@ -22,10 +22,13 @@ type repositoryBody struct {
 	Upstreams []upstreamRow
 	Accepted  []triage.Accepted
 	Releases  []string // of the accepted fixes
-	Snapshots cut[curation.Snapshot]
+	Snapshots []curation.Snapshot
+	Further   string // record after which the next page begins
 	Channels  []curation.Channel
 	Signed    []curation.Snapshot // may be promoted
 }
+
+const snapshotsPage = 15
 
 func (s *site) repository(v *visit) error {
 	ctx := v.r.Context()
@@ -46,12 +49,14 @@ func (s *site) repository(v *visit) error {
 	}
 	slices.Sort(body.Releases)
 	body.Releases = slices.Compact(body.Releases)
-	all, err := s.Curation.Snapshots(ctx)
+	all, err := s.Curation.SnapshotsAfter(ctx, v.r.URL.Query().Get("after"), snapshotsPage+1)
 	if err != nil {
 		return err
 	}
-	body.Snapshots = paged(v, all, 25)
-	body.Signed = slices.DeleteFunc(slices.Clone(all), func(x curation.Snapshot) bool { return x.SignedAt.IsZero() })
+	if body.Snapshots = all; len(all) > snapshotsPage {
+		body.Snapshots, body.Further = all[:snapshotsPage], all[snapshotsPage-1].Ref.Curation
+	}
+	body.Signed = slices.DeleteFunc(slices.Clone(body.Snapshots), func(x curation.Snapshot) bool { return x.SignedAt.IsZero() })
 	if body.Channels, err = s.Curation.ChannelStates(ctx); err != nil {
 		return err
 	}
@@ -104,16 +109,10 @@ func (s *site) snapshot(v *visit) error {
 			body.Channels = append(body.Channels, c)
 		}
 	}
-	all, err := s.Curation.Snapshots(ctx)
-	if err != nil {
+	if body.Older, err = s.Curation.SnapshotsAfter(ctx, x.Ref.Curation, snapshotsPage); err != nil {
 		return err
 	}
-	for _, o := range all {
-		if o.Ref.Curation != x.Ref.Curation && len(body.Older) < 20 {
-			body.Older = append(body.Older, o)
-		}
-	}
-	root, err := s.Staff.CurrentRoot(ctx)
+	root, err := v.root()
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (s *site) find(v *visit, q string, found func(hit)) error {
 	for _, r := range view.Rows {
 		offer("vulnerability", r.Name, vulnerabilityPath(r.Name), r.Name)
 	}
-	orders, err := s.Changes.List(ctx, mostOrders)
+	orders, err := s.Changes.List(ctx, ordersPage)
 	if err != nil {
 		return err
 	}

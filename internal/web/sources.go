@@ -30,7 +30,7 @@ type sourcesBody struct {
 // waiting is an advisory in the queue, with what it means here.
 type waiting struct {
 	intake.Advisory
-	Here []triage.Vulnerability // that affect or may affect a host
+	Here []*triage.Vulnerability // that affect or may affect a host
 }
 
 func (s *site) sources(v *visit) error {
@@ -48,23 +48,23 @@ func (s *site) sources(v *visit) error {
 		}
 		body.Sources = append(body.Sources, row)
 	}
-	q := v.r.URL.Query()
-	all, n, err := s.queue(v, nil)
+	f := queueFilterOf(v.r.URL.Query())
+	all, n, err := s.queue(v, queueFilter{})
 	if err != nil {
 		return err
 	}
-	body.Waiting, body.Search = n, q.Get("q")
+	body.Waiting, body.Search = n, f.search
 	sources, here := map[string]int{}, map[string]int{}
 	for _, w := range all {
-		if w.matches(url.Values{"q": q["q"], "here": q["here"]}) {
+		if f.takes(w, "source") {
 			sources[w.Source]++
 		}
-		if w.matches(url.Values{"q": q["q"], "source": q["source"]}) {
+		if f.takes(w, "here") {
 			here[w.here()]++
 		}
 	}
-	body.Facets = []facet{facetOf("source", "Source", q.Get("source"), sources), facetOf("here", "Installed here", q.Get("here"), here)}
-	body.Queue = paged(v, slices.DeleteFunc(all, func(w waiting) bool { return !w.matches(q) }), 100)
+	body.Facets = []facet{facetOf("source", "Source", f.source, sources), facetOf("here", "Installed here", f.here, here)}
+	body.Queue = paged(v, slices.DeleteFunc(all, func(w waiting) bool { return !f.takes(w, "") }), 100)
 	return v.show(http.StatusOK, "sources", "Sources", body)
 }
 
@@ -75,14 +75,21 @@ func (w waiting) here() string {
 	return "no"
 }
 
-// matches reports whether a query (q, source, here) takes the advisory.
-func (w waiting) matches(q url.Values) bool {
-	search, source, here := strings.ToLower(strings.TrimSpace(q.Get("q"))), q.Get("source"), q.Get("here")
-	return (search == "" || strings.Contains(strings.ToLower(w.ID), search)) && (source == "" || w.Source == source) && (here == "" || w.here() == here)
+// queueFilter is what a request wants of the queue.
+type queueFilter struct{ search, source, here string }
+
+func queueFilterOf(q url.Values) queueFilter {
+	return queueFilter{strings.ToUpper(strings.TrimSpace(q.Get("q"))), q.Get("source"), q.Get("here")}
 }
 
-// queue gives the advisories that wait and match, with how many wait in all.
-func (s *site) queue(v *visit, q url.Values) (found []waiting, all int, err error) {
+// takes reports whether an advisory passes, leaving out one facet ("" for none).
+func (f queueFilter) takes(w waiting, without string) bool {
+	return (f.search == "" || strings.Contains(strings.ToUpper(w.ID), f.search)) && (without == "source" || f.source == "" || w.Source == f.source) &&
+		(without == "here" || f.here == "" || w.here() == f.here)
+}
+
+// queue gives the advisories that wait and pass, with how many wait in all.
+func (s *site) queue(v *visit, f queueFilter) (found []waiting, all int, err error) {
 	queue, all, err := s.Intake.Queue(v.r.Context(), intake.MaxQueue)
 	if err != nil {
 		return nil, 0, err
@@ -91,12 +98,13 @@ func (s *site) queue(v *visit, q url.Values) (found []waiting, all int, err erro
 	if err != nil {
 		return nil, 0, err
 	}
-	here := map[string][]triage.Vulnerability{}
-	for _, r := range view.Rows {
+	here := make(map[string][]*triage.Vulnerability, len(view.Rows))
+	for i := range view.Rows {
+		r := &view.Rows[i]
 		here[r.ID] = append(here[r.ID], r)
 	}
 	for _, a := range queue {
-		if w := (waiting{a, here[a.ID]}); w.matches(q) {
+		if w := (waiting{a, here[a.ID]}); f.takes(w, "") {
 			found = append(found, w)
 		}
 	}
@@ -161,7 +169,7 @@ func (s *site) chosen(v *visit, form url.Values) (map[string][]string, error) {
 		chosen[source] = append(chosen[source], id)
 	}
 	if all := form.Get("all"); all != "" {
-		found, _, err := s.queue(v, form)
+		found, _, err := s.queue(v, queueFilterOf(form))
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -35,7 +36,7 @@ type alarm struct {
 type todayBody struct {
 	View               triage.View
 	Decided            []slice
-	Urgent             []triage.Vulnerability
+	Urgent             []*triage.Vulnerability
 	Clocks             []clock
 	Duties             []duty
 	Silent             []estate.Host
@@ -68,11 +69,11 @@ func (s *site) today(v *visit) error {
 	if body.Silent, err = s.Estate.List(ctx, estate.Filter{State: estate.Silent}, "", mostSilent); err != nil {
 		return err
 	}
-	orders, err := s.Changes.List(ctx, 200)
+	orders, err := s.Changes.List(ctx, ordersPage)
 	if err != nil {
 		return err
 	}
-	investigations, err := s.Integrity.Investigations(ctx)
+	investigations, err := s.openInvestigations(ctx)
 	if err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func (s *site) today(v *visit) error {
 	if body.Duties, err = s.duties(v, orders, investigations, body.View); err != nil {
 		return err
 	}
-	if body.Clocks, err = s.clocks(ctx, v.now, orders, investigations, body.View); err != nil {
+	if body.Clocks, err = s.clocks(v, orders, investigations, body.View); err != nil {
 		return err
 	}
 	if body.Alarms, err = s.alarms(ctx); err != nil {
@@ -93,10 +94,17 @@ func (s *site) today(v *visit) error {
 }
 
 // urgent are the undecided vulnerabilities to look at first.
-func urgent(rows []triage.Vulnerability) []triage.Vulnerability {
-	first := slices.DeleteFunc(slices.Clone(rows), func(r triage.Vulnerability) bool { return r.Affected == 0 || len(r.Decisions) > 0 })
-	slices.SortStableFunc(first, byRisk)
-	return first[:min(len(first), mostUrgent)]
+func urgent(rows []triage.Vulnerability) (first []*triage.Vulnerability) {
+	for i := range rows {
+		r := &rows[i]
+		if r.Affected == 0 || len(r.Decisions) > 0 || len(first) == mostUrgent && byRisk(first[mostUrgent-1], r) <= 0 {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(first, r, func(a, b *triage.Vulnerability) int { return cmp.Or(byRisk(a, b), -1) })
+		first = slices.Insert(first, at, r)
+		first = first[:min(len(first), mostUrgent)]
+	}
+	return first
 }
 
 // windows are the orders whose window is open or to come, the next first.
@@ -118,7 +126,7 @@ func seatFor(root *trustroot.Root, class string, p trustroot.Person) bool {
 
 func (s *site) duties(v *visit, orders []change.Order, investigations []integrity.Investigation, view triage.View) ([]duty, error) {
 	ctx, me := v.r.Context(), v.session.Person
-	root, err := s.Staff.CurrentRoot(ctx)
+	root, err := v.root()
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +179,7 @@ func (s *site) unsigned(ctx context.Context, root *trustroot.Root, me trustroot.
 	if !seatFor(root, trustroot.Curation, me) {
 		return nil, nil
 	}
-	snapshots, err := s.Curation.Snapshots(ctx)
+	snapshots, err := s.Curation.SnapshotsAfter(ctx, "", snapshotsPage)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +193,7 @@ func (s *site) unsigned(ctx context.Context, root *trustroot.Root, me trustroot.
 }
 
 // clocks are the next due times, the most urgent first.
-func (s *site) clocks(ctx context.Context, now time.Time, orders []change.Order, investigations []integrity.Investigation, view triage.View) ([]clock, error) {
+func (s *site) clocks(v *visit, orders []change.Order, investigations []integrity.Investigation, view triage.View) ([]clock, error) {
 	var all []clock
 	for _, i := range investigations {
 		if i.State != integrity.Closed {
@@ -197,14 +205,15 @@ func (s *site) clocks(ctx context.Context, now time.Time, orders []change.Order,
 			all = append(all, clock{"Order without quorum", "/changes/" + o.ID, "expires unsigned", o.ExpiresAt})
 		}
 	}
-	queue, _, err := s.Intake.Queue(ctx, 1)
+	queue, _, err := s.Intake.Queue(v.r.Context(), 1)
 	if err != nil {
 		return nil, err
 	}
 	for _, a := range queue {
 		all = append(all, clock{"Review of " + a.ID, "/sources#queue", "review within 48 h", a.DueAt})
 	}
-	for _, r := range view.Rows {
+	for i := range view.Rows {
+		r := &view.Rows[i]
 		if r.Affected == 0 {
 			continue
 		}
@@ -214,16 +223,16 @@ func (s *site) clocks(ctx context.Context, now time.Time, orders []change.Order,
 			}
 		}
 		for _, d := range r.Decisions {
-			if !d.Until.IsZero() && d.Until.Sub(now) < expiryAhead {
+			if !d.Until.IsZero() && d.Until.Sub(v.now) < expiryAhead {
 				all = append(all, clock{r.Name, vulnerabilityPath(r.Name), "decision re-opens", d.Until})
 			}
 		}
 	}
-	root, err := s.Staff.CurrentRoot(ctx)
+	root, err := v.root()
 	if err != nil {
 		return nil, err
 	}
-	if root.ExpiresAt.Sub(now) < expiryAhead {
+	if root.ExpiresAt.Sub(v.now) < expiryAhead {
 		all = append(all, clock{"Trust root", "/people", "expires: hosts refuse every order after", root.ExpiresAt})
 	}
 	slices.SortStableFunc(all, func(a, b clock) int { return a.Due.Compare(b.Due) })

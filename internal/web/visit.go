@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 )
 
 // visit is one request on its way through the site.
@@ -19,10 +21,42 @@ type visit struct {
 	r       *http.Request
 	session staff.Session // of whoever is signed in
 	now     time.Time
+	trust   *trustroot.Root   // in force, once it was asked for
 	names   map[string]string // of hosts, once they were asked for
 }
 
+// root gives the trust root in force, the same one for the whole visit.
+func (v *visit) root() (root *trustroot.Root, err error) {
+	if v.trust == nil {
+		v.trust, err = v.site.Staff.CurrentRoot(v.r.Context())
+	}
+	return v.trust, err
+}
+
+// know asks for the names of hosts, all at once. One that has none keeps its ID.
+func (v *visit) know(ids ...string) {
+	names, err := v.site.Estate.Names(v.r.Context(), ids)
+	if err != nil {
+		v.site.Log.Error("names of hosts", "error", err)
+	}
+	if v.names == nil {
+		v.names = make(map[string]string, len(ids))
+	}
+	for _, id := range ids {
+		v.names[id] = cmp.Or(names[id], id)
+	}
+}
+
 func (v *visit) me() string { return v.session.Person.ID }
+
+// idsOf takes an ID out of each row.
+func idsOf[T any](rows []T, id func(T) string) []string {
+	all := make([]string, 0, len(rows))
+	for _, r := range rows {
+		all = append(all, id(r))
+	}
+	return all
+}
 
 // errSignIn sends the browser to the sign-in page.
 var errSignIn = errors.New("sign in first")

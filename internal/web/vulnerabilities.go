@@ -30,7 +30,7 @@ func filterOf(q url.Values) filter {
 }
 
 // takes reports whether a row passes, leaving out one facet ("" for none).
-func (f filter) takes(r triage.Vulnerability, without string) bool {
+func (f filter) takes(r *triage.Vulnerability, without string) bool {
 	return (f.search == "" || strings.Contains(strings.ToLower(r.ID+" "+r.Source+" "+r.Description), f.search)) &&
 		(without == "state" || f.state == "" || slices.Contains(statesOf(r), f.state)) &&
 		(without == "decision" || f.decision == "" || slices.Contains(decisionsOf(r), f.decision)) &&
@@ -38,7 +38,7 @@ func (f filter) takes(r triage.Vulnerability, without string) bool {
 		(without == "kev" || f.kev == "" || r.Exploited != nil)
 }
 
-func statesOf(r triage.Vulnerability) (states []string) {
+func statesOf(r *triage.Vulnerability) (states []string) {
 	if r.Affected > 0 {
 		states = append(states, string(triage.Affected))
 	}
@@ -51,7 +51,7 @@ func statesOf(r triage.Vulnerability) (states []string) {
 	return states
 }
 
-func decisionsOf(r triage.Vulnerability) (kinds []string) {
+func decisionsOf(r *triage.Vulnerability) (kinds []string) {
 	for _, d := range r.Decisions {
 		kinds = append(kinds, d.Kind)
 	}
@@ -62,7 +62,7 @@ func decisionsOf(r triage.Vulnerability) (kinds []string) {
 }
 
 // byRisk puts first what is exploited, then what is likely to be, then what affects more hosts.
-func byRisk(a, b triage.Vulnerability) int {
+func byRisk(a, b *triage.Vulnerability) int {
 	if (a.Exploited != nil) != (b.Exploited != nil) {
 		if a.Exploited != nil {
 			return -1
@@ -73,16 +73,16 @@ func byRisk(a, b triage.Vulnerability) int {
 }
 
 // orders of the list, by the query parameter sort.
-var sorts = map[string]func(a, b triage.Vulnerability) int{
+var sorts = map[string]func(a, b *triage.Vulnerability) int{
 	"":       byRisk,
-	"hosts":  func(a, b triage.Vulnerability) int { return cmp.Compare(b.Affected, a.Affected) },
-	"source": func(a, b triage.Vulnerability) int { return cmp.Compare(a.Source, b.Source) },
-	"id":     func(a, b triage.Vulnerability) int { return cmp.Compare(b.ID, a.ID) },
+	"hosts":  func(a, b *triage.Vulnerability) int { return cmp.Compare(b.Affected, a.Affected) },
+	"source": func(a, b *triage.Vulnerability) int { return cmp.Compare(a.Source, b.Source) },
+	"id":     func(a, b *triage.Vulnerability) int { return cmp.Compare(b.ID, a.ID) },
 }
 
 type vulnerabilitiesBody struct {
 	View     triage.View
-	List     cut[triage.Vulnerability]
+	List     cut[*triage.Vulnerability]
 	Findings int // in the list
 	Facets   []facet
 	Search   string
@@ -96,7 +96,12 @@ func (s *site) vulnerabilities(v *visit) error {
 	q := v.r.URL.Query()
 	f := filterOf(q)
 	body := vulnerabilitiesBody{View: view, Search: q.Get("q"), Facets: facets(view.Rows, f)}
-	rows := slices.DeleteFunc(slices.Clone(view.Rows), func(r triage.Vulnerability) bool { return !f.takes(r, "") })
+	var rows []*triage.Vulnerability
+	for i := range view.Rows {
+		if r := &view.Rows[i]; f.takes(r, "") {
+			rows = append(rows, r)
+		}
+	}
 	sort := sorts[q.Get("sort")]
 	if sort == nil {
 		sort = byRisk
@@ -117,7 +122,8 @@ const mostSources = 8
 
 func facets(rows []triage.Vulnerability, f filter) []facet {
 	n := map[string]map[string]int{"state": {}, "decision": {}, "source": {}, "kev": {}}
-	for _, r := range rows {
+	for i := range rows {
+		r := &rows[i]
 		if f.takes(r, "state") {
 			for _, x := range statesOf(r) {
 				n["state"][x]++
