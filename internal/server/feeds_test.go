@@ -32,7 +32,9 @@ func TestASourceIsFetchedFromItsAddress(t *testing.T) {
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
-		io.WriteString(w, text)
+		if _, err := io.WriteString(w, text); err != nil {
+			t.Error(err)
+		}
 	}))
 	defer site.Close()
 	w := open(t, "releases = [\"bookworm\"]\n[[source]]\nname = \"debian-tracker\"\nurl = \""+site.URL+"/json\"\n")
