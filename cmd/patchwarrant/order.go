@@ -64,6 +64,7 @@ func newOrderPropose() *cobra.Command {
 	f.StringSliceVar(&p.Hosts, "host", nil, "only these hosts (default: all of the environment that need it)")
 	f.StringVar(&p.Reason, "reason", "", "why")
 	f.StringVar(&p.Grounds, "grounds", "", "why it is an emergency")
+	f.StringVar(&p.Acknowledge, "acknowledge", "", "why what stage showed and no package explains may come to production")
 	f.StringVar(&p.Plan, "plan", "", "course of action and test plan")
 	f.StringVar(&p.BackOut, "back-out", "", "how to return")
 	f.StringSliceVar(&vulnerabilities, "vulnerability", nil, "what it remediates, as CVE/source")

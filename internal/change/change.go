@@ -199,6 +199,9 @@ func (c *Changes) plan(ctx context.Context, o *Order, p Proposal) (rollout.Plan,
 		}
 		o.Environment = "production"
 		o.Stage = &warrant.StageRef{Order: of.ID, Manifest: of.Manifest}
+		if err := c.acknowledge(ctx, o, p.Acknowledge); err != nil {
+			return rollout.Plan{}, err
+		}
 	case BackOut:
 		if err := undoable(of); err != nil {
 			return rollout.Plan{}, err
@@ -220,6 +223,19 @@ func (c *Changes) plan(ctx context.Context, o *Order, p Proposal) (rollout.Plan,
 		return rollout.PlanBackOut(of.Transactions, hosts, packages)
 	}
 	return rollout.PlanTransactions(hosts, packages)
+}
+
+// acknowledge puts what stage showed beyond the packages, and the proposer's word on it, into what people sign.
+func (c *Changes) acknowledge(ctx context.Context, o *Order, word string) error {
+	m, err := c.Integrity.Manifest(ctx, o.Stage.Manifest)
+	if err != nil {
+		return fmt.Errorf("manifest of order %s: %w", o.Stage.Order, err)
+	}
+	said, err := acknowledged(m, word)
+	if said != "" {
+		o.Reason += "\n" + said
+	}
+	return err
 }
 
 // hosts gives those of an environment that can be offered work and have said what they have.
@@ -277,6 +293,9 @@ func (c *Changes) insert(ctx context.Context, o *Order, p Proposal) error {
 		detail := map[string]any{"kind": o.Kind, "class": o.Class, "sequence": o.Sequence, "notice_hours": c.NoticeHours}
 		if p.Grounds != "" {
 			detail["grounds"] = p.Grounds
+		}
+		if p.Acknowledge != "" {
+			detail["acknowledge"] = p.Acknowledge
 		}
 		_, err = c.act(ctx, tx, "order.proposed", o.ID, "person/"+o.Author, []string{o.Digest}, detail)
 		return err

@@ -1,6 +1,7 @@
 package change
 
 import (
+	"fmt"
 	"github.com/google/go-cmp/cmp"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
@@ -176,6 +178,38 @@ func TestAnExpiredTrustRootWarrantsNothing(t *testing.T) {
 	w.want("state", w.state(o.ID).State, Proposed)
 	if _, _, err := w.Propose(t.Context(), "bob", w.proposal(Stage)); fault.CodeOf(err) != fault.RootExpired {
 		t.Errorf("propose: %v", err)
+	}
+}
+
+// What stage showed and nothing explained will pass as staged on production: whoever approves that reads it in what they sign.
+func TestWhatNothingExplainedOnStageIsAcknowledged(t *testing.T) {
+	w := begin(t, dbtest.Open(t))
+	w.showed = []integrity.Staged{{Path: "/usr/bin/hello", Verdict: integrity.AsShipped}, {Path: "/etc/cron.d/more", Verdict: integrity.Unexplained},
+		{Path: "/usr/lib/hello.so", Verdict: integrity.Missing}}
+	for i := range 9 {
+		w.showed = append(w.showed, integrity.Staged{Path: fmt.Sprintf("/var/lib/hello/%d", i), Verdict: integrity.Unexplained})
+	}
+	p := w.proposal(Production)
+	p.Of = w.staged().ID
+	const said = "stage showed 11 changes that no package explains: /etc/cron.d/more, /usr/lib/hello.so (missing), /var/lib/hello/0, /var/lib/hello/1, /var/lib/hello/2, …"
+	if _, _, err := w.Propose(t.Context(), "bob", p); fault.KindOf(err) != fault.Conflict || !strings.Contains(err.Error(), said) {
+		t.Errorf("without a word: %v", err)
+	}
+	p.Acknowledge = "hello's caches, and a file the tester left"
+	o := w.propose(p)
+	signed, err := warrant.DecodeOrder(o.Payload)
+	w.ok(err)
+	if !strings.HasSuffix(signed.Reason, "\n"+said+"; acknowledged: "+p.Acknowledge) {
+		t.Errorf("the order says %q", signed.Reason)
+	}
+	entries, err := w.log.List(t.Context(), ledger.Filter{Subject: "order/" + o.ID})
+	w.ok(err)
+	if !strings.Contains(string(entries[0].Act.Detail), `"acknowledge":"hello's caches`) {
+		t.Errorf("the act says %s", entries[0].Act.Detail)
+	}
+	w.showed = nil
+	if _, _, err := w.Propose(t.Context(), "bob", p); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("nothing to acknowledge: %v", err)
 	}
 }
 

@@ -1,10 +1,13 @@
 package change
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
@@ -42,6 +45,7 @@ type Proposal struct {
 	BackOut         string
 	Vulnerabilities []string
 	Notices         []warrant.Notice
+	Acknowledge     string // production, over a manifest with changes that nothing explains: why they may come there too
 }
 
 // check refuses what no state could make right.
@@ -64,6 +68,8 @@ func (p Proposal) check(now time.Time) error {
 		return fault.New(fault.Invalid, "the window closed at %s already", stamp(p.Window.ClosesAt))
 	case p.Kind != Stage && p.Of == "":
 		return fault.New(fault.Invalid, "a %s order names the order it follows", p.Kind)
+	case p.Kind != Production && p.Acknowledge != "":
+		return fault.New(fault.Invalid, "only a production order acknowledges what stage showed")
 	case p.Class == trustroot.Emergency && p.Grounds == "":
 		return fault.New(fault.Invalid, "an emergency order needs written grounds")
 	case p.Class != trustroot.Emergency && p.Grounds != "":
@@ -103,6 +109,27 @@ func follows(stage Order, snapshot, promoted string) error {
 		return fault.New(fault.Conflict, "channel production has snapshot %s; promote %s first", promoted, snapshot)
 	}
 	return nil
+}
+
+// acknowledged gives what the order says about changes on stage that no package explains: the first of them and the
+// proposer's word, without which there is no production order, for on production they pass as staged. "" for none.
+func acknowledged(m integrity.Manifest, word string) (string, error) {
+	const most = 5 // paths
+	paths := m.Unaccounted()
+	switch {
+	case len(paths) == 0 && word == "":
+		return "", nil
+	case len(paths) == 0:
+		return "", fault.New(fault.Invalid, "there is nothing to acknowledge: packages explain all that stage showed")
+	}
+	said := fmt.Sprintf("stage showed %d changes that no package explains: %s", len(paths), strings.Join(paths[:min(most, len(paths))], ", "))
+	if len(paths) > most {
+		said += ", …"
+	}
+	if word == "" {
+		return "", fault.New(fault.Conflict, "%s; read the manifest, and propose with the reason why they may come to production (acknowledge)", said)
+	}
+	return said + "; acknowledged: " + word, nil
 }
 
 // undoable decides whether an order's rollout can be backed out.

@@ -15,6 +15,7 @@ import (
 
 // Integrity says what a rollout changed. MakeManifest and Reconcile give the same when they are called again.
 type Integrity interface {
+	Manifest(ctx context.Context, digest string) (integrity.Manifest, error)
 	MakeManifest(ctx context.Context, order warrant.Order, runs []integrity.Run) (digest string, err error)
 	Reconcile(ctx context.Context, order warrant.Order, runs []integrity.Run) (integrity.Reconciliation, error)
 	Investigations(ctx context.Context) ([]integrity.Investigation, error)

@@ -87,7 +87,7 @@ func (i *Integrity) MakeManifest(ctx context.Context, order warrant.Order, runs 
 		if _, err := tx.Exec(ctx, insertManifest, order.ID, digest, db.Micros(now)); err != nil {
 			return err
 		}
-		detail := map[string]any{"changes": len(m.Changes), "hosts": len(hosts)}
+		detail := map[string]any{"changes": len(m.Changes), "unexplained": len(m.Unaccounted()), "hosts": len(hosts)}
 		return i.act(ctx, tx, "manifest.made", "order/"+order.ID, "server", detail, digest)
 	})
 	if err != nil {

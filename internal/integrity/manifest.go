@@ -57,6 +57,21 @@ func manifestOf(order string, reports map[string]*Report) Manifest {
 	return m
 }
 
+// Unaccounted gives the paths whose state on stage neither the packages nor a derivation explains, in order, each once;
+// those that should have changed and did not say so.
+func (m Manifest) Unaccounted() []string {
+	var paths []string
+	for _, c := range m.Changes {
+		switch c.Verdict {
+		case Unexplained:
+			paths = append(paths, c.Path)
+		case Missing:
+			paths = append(paths, c.Path+" (missing)")
+		}
+	}
+	return slices.Compact(paths)
+}
+
 func sameState(a, b *filetree.Entry) bool {
 	if a == nil || b == nil {
 		return a == b

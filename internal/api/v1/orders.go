@@ -21,6 +21,7 @@ type Proposal struct {
 	BackOut         string           `json:"back_out"`
 	Vulnerabilities []string         `json:"vulnerabilities,omitempty"`
 	Notices         []warrant.Notice `json:"notices,omitempty"`
+	Acknowledge     string           `json:"acknowledge,omitempty"`
 }
 
 // Proposed is a new order, and the hosts that need nothing from it.
