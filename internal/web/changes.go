@@ -65,7 +65,7 @@ func (s *site) changes(v *visit) error {
 func choices(name, title, chosen string, values ...string) facet {
 	f := facet{Name: name, Title: title}
 	for _, value := range values {
-		f.Choices = append(f.Choices, choice{Value: value, Label: strings.ReplaceAll(value, "-", " "), Chosen: value == chosen})
+		f.Choices = append(f.Choices, choice{Value: value, Label: say(value), Chosen: value == chosen})
 	}
 	return f
 }

@@ -49,10 +49,10 @@ func (s *site) hosts(v *visit) error {
 func facetOf[T ~string](name, title string, chosen T, n map[T]int) facet {
 	f := facet{Name: name, Title: title}
 	for value := range n {
-		f.Choices = append(f.Choices, choice{string(value), string(value), n[value], value == chosen})
+		f.Choices = append(f.Choices, choice{string(value), say(value), n[value], value == chosen})
 	}
 	if _, occurs := n[chosen]; chosen != "" && !occurs {
-		f.Choices = append(f.Choices, choice{string(chosen), string(chosen), 0, true})
+		f.Choices = append(f.Choices, choice{string(chosen), say(chosen), 0, true})
 	}
 	slices.SortFunc(f.Choices, func(a, b choice) int { return strings.Compare(a.Value, b.Value) })
 	return f

@@ -287,7 +287,7 @@ var words = template.FuncMap{
 		return m
 	},
 	"tone":  tone,
-	"say":   func(state any) string { return strings.ReplaceAll(fmt.Sprint(state), "-", " ") },
+	"say":   say,
 	"title": func(s string) string { return strings.ToUpper(s[:1]) + s[1:] },
 	"mode":  func(m uint32) string { return fmt.Sprintf("%04o", m) },
 }
@@ -299,6 +299,15 @@ func count(n int) string {
 		s = s[:i] + "\u202f" + s[i:]
 	}
 	return s
+}
+
+// say writes a state for reading; terms such as back-out keep their hyphen.
+func say(state any) string {
+	text := fmt.Sprint(state)
+	if slices.Contains([]string{"under-investigation", "fixed-after-reboot", "not-affected"}, text) {
+		return strings.ReplaceAll(text, "-", " ")
+	}
+	return text
 }
 
 // tones colour the words for states; what is in none stays neutral.
