@@ -116,7 +116,7 @@ func (m *machine) work() {
 		defer close(done)
 		for ctx.Err() == nil {
 			m.agent.Once(ctx) // a round that fails is done again
-			time.Sleep(700 * time.Millisecond)
+			m.site.pause(700 * time.Millisecond)
 		}
 	}()
 	m.stop = func() { stop(); <-done }
@@ -185,7 +185,7 @@ func (m *machine) install(actions []warrant.Action) (log string, seen []warrant.
 	}
 	stanzas := strings.SplitAfter(string(b), "\n\n")
 	for _, a := range actions {
-		time.Sleep(300 * time.Millisecond) // for people to see it
+		m.site.pause(300 * time.Millisecond) // for people to see it
 		i := slices.IndexFunc(stanzas, func(s string) bool { return strings.HasPrefix(s, "Package: "+a.Name+"\n") })
 		stanzas[i] = strings.Replace(stanzas[i], "Version: "+a.From, "Version: "+a.To, 1)
 		log += m.site.text(fmt.Sprintf("Setting up %s (%s) over (%s) ...", a.Name, a.To, a.From)) + "\n"

@@ -109,6 +109,14 @@ func (s *site) behind(d time.Duration) {
 	}
 }
 
+// pause waits, shorter while the site is arranged.
+func (s *site) pause(d time.Duration) {
+	if s.late.Load() > 0 {
+		d /= 7
+	}
+	time.Sleep(d)
+}
+
 // text is a text from outside.
 func (s *site) text(words string) string { return words + s.mark }
 
