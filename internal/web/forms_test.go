@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
@@ -86,6 +87,18 @@ func TestTheAuthorDoesNotApprove(t *testing.T) {
 	}
 	if a := w.ask(token, http.MethodPost, path+"/withdrawal", url.Values{"reason": {"a mistake"}}); a.Code != http.StatusSeeOther {
 		t.Errorf("withdraw: %d %s", a.Code, a.Body)
+	}
+}
+
+func TestAProductionOrderTakesAWordOnWhatStageShowed(t *testing.T) {
+	form := url.Values{"kind": {change.Production}, "acknowledge": {" caches "}, "opens": {"2026-11-22T02:00"}, "closes": {"2026-11-22T04:00"}}
+	if p, err := proposal(form, time.Time{}); err != nil || p.Acknowledge != "caches" {
+		t.Errorf("%+v, %v", p, err)
+	}
+	w := newWorld(t, "")
+	page := w.ask(w.login("carol"), http.MethodGet, "/changes/new?kind=production", nil)
+	if !strings.Contains(page.Body.String(), `name="acknowledge"`) {
+		t.Error("the page does not ask for it")
 	}
 }
 
