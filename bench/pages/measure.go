@@ -271,7 +271,7 @@ func report(routes []route, results []sampled, took time.Duration) error {
 func packed(b []byte) int {
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
-	z.Write(b) // to memory: cannot fail
+	_, _ = z.Write(b) // to memory: cannot fail
 	z.Close()
 	return out.Len()
 }

@@ -143,7 +143,7 @@ func (x *Executor) Obey(ctx context.Context, document []byte) (envelope.Envelope
 	}
 	h := warrant.Host{ID: x.host, Environment: x.environment, Root: x.root, LastSequence: x.Sequence,
 		LatestTime: x.Latest, LogSize: x.LogSize, Now: r.BegunAt}
-	hex.Decode(h.LogRoot[:], []byte(x.LogRoot)) // our own; a damaged one only makes the check fail
+	_, _ = hex.Decode(h.LogRoot[:], []byte(x.LogRoot)) // our own; a damaged one only makes the check fail
 	leave, err := w.Check(h)
 	if err == nil {
 		err = x.permit(leave)
@@ -218,7 +218,7 @@ func (x *Executor) finish(ctx context.Context, ran error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	r, cutOff := x.Last.Report, ran == errInterrupted
-	x.apt(ctx, r.Order, "check") // waits for the locks of what a killed apt may have left running
+	_, _ = x.apt(ctx, r.Order, "check") // waits for the locks of what a killed apt may have left running
 	after, err := x.installed(ctx)
 	exact := err == nil && asPlanned(x.Last.Before, after, x.Last.Actions)
 	if ran == nil && !exact {
