@@ -9,7 +9,6 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 )
 
@@ -39,7 +38,7 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// inPalette gives a picture in its 256 most frequent colours: pages have few, and shades of them at the edges of letters.
+// inPalette gives a picture in 256 of its colours: each is the one that the pixels missed most by those before.
 func inPalette(taken image.Image) image.Image {
 	bounds, count := taken.Bounds(), map[color.RGBA]int{}
 	at := func(x, y int) color.RGBA { return color.RGBAModel.Convert(taken.At(x, y)).(color.RGBA) }
@@ -48,18 +47,25 @@ func inPalette(taken image.Image) image.Image {
 			count[at(x, y)]++
 		}
 	}
-	var colours []color.RGBA
-	for c := range count {
-		colours = append(colours, c)
-	}
-	slices.SortFunc(colours, func(a, b color.RGBA) int { return count[b] - count[a] })
 	var palette color.Palette
-	for _, c := range colours[:min(256, len(colours))] {
-		palette = append(palette, c)
+	missed, nearest := map[color.RGBA]int{}, map[color.RGBA]uint8{}
+	for c := range count {
+		missed[c] = 1 << 20
 	}
-	nearest := map[color.RGBA]uint8{}
-	for _, c := range colours {
-		nearest[c] = uint8(palette.Index(c))
+	for len(palette) < min(256, len(count)) {
+		var next color.RGBA
+		most := -1
+		for c, by := range missed {
+			if m := by * count[c]; m > most {
+				next, most = c, m
+			}
+		}
+		for c, by := range missed {
+			if d := distance(c, next); d < by {
+				missed[c], nearest[c] = d, uint8(len(palette))
+			}
+		}
+		palette = append(palette, next)
 	}
 	out := image.NewPaletted(bounds, palette)
 	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
@@ -68,4 +74,9 @@ func inPalette(taken image.Image) image.Image {
 		}
 	}
 	return out
+}
+
+func distance(a, b color.RGBA) int {
+	red, green, blue := int(a.R)-int(b.R), int(a.G)-int(b.G), int(a.B)-int(b.B)
+	return red*red + green*green + blue*blue
 }
