@@ -185,7 +185,7 @@ func (h *host) uris() string {
 	var out strings.Builder
 	for _, a := range h.order.Transactions[0].Actions {
 		if a.File != "" {
-			fmt.Fprintf(&out, "'file:%s' %s_amd64.deb 9 SHA256:x\n", h.path("state/work/"+a.File), a.Name)
+			fmt.Fprintf(&out, "'file:%s' %s_amd64.deb 9 SHA256:x\n", h.path(filepath.Join("state", "work", a.File)), a.Name)
 		}
 	}
 	return out.String()
@@ -225,7 +225,7 @@ func TestObeyDoesTheTransaction(t *testing.T) {
 			t.Errorf("%s: %v, mode %v, want %v", name, err, info.Mode(), mode)
 		}
 	}
-	sources, err := os.ReadFile(h.path("state/work/sources.list"))
+	sources, err := os.ReadFile(h.path(filepath.Join("state", "work", "sources.list")))
 	work := h.path("state/work")
 	if source := fmt.Sprintf("deb [signed-by=%s/key0.asc by-hash=no] file:%s snapshots/%s main\n", work, work, h.record.Snapshot); err != nil || string(sources) != source {
 		t.Errorf("sources %q, want %q", sources, source)
