@@ -177,15 +177,15 @@ func (n *nano) upgrade(meddle func(), actions []warrant.Action, debs ...string) 
 	return in
 }
 
-// report reconciles and checks that the work can be done again from the input alone.
+// report reconciles and checks that the work can be done again from the input and the trees.
 func (n *nano) report(in *Input) *Report {
 	n.t.Helper()
 	b, r, err := observe(n.t.Context(), in, n, n.read)
 	n.must(err)
-	again, err := Recheck(b, n.read)
+	again, err := Redo(n.t.Context(), b, n, n.read)
 	n.must(err)
 	if x, y := n.fact(r), n.fact(again); x != y {
-		n.t.Errorf("the recheck gives another report:\n%s\n%s", n.facts[x], n.facts[y])
+		n.t.Errorf("the work done again gives another report:\n%s\n%s", n.facts[x], n.facts[y])
 	}
 	return r
 }
@@ -336,7 +336,7 @@ func TestStageExplainsWhatItShowed(t *testing.T) {
 	}
 }
 
-func TestRecheckRefusesAlteredFacts(t *testing.T) {
+func TestRedoRefusesAlteredFacts(t *testing.T) {
 	n := newNano(t)
 	n.dpkg("-i", n.pack("tool", "1", map[string]string{"/usr/bin/tool": "1"}))
 	in := n.upgrade(func() {}, upgrades("tool"), n.pack("tool", "2", map[string]string{"/usr/bin/tool": "2"}))
@@ -350,17 +350,17 @@ func TestRecheckRefusesAlteredFacts(t *testing.T) {
 			}
 			return fact, err
 		}
-		if _, err := Recheck(b, altered); fault.KindOf(err) != fault.Invalid {
+		if _, err := Redo(t.Context(), b, n, altered); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("fact %.12s altered: %v", digest, err)
 		}
 	}
 	in.Known = in.Known[:len(in.Known)-1]
 	less, err := in.Encode()
 	n.must(err)
-	if _, err := Recheck(less, n.read); fault.KindOf(err) != fault.Invalid {
+	if _, err := Redo(t.Context(), less, n, n.read); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("a known path left out: %v", err)
 	}
-	if _, err := Recheck(bytes.Replace(b, []byte(`"host"`), []byte(`"Host"`), 1), n.read); fault.KindOf(err) != fault.Invalid {
+	if _, err := Redo(t.Context(), bytes.Replace(b, []byte(`"host"`), []byte(`"Host"`), 1), n, n.read); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("another spelling of a field: %v", err)
 	}
 }

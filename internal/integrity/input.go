@@ -19,7 +19,7 @@ import (
 const MaxInput = 256 << 20
 
 // Input is everything one host's reconciliation rests on. It is stored as a fact and cited by the act, so that anyone can
-// do the work again (Recheck). What is large is named by digest: Facts lists these.
+// do the work again (Redo). What is large is named by digest: Facts lists these.
 type Input struct {
 	Order    string            `json:"order"`
 	Host     string            `json:"host"`
@@ -70,7 +70,7 @@ func decode(b []byte, v any) error {
 	return nil
 }
 
-// Facts lists the digests of the facts that Recheck asks for.
+// Facts lists the digests of the facts that Redo asks for.
 func (in *Input) Facts() []string {
 	out := slices.Clone(in.Contents)
 	for _, d := range []string{in.Before.Facts, in.After.Facts, in.Manifest} {
@@ -82,7 +82,7 @@ func (in *Input) Facts() []string {
 	return slices.Compact(out)
 }
 
-// Facts gives a fact's bytes by digest; Recheck verifies them.
+// Facts gives a fact's bytes by digest; Redo verifies them.
 type Facts func(digest string) ([]byte, error)
 
 // lookup gives what stands at an absolute path of a host, nil for nothing.

@@ -15,7 +15,7 @@ import (
 )
 
 // observe completes an Input from the stored trees (changes, and whatever the rules ask for) and reconciles it. It gives
-// the encoded Input with its report; Recheck of the one gives the other.
+// the encoded Input with its report; Redo of the one gives the other.
 func observe(ctx context.Context, in *Input, objects filetree.Objects, facts Facts) ([]byte, *Report, error) {
 	var err error
 	if in.Changes, err = changes(ctx, objects, in.Before, in.After); err != nil {

@@ -81,38 +81,6 @@ type scene struct {
 	bundle        *certificates   // worked out when first asked for
 }
 
-// Recheck does a host's reconciliation from its encoded Input and the facts that this names, and gives what Reconcile
-// recorded when these were the facts. It needs no server; every fact is checked against its digest. Errors: a fact that is
-// missing, altered or malformed (Invalid).
-func Recheck(input []byte, facts Facts) (*Report, error) {
-	in, err := DecodeInput(input)
-	if err != nil {
-		return nil, err
-	}
-	known := make(map[string]Known, len(in.Known))
-	for _, k := range in.Known {
-		known[k.Path] = k
-	}
-	var lacking string
-	ask := func(p string) Known {
-		k, ok := known[p]
-		if !ok && lacking == "" {
-			lacking = p
-		}
-		return k
-	}
-	s, err := newScene(in, facts, func(p string) *filetree.Entry { return ask(p).Before }, func(p string) *filetree.Entry { return ask(p).After })
-	if err != nil {
-		return nil, err
-	}
-	r := s.reconcile(in)
-	if lacking != "" {
-		return nil, fault.New(fault.Invalid, "reconciliation input does not say what stood at %s", lacking)
-	}
-	r.Input = envelope.Digest(input)
-	return r, nil
-}
-
 // newScene fetches and reads the facts, and predicts.
 func newScene(in *Input, facts Facts, wasAt, isAt lookup) (*scene, error) {
 	s := &scene{actions: in.Actions, before: &wire.HostFacts{}, after: &wire.HostFacts{}, wasAt: wasAt, isAt: isAt,
