@@ -4,13 +4,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -24,12 +21,12 @@ import (
 	"golang.org/x/crypto/ssh"
 	_ "modernc.org/sqlite"
 
-	"github.com/patchwarrant/patchwarrant/internal/agent"
+	"github.com/patchwarrant/patchwarrant/internal/agent/agenttest"
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
 	"github.com/patchwarrant/patchwarrant/internal/server"
-	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/server/servertest"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
@@ -65,31 +62,9 @@ func found(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		archive := mirrortest.New(t, time.Now().Add(-time.Hour))
 		archive.Add("openssl", "3.0.2-1", "amd64")
 		archive.Publish(time.Now().Add(-time.Minute), time.Now().Add(24*time.Hour))
-		upstream := archive.Upstream("debian-security")
-		ts.Check(os.WriteFile(ts.MkAbs("archive.asc"), upstream.Keyring, 0o600))
-		ts.Check(os.WriteFile(ts.MkAbs("server.toml"), fmt.Appendf(nil, `data = %q
-origin = "ledger.example.org/test"
-names = ["127.0.0.1"]
-notice_hours = 0
-sweep = "200ms"
-rest = "1s"
-busy = "1s"
-releases = ["bookworm"]
-[listen]
-people = %q
-agents = %q
-repository = %q
-[[upstream]]
-name = "debian-security"
-url = %q
-suite = "stable"
-component = "main"
-arch = "amd64"
-keyring = %q
-fingerprints = [%q]
-max_age = "240h"
-`, ts.MkAbs("data"), free(ts), free(ts), free(ts), upstream.URL, ts.MkAbs("archive.asc"), upstream.Fingerprints[0]), 0o600))
-		conf, err := server.Load(ts.MkAbs("server.toml"))
+		file, err := servertest.Configure(ts.MkAbs("."), "ledger.example.org/test", "", archive.Upstream("debian-security"))
+		ts.Check(err)
+		conf, err := server.Load(file)
 		ts.Check(err)
 		keys, err := server.Init(conf, time.Now)
 		ts.Check(err)
@@ -101,13 +76,6 @@ max_age = "240h"
 		ts.Setenv("SERVER", "https://"+conf.Listen.People)
 		ts.Setenv("CA", identity.CASHA256)
 	}
-}
-
-func free(ts *testscript.TestScript) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // serve FILE is the script command that puts a trust root in force and starts the server. Its digest is in $ROOT.
@@ -178,119 +146,42 @@ func host(ts *testscript.TestScript, neg bool, args []string) {
 	as(ts, false, []string{"erin", "0", "host", "enrol", "--name", args[0], "--environment", args[1], "--json"})
 	var made v1.EnrolmentLine
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &made))
-	flags := map[string]string{}
-	for words := strings.Fields(made.Line)[2:]; len(words) > 1; words = words[2:] {
-		flags[words[0]] = words[1]
+	h, err := agenttest.New(time.Now, map[string]string{
+		"etc/os-release": "ID=debian\nVERSION_CODENAME=bookworm\n", "etc/hostname": args[0] + "\n",
+		"proc/sys/kernel/osrelease": "6.1.0-30-amd64\n", "proc/sys/kernel/version": "#1 SMP Debian 6.1.124-1\n", "var/lib/dpkg/arch": "amd64\n",
+		status: "Package: openssl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0.1-1\nMaintainer: x <x@example.org>\nDescription: x\n\n",
+	})
+	ts.Check(err)
+	meddled := len(args) == 3
+	h.Install = func(actions []warrant.Action) (string, []warrant.Observed, error) {
+		return install(h, actions, meddled)
 	}
-	top, err := os.MkdirTemp("", "pw") // short: a socket's path is bounded
-	ts.Check(err)
-	ts.Defer(func() { os.RemoveAll(top) })
-	m := &machine{meddled: len(args) == 3, Places: agent.Places{Root: filepath.Join(top, "root"), Etc: filepath.Join(top, "etc"), State: filepath.Join(top, "agent"),
-		Executor: filepath.Join(top, "executor"), Socket: filepath.Join(top, "socket")}}
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	ts.Check(err)
-	m.key = private
-	for path, text := range map[string]string{
-		"root/etc/os-release": "ID=debian\nVERSION_CODENAME=bookworm\n", "root/etc/hostname": args[0] + "\n",
-		"root/proc/sys/kernel/osrelease": "6.1.0-30-amd64\n", "root/proc/sys/kernel/version": "#1 SMP Debian 6.1.124-1\n",
-		"root/var/lib/dpkg/arch": "amd64\n", "executor/report.pub": base64.StdEncoding.EncodeToString(public) + "\n",
-		"root" + status: "Package: openssl\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0.1-1\nMaintainer: x <x@example.org>\nDescription: x\n\n",
-	} {
-		ts.Check(m.write(filepath.Join(top, path), text))
-	}
-	listener, err := net.Listen("unix", m.Socket)
-	ts.Check(err)
-	ts.Defer(func() { listener.Close() })
-	go m.execute(listener)
-	answer, err := agent.Enrol(context.Background(), m.Places, agent.Line{Server: flags["--server"], Token: flags["--token"],
-		CA: flags["--ca"], TrustRoot: flags["--trust-root"]}, time.Now)
-	ts.Check(err)
-	m.host = answer.HostID
-	ts.Setenv("HOST", m.host)
-	a, err := agent.Open(m.Places, "test", time.Now, slog.New(slog.DiscardHandler))
-	ts.Check(err)
-	for range 2 {
-		_, err := a.Once(context.Background())
-		ts.Check(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			a.Once(ctx) // a round that fails is done again
-			time.Sleep(100 * time.Millisecond)
-		}
-	}()
-	ts.Defer(func() { stop(); <-done })
+	ts.Check(h.Enrol(context.Background(), made.Line, ""))
+	ts.Setenv("HOST", h.ID)
+	ts.Check(h.Open(context.Background(), "test"))
+	stop := h.Work(func() { time.Sleep(100 * time.Millisecond) })
+	ts.Defer(func() {
+		stop()
+		ts.Check(h.Close())
+	})
 }
 
-const status = "/var/lib/dpkg/status"
+const status = "var/lib/dpkg/status"
 
-// machine is a host with a fake executor.
-type machine struct {
-	agent.Places
-	host    string
-	key     ed25519.PrivateKey
-	meddled bool
-}
-
-func (m *machine) write(path, text string) error {
-	return errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644))
-}
-
-func (m *machine) execute(l net.Listener) {
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		if document, err := io.ReadAll(conn); err == nil && len(document) > 0 {
-			if e, err := m.obey(document); err == nil {
-				json.NewEncoder(conn).Encode(e)
-			}
-		}
-		conn.Close()
-	}
-}
-
-func (m *machine) obey(document []byte) (e envelope.Envelope, err error) {
-	first, err := readEnvelope(filepath.Join(m.Etc, "trust-root.json"))
+// install does to the status file what apt would.
+func install(h *agenttest.Host, actions []warrant.Action, meddled bool) (log string, seen []warrant.Observed, err error) {
+	b, err := os.ReadFile(filepath.Join(h.Root, status))
 	if err != nil {
-		return e, err
+		return "", nil, err
 	}
-	root, err := trustroot.Decode(first.Payload)
-	if err != nil {
-		return e, err
-	}
-	w, err := warrant.Parse(document)
-	if err != nil {
-		return e, err
-	}
-	now := time.Now().UTC().Truncate(time.Microsecond)
-	leave, err := w.Check(warrant.Host{ID: m.host, Root: root, Now: now})
-	if err != nil {
-		return e, err
-	}
-	r := warrant.Report{Host: m.host, Order: leave.Order.ID, OrderDigest: leave.OrderDigest, Outcome: warrant.Done, BegunAt: now, EndedAt: now,
-		Session: envelope.Digest(nil), LogSize: leave.Checkpoint.Size, LogRoot: hex.EncodeToString(leave.Checkpoint.Root[:])}
-	b, err := os.ReadFile(filepath.Join(m.Root, status))
-	if err != nil {
-		return e, err
-	}
-	for _, a := range leave.Transaction.Actions {
+	for _, a := range actions {
 		b = []byte(strings.Replace(string(b), "Version: "+a.From, "Version: "+a.To, 1))
-		r.Packages = append(r.Packages, warrant.Observed{Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: a.To, Status: "installed"})
+		seen = append(seen, warrant.Observed{Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: a.To, Status: "installed"})
 	}
-	if m.meddled {
-		if err := m.write(filepath.Join(m.Root, "var/lib/planted"), "x"); err != nil {
-			return e, err
-		}
+	if meddled {
+		err = h.Write("var/lib/planted", "x")
 	}
-	payload, err := r.Encode()
-	return envelope.Envelope{PayloadType: warrant.ReportType, Payload: payload,
-			Signatures: []envelope.Signature{envelope.SignEd25519(m.key, warrant.ReportType, payload)}},
-		errors.Join(err, m.write(filepath.Join(m.Root, status), string(b)), m.write(filepath.Join(m.Executor, "sessions", r.Order, "session.log"), ""))
+	return "", seen, errors.Join(err, h.Write(status, string(b)))
 }
 
 // until PERSON TEXT ARGS… runs the command line until it prints TEXT.

@@ -30,11 +30,11 @@ func Open(t testing.TB) *db.DB {
 func Each(t *testing.T, do func(t *testing.T, d *db.DB)) {
 	t.Run("sqlite", func(t *testing.T) { do(t, Open(t)) })
 	t.Run("postgres", func(t *testing.T) {
-		address := os.Getenv(Postgres)
+		address := Address(t)
 		if address == "" {
 			t.Skipf("%s names no server", Postgres)
 		}
-		do(t, open(t, schema(t, address)))
+		do(t, open(t, address))
 	})
 }
 
@@ -54,9 +54,14 @@ func open(t testing.TB, address string) *db.DB {
 
 var schemas atomic.Int64
 
-// schema makes an empty schema for one test and gives the address that leads into it.
-func schema(t *testing.T, address string) string {
+// Address makes an empty schema for one test and gives the address that leads into it; it is empty where the environment
+// names no PostgreSQL server.
+func Address(t testing.TB) string {
 	t.Helper()
+	address := os.Getenv(Postgres)
+	if address == "" {
+		return ""
+	}
 	server, err := sql.Open("pgx", address)
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func (s *site) virgin() *first {
 	root := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		line, err := io.ReadAll(r.Body)
 		s.ok(err)
-		io.WriteString(w, s.machine("web-01", string(line), "6.1.0-40-amd64", packages("web")).id)
+		io.WriteString(w, s.machine("web-01", string(line), "6.1.0-40-amd64", packages("web")).ID)
 	}))
 	s.t.Cleanup(root.Close)
 	f.Host = root.URL

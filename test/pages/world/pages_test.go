@@ -35,7 +35,7 @@ func (s *site) show(told settled) shown {
 	out := shown{URL: "https://" + name, Address: s.config.Listen.People, Pin: s.pin(), CA: s.keys.CA.Hash(), Root: s.root, CLI: cli, Mark: s.mark,
 		People: s.people, Hosts: map[string]string{}, Story: told}
 	for name, m := range s.hosts {
-		out.Hosts[name] = m.id
+		out.Hosts[name] = m.ID
 	}
 	return out
 }

@@ -31,13 +31,14 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
-	_ "modernc.org/sqlite"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/envelope/envelopetest"
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
 	"github.com/patchwarrant/patchwarrant/internal/server"
+	"github.com/patchwarrant/patchwarrant/internal/server/servertest"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 )
@@ -150,46 +151,15 @@ func begin(t *testing.T, mark string, past time.Duration) *site {
 
 func (s *site) configure() {
 	s.t.Helper()
-	upstream := s.archive.Upstream("debian-security")
-	keyring := filepath.Join(s.dir, "archive.asc")
-	s.ok(os.WriteFile(keyring, upstream.Keyring, 0o600))
-	path := filepath.Join(s.dir, "server.toml")
-	s.ok(os.WriteFile(path, fmt.Appendf(nil, `data = %q
-origin = "patch.example.org/ledger"
-names = [%q, "127.0.0.1"]
-url = "https://%s"
-notice_hours = 0
-sweep = "200ms"
-rest = "1s"
-busy = "1s"
-releases = ["bookworm"]
-[listen]
-people = %q
-agents = %q
-repository = %q
-[[upstream]]
-name = "debian-security"
-url = %q
-suite = "stable"
-component = "main"
-arch = "amd64"
-keyring = %q
-fingerprints = [%q]
-max_age = "240h"
-`, filepath.Join(s.dir, "data"), name, name, s.free(), s.free(), s.free(), upstream.URL, keyring, upstream.Fingerprints[0]), 0o600))
-	var err error
-	s.config, err = server.Load(path)
+	file, err := servertest.Configure(s.dir, name+"/ledger", name, s.archive.Upstream("debian-security"))
 	s.ok(err)
+	s.config, err = server.Load(file)
+	s.ok(err)
+	if address := dbtest.Address(s.t); address != "" {
+		s.config.Database = address
+	}
 	s.keys, err = server.Init(s.config, s.now)
 	s.ok(err)
-}
-
-func (s *site) free() string {
-	s.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	s.ok(err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // employ makes a person's keys.

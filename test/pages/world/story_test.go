@@ -186,7 +186,7 @@ func (s *site) production(made v1.Snapshot, of, class, reason string, names []st
 		p.Grounds = s.text("It is exploited, and the fix is small.")
 	}
 	for _, n := range names {
-		p.Hosts = append(p.Hosts, s.hosts[n].id)
+		p.Hosts = append(p.Hosts, s.hosts[n].ID)
 	}
 	slices.Sort(p.Hosts)
 	var stage v1.Order
