@@ -27,7 +27,10 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require github.com/go-webauthn/webauthn v0.18.2
+require (
+	github.com/go-webauthn/webauthn v0.18.2
+	github.com/knqyf263/go-rpm-version v0.0.0-20260811110310-1815e1f1b790
+)
 
 require (
 	github.com/cloudflare/circl v1.6.3 // indirect

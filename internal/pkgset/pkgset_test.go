@@ -8,7 +8,31 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/rpm"
 )
+
+var installedRPM = []rpm.Installed{
+	{Name: "ruby", Arch: "x86_64", Version: "3.1.4-143.el9", Source: "ruby", SourceVersion: "3.1.4-143.el9", Module: "ruby:3.1:9:9", Vendor: "Rocky"},
+	{Name: "openssl-libs", Arch: "x86_64", Version: "1:3.0.7-24.el9", Source: "openssl", SourceVersion: "3.0.7-24.el9", Vendor: "Rocky", Key: "702d426d350d275d"},
+	{Name: "gpg-pubkey", Arch: "noarch", Version: "350d275d-6279464b", Source: "gpg-pubkey", SourceVersion: "350d275d-6279464b"},
+}
+
+func TestSetOfRPM(t *testing.T) {
+	s := FromRPM(installedRPM)
+	want := Set{
+		{"openssl-libs", "x86_64", "1:3.0.7-24.el9", "openssl", "3.0.7-24.el9", "", false, &RPM{"", "Rocky", "702d426d350d275d"}},
+		{"ruby", "x86_64", "3.1.4-143.el9", "ruby", "3.1.4-143.el9", "", false, &RPM{"ruby:3.1:9:9", "Rocky", ""}},
+	}
+	if d := cmp.Diff(want, s); d != "" {
+		t.Error(d)
+	}
+	if s[0].CompareVersions("1-1", "1^a-1") >= 0 || (Package{}).CompareVersions("1-1", "1.0-1") >= 0 {
+		t.Error("versions are not compared by their packager's rule")
+	}
+	if _, err := Parse([]byte(headerRPM)); err == nil {
+		t.Error("the empty set has two forms")
+	}
+}
 
 var status = []deb.Installed{
 	{Name: "zlib1g", Arch: "amd64", Version: "1:1.2-1", Source: "zlib", SourceVersion: "1:1.2-1", Want: "hold", Flag: "ok", State: "installed"},
@@ -22,10 +46,10 @@ var status = []deb.Installed{
 func TestSetOfStatus(t *testing.T) {
 	s := FromStatus(status)
 	want := Set{
-		{"libc6", "amd64", "2.36-9", "glibc", "2.36-9", "", false},
-		{"libc6", "i386", "2.36-9", "glibc", "2.36-9", "reinstreq", false},
-		{"sudo", "amd64", "1.9-1", "sudo", "1.9-1", "half-configured", false},
-		{"zlib1g", "amd64", "1:1.2-1", "zlib", "1:1.2-1", "", true},
+		{"libc6", "amd64", "2.36-9", "glibc", "2.36-9", "", false, nil},
+		{"libc6", "i386", "2.36-9", "glibc", "2.36-9", "reinstreq", false, nil},
+		{"sudo", "amd64", "1.9-1", "sudo", "1.9-1", "half-configured", false, nil},
+		{"zlib1g", "amd64", "1:1.2-1", "zlib", "1:1.2-1", "", true, nil},
 	}
 	if d := cmp.Diff(want, s); d != "" {
 		t.Error(d)
@@ -39,7 +63,7 @@ func TestSetOfStatus(t *testing.T) {
 }
 
 func TestCanonicalComesBack(t *testing.T) {
-	for _, s := range []Set{{}, FromStatus(status)} {
+	for _, s := range []Set{{}, FromStatus(status), FromRPM(installedRPM)} {
 		got, err := Parse(s.Canonical())
 		if err != nil {
 			t.Fatal(err)
