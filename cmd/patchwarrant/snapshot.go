@@ -15,26 +15,6 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
-func newUpstreamCommand() *cobra.Command {
-	return noun("upstream", "Mirrored archives: list, refresh",
-		verb("list", "All archives and what was last accepted or refused of them", cobra.NoArgs,
-			func(ctx context.Context, c *client, _ []string) (u v1.Upstreams, err error) {
-				return u, c.get(ctx, "/upstreams", &u)
-			}, func(w io.Writer, u v1.Upstreams) { showUpstreams(w, u.Upstreams...) }),
-		verb("refresh NAME", "Look at an archive again, with all checks", cobra.ExactArgs(1),
-			func(ctx context.Context, c *client, args []string) (u v1.Upstream, err error) {
-				return u, c.post(ctx, "/upstreams/"+segment(args[0])+"/refresh", nil, &u)
-			}, func(w io.Writer, u v1.Upstream) { showUpstreams(w, u) }))
-}
-
-func showUpstreams(w io.Writer, all ...v1.Upstream) {
-	t := newTable("UPSTREAM", "DATE", "PACKAGES", "RELEASE", "SIGNED BY", "SEEN", "REFUSED")
-	for _, u := range all {
-		t.add(u.Name, u.Date, u.Packages, short(u.Release), u.Fingerprint, u.SeenAt, u.RefusedCode)
-	}
-	t.print(w)
-}
-
 func newSnapshotCommand() *cobra.Command {
 	return noun("snapshot", "Curated packages: propose, look at, sign", newSnapshotPropose(), newSnapshotList(), newSnapshotShow(), newSnapshotSign())
 }

@@ -77,6 +77,7 @@ func New(c Config) http.Handler {
 	d.hosts()
 	d.sources()
 	d.vulnerabilities()
+	d.upstreams()
 	d.snapshots()
 	d.orders()
 	d.rollouts()

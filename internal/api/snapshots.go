@@ -9,7 +9,6 @@ import (
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
-	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/once"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 )
@@ -19,11 +18,8 @@ type Composer interface {
 	Compose(ctx context.Context, who, release string, decisions, upstreams []string) (curation.Snapshot, error)
 }
 
-// snapshots: upstreams, what is taken from them, and what channels show of it.
+// snapshots: what is taken from upstreams, and what channels show of it.
 func (d *door) snapshots() {
-	serve(d, operation{"upstreams", http.MethodGet, "/upstreams", "The mirrored archives", staff.Read}, d.listUpstreams)
-	serve(d, operation{"refresh-upstream", http.MethodPost, "/upstreams/{id}/refresh", "Look at an archive again",
-		staff.RefreshMirror}, d.refresh)
 	create(d, operation{"propose-snapshot", http.MethodPost, "/snapshots", "Propose a snapshot", staff.ProposeSnapshot}, once.Answer, d.compose)
 	serve(d, operation{"snapshots", http.MethodGet, "/snapshots", "All snapshots", staff.Read}, d.listSnapshots)
 	serve(d, operation{"snapshot", http.MethodGet, "/snapshots/{id}", "One snapshot by its record, with the payload to sign",
@@ -33,30 +29,6 @@ func (d *door) snapshots() {
 	serve(d, operation{"channels", http.MethodGet, "/channels", "All channels", staff.Read}, d.listChannels)
 	serve(d, operation{"promote", http.MethodPost, "/channels/{id}/promotions", "Point a channel at a snapshot", staff.Promote},
 		d.promote)
-}
-
-func (d *door) listUpstreams(ctx context.Context, _ staff.Session, _ *struct{}) (v1.Upstreams, error) {
-	all := v1.Upstreams{Upstreams: []v1.Upstream{}}
-	for _, u := range d.Mirror.Upstreams {
-		r, err := d.Mirror.State(ctx, u.Name)
-		if err != nil {
-			return all, err
-		}
-		r.Upstream = u.Name
-		all.Upstreams = append(all.Upstreams, upstreamOf(r))
-	}
-	return all, nil
-}
-
-func (d *door) refresh(ctx context.Context, _ staff.Session, in *Named) (v1.Upstream, error) {
-	r, err := d.Mirror.Refresh(ctx, in.ID)
-	return upstreamOf(r), err
-}
-
-func upstreamOf(r mirror.Release) v1.Upstream {
-	return v1.Upstream{Name: r.Upstream, Release: r.InRelease, Index: r.Index, Date: r.Date, ValidUntil: r.ValidUntil,
-		Fingerprint: r.Fingerprint, Packages: r.Packages, SeenAt: r.SeenAt, RefusedAt: r.RefusedAt, RefusedCode: r.RefusedCode,
-		Refused: r.RefusedWhy}
 }
 
 func (d *door) compose(ctx context.Context, s staff.Session, in *v1.SnapshotProposal) (v1.Snapshot, error) {

@@ -32,7 +32,7 @@ func debian(t *testing.T, w *world) *mirror.Mirror {
 			Keyring: keyring, Fingerprints: keys.Fingerprints(), MaxAge: 3650 * 24 * time.Hour}
 	}
 	m, err := mirror.New(mirror.Config{DB: w.DB, Ledger: w.acts, Blobs: w.Blobs, Client: &http.Client{Timeout: 2 * time.Minute}, Now: func() time.Time { return w.now },
-		Upstreams: []mirror.Upstream{upstream("main", "debian", "bookworm"), upstream("security", "debian-security", "bookworm-security")}})
+		Configured: []mirror.Upstream{upstream("main", "debian", "bookworm"), upstream("security", "debian-security", "bookworm-security")}})
 	if err != nil {
 		t.Fatal(err)
 	}

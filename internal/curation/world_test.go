@@ -71,7 +71,7 @@ func begin(t *testing.T, d *db.DB, now time.Time) *world {
 	}
 	clock := func() time.Time { return w.now }
 	w.mirror, err = mirror.New(mirror.Config{DB: d, Ledger: &acts{}, Blobs: blobs, Pool: pool.New(blobs), Client: http.DefaultClient,
-		Upstreams: []mirror.Upstream{w.archive.Upstream("test")}, Now: clock})
+		Configured: []mirror.Upstream{w.archive.Upstream("test")}, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

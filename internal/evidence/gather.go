@@ -93,8 +93,11 @@ func (g *gathering) curation(ctx context.Context, o change.Order) error {
 		if err := errors.Join(g.subject(ctx, "upstream/"+u.Name, false), g.fact(ctx, u.Release), g.fact(ctx, u.Index)); err != nil {
 			return err
 		}
-		if keyring, ok := g.Keyrings[u.Name]; ok {
+		keyring, err := g.Keyrings.Keyring(ctx, u.Name)
+		if err == nil {
 			g.member(keyringName(u.Name), keyring)
+		} else if fault.KindOf(err) != fault.NotFound {
+			return err
 		}
 	}
 	decisions := map[string]bool{}

@@ -29,6 +29,11 @@ type Roots interface {
 	Roots(ctx context.Context, from int64) ([]envelope.Envelope, error)
 }
 
+// Keyrings gives the pinned keys of an upstream by its name; fault.NotFound where they are not known.
+type Keyrings interface {
+	Keyring(ctx context.Context, upstream string) ([]byte, error)
+}
+
 // Config of a Sealer.
 type Config struct {
 	DB       *db.DB
@@ -36,7 +41,7 @@ type Config struct {
 	Blobs    blob.Store
 	Orders   Orders
 	Roots    Roots
-	Keyrings map[string][]byte // of the upstreams, by name
+	Keyrings Keyrings
 	Now      func() time.Time
 }
 

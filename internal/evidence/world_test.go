@@ -21,6 +21,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/deb/debtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
@@ -43,6 +44,7 @@ const vulnerability = "CVE-2026-0001/hello"
 type world struct {
 	*Sealer
 	t         *testing.T
+	keyrings  keyrings
 	people    *warranttest.World
 	log       *ledger.Ledger
 	changes   *change.Changes
@@ -163,9 +165,19 @@ func (s silent) Reconcile(ctx context.Context, o warrant.Order, runs []integrity
 	return r, err
 }
 
+// keyrings are those of upstreams, by name.
+type keyrings map[string][]byte
+
+func (k keyrings) Keyring(_ context.Context, name string) ([]byte, error) {
+	if b, ok := k[name]; ok {
+		return b, nil
+	}
+	return nil, fault.New(fault.NotFound, "no upstream is named %q", name)
+}
+
 func newWorld(t *testing.T, arrange ...func(*world)) *world {
 	t.Helper()
-	w := &world{t: t, people: warranttest.New(t), keys: map[string]ed25519.PrivateKey{}}
+	w := &world{t: t, keyrings: keyrings{}, people: warranttest.New(t), keys: map[string]ed25519.PrivateKey{}}
 	d := dbtest.Open(t)
 	clock := func() time.Time { return warranttest.Now }
 	log, err := ledger.New(ledger.Config{DB: d, Signer: w.people.Log.Signer, Verifier: w.people.Log.VerifierKey,
@@ -177,7 +189,7 @@ func newWorld(t *testing.T, arrange ...func(*world)) *world {
 	w.rollouts = rollout.New(rollout.Config{DB: d, Ledger: log, Blobs: blobs, Roots: w, Files: w, Hosts: w, Now: clock})
 	w.integrity = integrity.New(integrity.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock})
 	w.changes = change.New(change.Config{DB: d, Ledger: log, Blobs: blobs, Root: w, Curation: w, Estate: w, Rollouts: w.rollouts, Integrity: silent{w.integrity}, Now: clock})
-	w.Sealer = New(Config{DB: d, Ledger: log, Blobs: blobs, Orders: w.changes, Roots: w, Keyrings: map[string][]byte{}, Now: clock})
+	w.Sealer = New(Config{DB: d, Ledger: log, Blobs: blobs, Orders: w.changes, Roots: w, Keyrings: w.keyrings, Now: clock})
 
 	w.act("trust-root.installed", "trust-root/1", struct{}{}, w.people.Root.Digest())
 	for _, h := range []string{"hst_s", "hst_p"} {
@@ -249,7 +261,7 @@ func (w *world) curate() {
 	w.ok(err)
 	keyring, err := signer.ArmouredPublic()
 	w.ok(err)
-	w.Keyrings["debian-security"] = keyring
+	w.keyrings["debian-security"] = keyring
 	up := warrant.UpstreamRef{Name: "debian-security", Release: w.put(inRelease), Index: w.put(index), Date: date, Fingerprint: signer.Fingerprint()}
 	w.act("mirror.refreshed", "upstream/debian-security", struct{}{}, w.put([]byte("an older release")))
 	w.act("mirror.refreshed", "upstream/debian-security", struct{}{}, up.Release, up.Index)

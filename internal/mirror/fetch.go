@@ -171,7 +171,7 @@ func checkIndex(packed []byte, ext string, plain deb.ReleaseFile) (count int, er
 // was never refreshed is fault.Conflict; one whose release has meanwhile expired or grown too old is refused with EXPIRED
 // or FREEZE.
 func (m *Mirror) Index(ctx context.Context, name string) ([]deb.IndexEntry, Release, error) {
-	u, err := m.upstream(name)
+	u, err := m.upstream(ctx, name)
 	if err != nil {
 		return nil, Release{}, err
 	}
@@ -209,7 +209,7 @@ func (m *Mirror) Index(ctx context.Context, name string) ([]deb.IndexEntry, Rele
 // Fetch brings the .deb of an entry of an upstream's index into the pool, if it is not there, and checks it. Other bytes
 // than the index names are refused with the code ARBITRARY and recorded as an act.
 func (m *Mirror) Fetch(ctx context.Context, name string, e deb.IndexEntry) error {
-	u, err := m.upstream(name)
+	u, err := m.upstream(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ type Upstream struct {
 	Keyring      []byte        // OpenPGP public keys, binary or armoured
 	Fingerprints []string      // of the primary keys that are trusted, at least one
 	MaxAge       time.Duration // how old a release file may be that names no Valid-Until
+	Advisories   string        // a release's codename: its changelogs are a source for that; empty: they are not
 }
 
 // Release is the accepted state of an upstream.
@@ -62,36 +63,30 @@ type Ledger interface {
 
 // Config of a Mirror. Client fetches http and https; it sets its own time limits.
 type Config struct {
-	DB        *db.DB
-	Ledger    Ledger
-	Blobs     blob.Store
-	Pool      *pool.Pool
-	Client    *http.Client
-	Upstreams []Upstream
-	Now       func() time.Time
+	DB         *db.DB
+	Ledger     Ledger
+	Blobs      blob.Store
+	Pool       *pool.Pool
+	Client     *http.Client
+	Configured []Upstream // beside those that are added
+	Now        func() time.Time
 }
 
 // Mirror keeps the verified state of some upstreams.
-type Mirror struct {
-	Config
-	keyrings map[string]*pgp.Keyring
-}
+type Mirror struct{ Config }
 
 // New makes a Mirror. An upstream that could not be checked is fault.Invalid: a name or URL of the wrong form, no
 // pinned key in its keyring, no MaxAge.
 func New(c Config) (*Mirror, error) {
-	m := &Mirror{Config: c, keyrings: map[string]*pgp.Keyring{}}
-	for _, u := range c.Upstreams {
-		keys, err := u.check()
-		if err != nil {
+	for i, u := range c.Configured {
+		if _, err := u.check(); err != nil {
 			return nil, fmt.Errorf("upstream %q: %w", u.Name, err)
 		}
-		if _, twice := m.keyrings[u.Name]; twice {
+		if slices.ContainsFunc(c.Configured[:i], func(other Upstream) bool { return other.Name == u.Name }) {
 			return nil, fault.New(fault.Invalid, "upstream %q is named twice", u.Name)
 		}
-		m.keyrings[u.Name] = keys
 	}
-	return m, nil
+	return &Mirror{c}, nil
 }
 
 func (u Upstream) check() (*pgp.Keyring, error) {
@@ -109,6 +104,9 @@ func (u Upstream) check() (*pgp.Keyring, error) {
 	}
 	if !deb.ValidArch(u.Arch) || u.Arch == "all" {
 		return nil, fault.New(fault.Invalid, "%q is not an architecture with an index of its own", u.Arch)
+	}
+	if strings.Trim(u.Advisories, "abcdefghijklmnopqrstuvwxyz") != "" {
+		return nil, fault.New(fault.Invalid, "advisories are for a release by its codename, such as bookworm")
 	}
 	if u.MaxAge <= 0 {
 		return nil, fault.New(fault.Invalid, "it needs a maximum age for release files without Valid-Until")
@@ -128,17 +126,21 @@ func (u Upstream) check() (*pgp.Keyring, error) {
 	return keys, nil
 }
 
-func (m *Mirror) upstream(name string) (Upstream, error) {
-	i := slices.IndexFunc(m.Upstreams, func(u Upstream) bool { return u.Name == name })
+func (m *Mirror) upstream(ctx context.Context, name string) (Upstream, error) {
+	all, err := m.List(ctx)
+	if err != nil {
+		return Upstream{}, err
+	}
+	i := slices.IndexFunc(all, func(u Upstream) bool { return u.Name == name })
 	if i < 0 {
 		return Upstream{}, fault.New(fault.NotFound, "no upstream is named %q", name)
 	}
-	return m.Upstreams[i], nil
+	return all[i], nil
 }
 
 // State gives what is accepted of an upstream; a zero InRelease says nothing yet.
 func (m *Mirror) State(ctx context.Context, name string) (Release, error) {
-	if _, err := m.upstream(name); err != nil {
+	if _, err := m.upstream(ctx, name); err != nil {
 		return Release{}, err
 	}
 	s, err := m.state(ctx, name)
@@ -158,7 +160,7 @@ func (m *Mirror) state(ctx context.Context, name string) (s state, err error) {
 // Codes: SIGNATURE, MIXMATCH (another suite; an index that is not the one of the release file), EXPIRED (Valid-Until),
 // REPLAY (older than what was accepted), FREEZE (too old), CLOCK (from the future), MALFORMED, UNREACHABLE.
 func (m *Mirror) Refresh(ctx context.Context, name string) (Release, error) {
-	u, err := m.upstream(name)
+	u, err := m.upstream(ctx, name)
 	if err != nil {
 		return Release{}, err
 	}
@@ -174,9 +176,26 @@ func (m *Mirror) Refresh(ctx context.Context, name string) (Release, error) {
 
 // RefreshAll is the sweep over all upstreams; one that fails does not keep the others back.
 func (m *Mirror) RefreshAll(ctx context.Context) error {
+	return m.refreshEach(ctx, func(state) bool { return true })
+}
+
+// RefreshNew is the sweep over those that nobody has looked at yet.
+func (m *Mirror) RefreshNew(ctx context.Context) error {
+	return m.refreshEach(ctx, func(s state) bool { return s.SeenAt.IsZero() && s.RefusedAt.IsZero() })
+}
+
+func (m *Mirror) refreshEach(ctx context.Context, wanted func(state) bool) error {
+	all, err := m.List(ctx)
+	if err != nil {
+		return err
+	}
 	var failed []error
-	for _, u := range m.Upstreams {
-		if _, err := m.Refresh(ctx, u.Name); err != nil {
+	for _, u := range all {
+		s, err := m.state(ctx, u.Name)
+		if err == nil && wanted(s) {
+			_, err = m.Refresh(ctx, u.Name)
+		}
+		if err != nil {
 			failed = append(failed, err)
 		}
 	}
@@ -193,7 +212,7 @@ func (m *Mirror) refresh(ctx context.Context, u Upstream) (Release, error) {
 		return Release{}, err
 	}
 	now := m.Now()
-	text, signer, err := pgp.VerifyClearsigned(raw, m.keyrings[u.Name], u.Fingerprints, now)
+	text, signer, err := m.verify(ctx, u, raw, now)
 	if err != nil {
 		return Release{}, err
 	}
@@ -220,6 +239,19 @@ func (m *Mirror) refresh(ctx context.Context, u Upstream) (Release, error) {
 		}
 	}
 	return m.accept(ctx, next)
+}
+
+// verify gives the signed text of a release file and the fingerprint of the pinned key that signed it.
+func (m *Mirror) verify(ctx context.Context, u Upstream, raw []byte, now time.Time) ([]byte, string, error) {
+	b, err := m.Keyring(ctx, u.Name)
+	if err != nil {
+		return nil, "", err
+	}
+	keys, err := pgp.LoadKeyring(b)
+	if err != nil {
+		return nil, "", err
+	}
+	return pgp.VerifyClearsigned(raw, keys, u.Fingerprints, now)
 }
 
 // clockSkew is how far in the future a release file may be dated.
@@ -292,10 +324,14 @@ func (m *Mirror) refused(ctx context.Context, name, code string, reason error) e
 }
 
 func (m *Mirror) act(ctx context.Context, tx *db.Tx, kind, upstream string, facts []string, detail map[string]any) error {
+	return m.actBy(ctx, tx, kind, upstream, "server", facts, detail)
+}
+
+func (m *Mirror) actBy(ctx context.Context, tx *db.Tx, kind, upstream, who string, facts []string, detail map[string]any) error {
 	b, err := envelope.Encode(detail)
 	if err != nil {
 		return err
 	}
-	_, err = m.Ledger.Append(ctx, tx, proof.Act{Kind: kind, Subject: "upstream/" + upstream, Who: "server", Facts: facts, Detail: json.RawMessage(b)})
+	_, err = m.Ledger.Append(ctx, tx, proof.Act{Kind: kind, Subject: "upstream/" + upstream, Who: who, Facts: facts, Detail: json.RawMessage(b)})
 	return err
 }

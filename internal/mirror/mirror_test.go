@@ -74,7 +74,7 @@ func (w *world) open(t *testing.T) {
 	t.Helper()
 	var err error
 	w.mirror, err = mirror.New(mirror.Config{DB: w.db, Ledger: w.acts, Blobs: w.blobs, Pool: pool.New(w.blobs), Client: http.DefaultClient,
-		Upstreams: []mirror.Upstream{w.upstream}, Now: func() time.Time { return w.now }})
+		Configured: []mirror.Upstream{w.upstream}, Now: func() time.Time { return w.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestUpstreamsThatCannotBeCheckedAreRefused(t *testing.T) {
 	} {
 		u := w.upstream
 		change(&u)
-		if _, err := mirror.New(mirror.Config{Upstreams: []mirror.Upstream{u}}); fault.KindOf(err) != fault.Invalid {
+		if _, err := mirror.New(mirror.Config{Configured: []mirror.Upstream{u}}); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("%s: got %v, want an error of kind invalid", rule, err)
 		}
 	}

@@ -21,13 +21,13 @@ import (
 // archive makes an upstream speak for itself: the fixes that its packages' changelogs name are imported as a source, so
 // that a site without any feed still learns of them.
 type archive struct {
-	upstream string // empty: none
-	release  string // its codename
-	intake   *intake.Intake
-	mirror   *mirror.Mirror
-	estate   *estate.Estate
-	pool     *pool.Pool
-	now      func() time.Time
+	intake *intake.Intake
+	mirror *mirror.Mirror
+	estate *estate.Estate
+	pool   *pool.Pool
+	now    func() time.Time
+
+	upstream, release string // whose changelogs are read now: its name, and a codename
 
 	read   string // what was read last: the archive and the package sets
 	readAt time.Time
@@ -38,9 +38,15 @@ const readAgain = time.Hour
 
 // Sweep reads the archive when it shows something new or a host has other packages.
 func (a *archive) Sweep(ctx context.Context) error {
-	if a.upstream == "" {
+	all, err := a.mirror.List(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(u mirror.Upstream) bool { return u.Advisories != "" })
+	if i < 0 {
 		return nil
 	}
+	a.upstream, a.release = all[i].Name, all[i].Advisories
 	state, err := a.mirror.State(ctx, a.upstream)
 	if err != nil || state.Index == "" {
 		return err // never refreshed; the source's clock runs
@@ -49,7 +55,7 @@ func (a *archive) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	what := strings.Join(append(digests(hosts, a.release), state.InRelease), " ")
+	what := strings.Join(append(digests(hosts, a.release), a.upstream, state.InRelease), " ")
 	if what == a.read && a.now().Sub(a.readAt) < readAgain {
 		return nil
 	}

@@ -8,23 +8,30 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
 // composer brings together what a snapshot is made of: curation knows neither decisions nor hosts.
 type composer struct {
-	triage    *triage.Triage
-	estate    *estate.Estate
-	curation  *curation.Curation
-	upstreams []string
+	triage   *triage.Triage
+	estate   *estate.Estate
+	curation *curation.Curation
+	mirror   *mirror.Mirror
 }
 
 // Compose implements api.Composer.
 func (c composer) Compose(ctx context.Context, who, release string, decisions, upstreams []string) (curation.Snapshot, error) {
 	p := curation.Proposal{Upstreams: upstreams}
 	if len(upstreams) == 0 {
-		p.Upstreams = c.upstreams
+		all, err := c.mirror.List(ctx)
+		if err != nil {
+			return curation.Snapshot{}, fmt.Errorf("compose snapshot: %w", err)
+		}
+		for _, u := range all {
+			p.Upstreams = append(p.Upstreams, u.Name)
+		}
 	}
 	accepted, err := c.triage.Accepted(ctx)
 	if err != nil {

@@ -90,7 +90,7 @@ type Source struct {
 	URL  string `toml:"url"`
 }
 
-// Upstream is a vendor's archive to mirror; see mirror.Upstream.
+// Upstream is a vendor's archive to mirror, beside those that people add; see mirror.Upstream.
 type Upstream struct {
 	Name         string   `toml:"name"`
 	URL          string   `toml:"url"`
@@ -223,7 +223,7 @@ func (c Config) upstreams() ([]mirror.Upstream, error) {
 			return nil, fmt.Errorf("upstream %s: read keyring: %w", u.Name, err)
 		}
 		all = append(all, mirror.Upstream{Name: u.Name, URL: u.URL, Suite: u.Suite, Component: u.Component, Arch: u.Arch,
-			Keyring: keyring, Fingerprints: u.Fingerprints, MaxAge: u.MaxAge.Duration})
+			Keyring: keyring, Fingerprints: u.Fingerprints, MaxAge: u.MaxAge.Duration, Advisories: u.Advisories})
 	}
 	return all, nil
 }

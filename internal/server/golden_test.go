@@ -143,7 +143,7 @@ func golden(t *testing.T, name string, b []byte) {
 }
 
 // chance matches what is another in each run: IDs, digests, keys and fingerprints.
-var chance = regexp.MustCompile(`\b([a-z]{3})_[0-9a-hjkmnp-tv-z]{26}\b|\b[0-9a-f]{64}\b|\b[0-9a-f]{16}\b|SHA256:[A-Za-z0-9+/]{43}|\b[0-9a-f]{40}\b|[A-Za-z0-9+/]{43}=`)
+var chance = regexp.MustCompile(`\b([a-z]{3})_[0-9a-hjkmnp-tv-z]{26}\b|\b[0-9a-f]{64}\b|\b[0-9a-f]{16}\b|SHA256:[A-Za-z0-9+/]{43}|\b[0-9a-f]{40}\b|[A-Za-z0-9+/]{43}=|file://[^"]*`)
 
 // normal gives a document with its keys sorted, what is signed opened, and what chance made numbered in the order it comes,
 // so that what was equal stays equal.
@@ -165,7 +165,9 @@ func normal(t *testing.T, b []byte) string {
 	return chance.ReplaceAllStringFunc(text.String(), func(s string) string {
 		if met[s] == "" {
 			kind := "digest"
-			if before, _, ok := strings.Cut(s, "_"); ok {
+			if strings.HasPrefix(s, "file:") {
+				kind = "directory"
+			} else if before, _, ok := strings.Cut(s, "_"); ok {
 				kind = before
 			} else if strings.HasPrefix(s, "SHA256:") || strings.HasSuffix(s, "=") || len(s) == 40 {
 				kind = "key"

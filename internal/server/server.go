@@ -120,18 +120,13 @@ func (s *Server) furnish() error {
 	s.feeds = &feeds{sources: s.config.Sources, intake: s.intake, blobs: s.blobs, client: &http.Client{Timeout: 30 * time.Minute},
 		tags: map[string]string{}}
 	s.mirror, err = mirror.New(mirror.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Pool: packages,
-		Client: &http.Client{Timeout: 30 * time.Minute}, Upstreams: upstreams, Now: s.now})
+		Client: &http.Client{Timeout: 30 * time.Minute}, Configured: upstreams, Now: s.now})
 	if err != nil {
 		return err
 	}
 	s.estate = estate.New(estate.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, CA: s.keys.CA, Now: s.now,
 		Silent: s.config.Silent.Duration})
 	s.archive = &archive{intake: s.intake, mirror: s.mirror, estate: s.estate, pool: packages, now: s.now}
-	for _, u := range s.config.Upstreams {
-		if u.Advisories != "" {
-			s.archive.upstream, s.archive.release = u.Name, u.Advisories
-		}
-	}
 	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Intake: s.intake,
 		Root: s.Staff, Now: s.now})
 	s.curation = curation.New(curation.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Mirror: s.mirror, Root: s.Staff,
@@ -141,12 +136,8 @@ func (s *Server) furnish() error {
 	s.integrity = integrity.New(integrity.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Now: s.now})
 	s.changes = change.New(change.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Curation: s.curation,
 		Estate: s.estate, Rollouts: s.rollouts, Integrity: s.integrity, Now: s.now, NoticeHours: s.config.NoticeHours})
-	keyrings := map[string][]byte{}
-	for _, u := range upstreams {
-		keyrings[u.Name] = u.Keyring
-	}
 	s.evidence = evidence.New(evidence.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Orders: s.changes, Roots: s.Staff,
-		Keyrings: keyrings, Now: s.now})
+		Keyrings: s.mirror, Now: s.now})
 	return nil
 }
 
@@ -175,6 +166,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "sources", Every: time.Minute, Do: s.intake.Sweep},
 			{Name: "feeds", Every: fetchEvery, Do: s.feeds.Sweep},
 			{Name: "upstreams", Every: time.Hour, Do: s.mirror.RefreshAll},
+			{Name: "new upstreams", Every: due, Do: s.mirror.RefreshNew},
 			{Name: "archive", Every: due, Do: s.archive.Sweep},
 			{Name: "silence", Every: time.Minute, Do: s.estate.Silence},
 			{Name: "decisions", Every: time.Minute, Do: s.triage.Sweep},
@@ -205,12 +197,8 @@ func (s *Server) doors() ([]*http.Server, error) {
 		return nil, err
 	}
 	tls := s.keys.CA.ServerTLS(s.config.Names)
-	var upstreams []string
-	for _, u := range s.config.Upstreams {
-		upstreams = append(upstreams, u.Name)
-	}
 	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Feeds: s.feeds, Estate: s.estate,
-		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, upstreams},
+		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
 		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Once: s.once, Agents: s.config.agentsURL(),
 		Identity: identity, Log: s.log})
 	public, err := json.Marshal(identity)
@@ -218,7 +206,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		return nil, err
 	}
 	pages := web.New(web.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate,
-		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, upstreams},
+		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
 		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Agents: s.config.agentsURL(),
 		Identity: string(public), Now: s.now, Log: s.log})
 	agents := agentapi.New(agentapi.Config{Estate: s.estate, Blobs: s.blobs, Rollout: s.rollouts, Ledger: s.ledger,

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -33,14 +34,10 @@ const snapshotsPage = 15
 func (s *site) repository(v *visit) error {
 	ctx := v.r.Context()
 	var body repositoryBody
-	for _, u := range s.Mirror.Upstreams {
-		r, err := s.Mirror.State(ctx, u.Name)
-		if err != nil {
-			return err
-		}
-		body.Upstreams = append(body.Upstreams, upstreamRow{u, r})
-	}
 	var err error
+	if body.Upstreams, err = s.upstreams(ctx); err != nil {
+		return err
+	}
 	if body.Accepted, err = s.Triage.Accepted(ctx); err != nil {
 		return err
 	}
@@ -61,6 +58,23 @@ func (s *site) repository(v *visit) error {
 		return err
 	}
 	return v.show(http.StatusOK, "repository", "Repository", body)
+}
+
+// upstreams gives all with what is accepted of them.
+func (s *site) upstreams(ctx context.Context) ([]upstreamRow, error) {
+	all, err := s.Mirror.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]upstreamRow, len(all))
+	for i, u := range all {
+		r, err := s.Mirror.State(ctx, u.Name)
+		if err != nil {
+			return nil, err
+		}
+		rows[i] = upstreamRow{u, r}
+	}
+	return rows, nil
 }
 
 func (s *site) refreshUpstream(v *visit) error {

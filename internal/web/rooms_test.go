@@ -49,7 +49,7 @@ func (w *world) furnish() {
 	w.archive = mirrortest.New(w.t, w.now.Add(-time.Hour))
 	packages := pool.New(blobs)
 	archive, err := mirror.New(mirror.Config{DB: d, Ledger: log, Blobs: blobs, Pool: packages, Client: http.DefaultClient,
-		Upstreams: []mirror.Upstream{w.archive.Upstream("archive")}, Now: clock})
+		Configured: []mirror.Upstream{w.archive.Upstream("archive")}, Now: clock})
 	w.ok(err)
 	signer, err := pgp.Generate("Repository", "", pgp.Ed25519, w.now.Add(-time.Hour))
 	w.ok(err)
@@ -81,7 +81,7 @@ func (w *world) furnish() {
 	c.Integrity = integrity.New(integrity.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock})
 	c.Changes = change.New(change.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Curation: c.Curation, Estate: c.Estate,
 		Rollouts: c.Rollouts, Integrity: c.Integrity, Now: clock})
-	c.Evidence = evidence.New(evidence.Config{DB: d, Ledger: log, Blobs: blobs, Orders: c.Changes, Roots: c.Staff, Keyrings: map[string][]byte{}, Now: clock})
+	c.Evidence = evidence.New(evidence.Config{DB: d, Ledger: log, Blobs: blobs, Orders: c.Changes, Roots: c.Staff, Keyrings: archive, Now: clock})
 }
 
 // ask sends a request with a cookie (or without, for an empty token); form makes it a post.

@@ -254,12 +254,12 @@ func (s *site) alarms(ctx context.Context) ([]alarm, error) {
 			all = append(all, alarm{"Source " + x.Name + " is silent", "/sources", "nothing heard within its term", x.SilentAt})
 		}
 	}
-	for _, u := range s.Mirror.Upstreams {
-		r, err := s.Mirror.State(ctx, u.Name)
-		if err != nil {
-			return nil, err
-		}
-		if !r.RefusedAt.IsZero() {
+	upstreams, err := s.upstreams(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range upstreams {
+		if r := u.State; !r.RefusedAt.IsZero() {
 			all = append(all, alarm{"Upstream " + u.Name + " refused: " + r.RefusedCode, "/repository", r.RefusedWhy, r.RefusedAt})
 		}
 	}

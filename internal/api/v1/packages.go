@@ -38,8 +38,13 @@ type Accepted struct {
 // Upstream is the accepted state of a vendor's archive.
 type Upstream struct {
 	Name        string    `json:"name"`
-	Release     string    `json:"release"` // digest of InRelease
-	Index       string    `json:"index"`   // digest of Packages
+	URL         string    `json:"url"`
+	Suite       string    `json:"suite"`
+	Component   string    `json:"component"`
+	Arch        string    `json:"arch"`
+	Advisories  string    `json:"advisories,omitempty"` // the release that its changelogs are a source for
+	Release     string    `json:"release"`              // digest of InRelease
+	Index       string    `json:"index"`                // digest of Packages
 	Date        time.Time `json:"date,omitzero"`
 	ValidUntil  time.Time `json:"valid_until,omitzero"`
 	Fingerprint string    `json:"fingerprint"` // of the pinned key that verified it
@@ -53,6 +58,37 @@ type Upstream struct {
 // Upstreams are all mirrored archives.
 type Upstreams struct {
 	Upstreams []Upstream `json:"upstreams"`
+}
+
+// NewUpstream pins a vendor's archive: one that is known, by its preset and nothing else, or any.
+type NewUpstream struct {
+	Preset string `json:"preset,omitempty"` // such as bookworm-security; the keyring is the server's own copy of Debian's
+
+	Name         string   `json:"name,omitempty"` // a-z 0-9 -; never used again
+	URL          string   `json:"url,omitempty"`  // https://… or http://…: trust is in signatures
+	Suite        string   `json:"suite,omitempty"`
+	Component    string   `json:"component,omitempty"`
+	Arch         string   `json:"arch,omitempty"`
+	Keyring      []byte   `json:"keyring,omitempty"`      // OpenPGP public keys, binary or armoured
+	Fingerprints []string `json:"fingerprints,omitempty"` // of the primary keys that may sign; with a preset, those expected
+	MaxAgeHours  int      `json:"max_age_hours,omitempty" maximum:"87600"`
+	Advisories   string   `json:"advisories,omitempty"` // a release's codename: its changelogs are a source for that
+}
+
+// Preset is an archive that is known.
+type Preset struct {
+	Name         string   `json:"name"`
+	URL          string   `json:"url"`
+	Suite        string   `json:"suite"`
+	Component    string   `json:"component"`
+	Arch         string   `json:"arch"`
+	Fingerprints []string `json:"fingerprints"`
+	Advisories   string   `json:"advisories,omitempty"`
+}
+
+// Presets are the archives that are known.
+type Presets struct {
+	Presets []Preset `json:"presets"`
 }
 
 // SnapshotProposal asks for a snapshot of accepted fixes for the hosts of a release.
