@@ -245,5 +245,8 @@ func noun(use, short string, verbs ...*cobra.Command) *cobra.Command {
 // segment makes a name safe as one segment of a path.
 func segment(s string) string { return url.PathEscape(s) }
 
+// query makes a text safe as the value of a query parameter.
+func query(s string) string { return url.QueryEscape(s) }
+
 // say prints a formatted line.
 func say(w io.Writer, format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }

@@ -51,7 +51,7 @@ func newRootCommand() *cobra.Command {
 		newPersonCommand(), newTrustRootCommand(), newHostCommand(), newSourceCommand(),
 		newOrderCommand(), newApproveCommand(), newLedgerCommand(),
 		newVulnerabilityCommand(), newUpstreamCommand(), newSnapshotCommand(), newChannelCommand(), newReconciliationCommand(),
-		newInvestigationCommand(), newBundleCommand(), newVerifyCommand(), newScanCommand())
+		newInvestigationCommand(), newReportCommand(), newBundleCommand(), newVerifyCommand(), newScanCommand())
 	markFailures(root)
 	return root
 }

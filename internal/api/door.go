@@ -78,6 +78,7 @@ func New(c Config) http.Handler {
 	d.sources()
 	d.vulnerabilities()
 	d.upstreams()
+	d.figures()
 	d.snapshots()
 	d.orders()
 	d.rollouts()

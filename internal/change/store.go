@@ -10,6 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
@@ -19,15 +20,17 @@ var (
 	takeSequence = db.Q(`UPDATE change_sequence SET last = last + 1 WHERE id = 1`)
 	readSequence = db.Q(`SELECT last FROM change_sequence WHERE id = 1`)
 	addOrder     = db.Q(`INSERT INTO change_order (order_id, kind, of_order, payload, curation, sequence, state, envelope, manifest,
-		result, ended_at) VALUES ($1,$2,$3,$4,$5,$6,$7,'','','',0)`)
+		result, ended_at, class, month) VALUES ($1,$2,$3,$4,$5,$6,$7,'','','',0,$8,$9)`)
 	updateOrder = db.Q(`UPDATE change_order SET state = $2, envelope = $3, manifest = $4, result = $5, ended_at = $6
 		WHERE order_id = $1`)
 	selectOrder  = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE order_id = $1`)
 	selectLatest = db.Q(`SELECT order_id, kind, of_order, curation, state, envelope, manifest, result, ended_at FROM change_order
 		WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2`)
 	selectPayload = db.Q(`SELECT payload FROM change_order WHERE order_id = $1`)
-	selectOpen    = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE state IN ('proposed', 'warranted', 'under-investigation') ORDER BY sequence`)
-	addSignature  = db.Q(`INSERT INTO change_signature (order_id, person, position, signed_at, signature)
+	countMonths   = db.Q(`SELECT month, class, COUNT(*) FROM change_order WHERE kind = 'production' AND envelope <> '' AND month >= $1
+		GROUP BY month, class ORDER BY month`)
+	selectOpen   = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE state IN ('proposed', 'warranted', 'under-investigation') ORDER BY sequence`)
+	addSignature = db.Q(`INSERT INTO change_signature (order_id, person, position, signed_at, signature)
 		VALUES ($1, $2, $3, $4, $5)`)
 	selectSignatures = db.Q(`SELECT person, signed_at, signature FROM change_signature WHERE order_id = $1 ORDER BY position`)
 )
@@ -43,7 +46,7 @@ func nextSequence(ctx context.Context, tx *db.Tx) (n int64, err error) {
 }
 
 func insertOrder(ctx context.Context, tx *db.Tx, o Order) error {
-	if _, err := tx.Exec(ctx, addOrder, o.ID, o.Kind, o.Of, o.Payload, o.Curation, o.Sequence, o.State); err != nil {
+	if _, err := tx.Exec(ctx, addOrder, o.ID, o.Kind, o.Of, o.Payload, o.Curation, o.Sequence, o.State, o.Class, o.MadeAt.UTC().Format(monthForm)); err != nil {
 		return fmt.Errorf("save order %s: %w", o.ID, err)
 	}
 	return nil
@@ -153,4 +156,23 @@ func loadSaid(ctx context.Context, tx *db.Tx, order string) (said, int, error) {
 
 func unfinished(ctx context.Context, tx *db.Tx) ([]Order, error) {
 	return orders(tx.Query(ctx, selectOpen))
+}
+
+func monthsSince(ctx context.Context, tx *db.Tx, month string) (months []Month, err error) {
+	rows, err := tx.Query(ctx, countMonths, month)
+	_, err = db.Collect(rows, err, func(r *sql.Rows) (none struct{}, err error) {
+		var month, class string
+		var n int
+		err = r.Scan(&month, &class, &n)
+		if last := len(months) - 1; last < 0 || months[last].Month != month {
+			months = append(months, Month{Month: month})
+		}
+		m := &months[len(months)-1]
+		m.Orders += n
+		if class == trustroot.Emergency {
+			m.Emergencies += n
+		}
+		return none, err
+	})
+	return months, err
 }

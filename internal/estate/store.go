@@ -46,6 +46,10 @@ var (
 	changedAll  = db.Q(`SELECT id, name, reported_name, environment, release, report_key, seen_report_key, cloned_at, silent_at, alarm,
  reboot_required FROM hosts WHERE changed > $1`)
 
+	coverage = db.Q(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN silent_at > 0 THEN 1 ELSE 0 END), 0),
+ COALESCE(SUM(CASE WHEN package_set <> '' THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN facts_at > $1 THEN 1 ELSE 0 END), 0),
+ COALESCE(SUM(CASE WHEN facts_at > $2 THEN 1 ELSE 0 END), 0) FROM hosts`)
+
 	tokenPut   = db.Q(`INSERT INTO enrolment_tokens (hash, name, environment, host, made_by, made_at, expires_at) VALUES ($1,$2,$3,$4,$5,$6,$7)`)
 	tokenGet   = db.Q(`SELECT name, environment, host, expires_at, used_at FROM enrolment_tokens WHERE hash = $1`)
 	tokenDrop  = db.Q(`DELETE FROM enrolment_tokens WHERE hash = $1`)
@@ -227,4 +231,10 @@ func knownSet(ctx context.Context, tx *db.Tx, digest string) (bool, error) {
 func saveSet(ctx context.Context, tx *db.Tx, digest string, packages int, now time.Time) error {
 	_, err := tx.Exec(ctx, setPut, digest, packages, db.Micros(now))
 	return err
+}
+
+func countCoverage(ctx context.Context, tx *db.Tx, now time.Time) (c Coverage, err error) {
+	const day = 24 * time.Hour
+	err = tx.QueryRow(ctx, coverage, db.Micros(now.Add(-day)), db.Micros(now.Add(-7*day))).Scan(&c.Hosts, &c.Silent, &c.Reported, &c.FreshDay, &c.FreshWeek)
+	return c, err
 }

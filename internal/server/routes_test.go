@@ -21,6 +21,8 @@ func TestAListOfNothingIsAnEmptyArray(t *testing.T) {
 		"/hosts": "hosts", "/sources": "sources", "/advisories": "advisories", "/accepted": "accepted", "/upstreams": "upstreams",
 		"/snapshots": "snapshots", "/orders": "orders", "/investigations?order=ord_x": "investigations",
 		"/hosts/hst_x/findings": "findings", "/acts?subject=order/ord_x": "acts", "/vulnerabilities": "rows",
+		"/vulnerabilities/CVE-2026-1/none/history": "episodes", "/figures/days": "days", "/figures/remediation": "months", "/figures/remediation/2026-11": "episodes",
+		"/figures/emergencies?since=2026-01-01": "months",
 	} {
 		var document map[string]json.RawMessage
 		if err := w.ask(token, http.MethodGet, path, nil, &document); err != nil {

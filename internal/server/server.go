@@ -170,6 +170,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "archive", Every: due, Do: s.archive.Sweep},
 			{Name: "silence", Every: time.Minute, Do: s.estate.Silence},
 			{Name: "decisions", Every: time.Minute, Do: s.triage.Sweep},
+			{Name: "history", Every: due, Do: s.triage.SweepHistory},
 			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},
 			{Name: "orders", Every: due, Do: s.changes.Settle},
 			{Name: "investigations", Every: time.Minute, Do: s.integrity.SweepOverdue},

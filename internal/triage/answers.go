@@ -18,11 +18,15 @@ type Finding struct {
 
 // Findings judges one host, sorted by source and ID; what is not affected is left out.
 func (f *Fleet) Findings(host string) []Finding {
-	all := []Finding{}
-	k := f.hosts[host]
-	if k == nil {
-		return all
+	if k := f.hosts[host]; k != nil {
+		return f.findingsOf(k)
 	}
+	return []Finding{}
+}
+
+// findingsOf judges what the hosts of a class have, also of one that no host is in any more.
+func (f *Fleet) findingsOf(k *class) []Finding {
+	all := []Finding{}
 	for _, id := range k.pairs {
 		p := &f.pairs[id]
 		b := f.books[bookKey{p.release, p.source}]

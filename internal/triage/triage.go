@@ -27,6 +27,8 @@ type Estate interface {
 	// HostSets gives the hosts changed after a change number, and the last number; one without a package set has left.
 	HostSets(ctx context.Context, since int64) ([]estate.HostSet, int64, error)
 	PackageSet(ctx context.Context, digest string) (pkgset.Set, error)
+	// Coverage says how much of the estate is looked at.
+	Coverage(ctx context.Context, now time.Time) (estate.Coverage, error)
 }
 
 // Intake tells what is stated.
@@ -61,10 +63,12 @@ type Triage struct {
 	decided   int64          // the last change of decisions in it
 	view      *View          // nil: to be made again
 	viewOf    [2]int64       // its version
+	departed  map[*class]int // hosts that left since the last sweep of the history, by what they had
+	past      recall
 }
 
 // New makes a Triage.
-func New(c Config) *Triage { return &Triage{Config: c, fleet: NewFleet()} }
+func New(c Config) *Triage { return &Triage{Config: c, fleet: NewFleet(), departed: map[*class]int{}} }
 
 // Vulnerability is the unit of work: one ID in one source package, over all releases and hosts.
 type Vulnerability struct {
@@ -224,6 +228,9 @@ func (t *Triage) sync(ctx context.Context) error {
 	}
 	for _, h := range changed {
 		if h.SetDigest == "" {
+			if k := t.fleet.hosts[h.HostID]; k != nil {
+				t.departed[k]++
+			}
 			t.fleet.Remove(h.HostID)
 			continue
 		}

@@ -1,0 +1,26 @@
+package v1
+
+import (
+	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+)
+
+// Episodes are times that vulnerabilities were on hosts.
+type Episodes struct {
+	Episodes []triage.Episode `json:"episodes"`
+}
+
+// Days are totals of days, the oldest first.
+type Days struct {
+	Days []triage.Day `json:"days"`
+}
+
+// Remediations say how long remediating took, by month.
+type Remediations struct {
+	Months []triage.Remediation `json:"months"`
+}
+
+// Months are production orders by month.
+type Months struct {
+	Months []change.Month `json:"months"`
+}
