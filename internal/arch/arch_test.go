@@ -29,7 +29,7 @@ var floors = [][]string{
 	4:  {"trustroot", "ledger", "once"},
 	5:  {"warrant"},
 	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview"},
-	7:  {"agent", "estate", "staff/passkey", "staff/oidc", "intake/debian", "intake/kev", "intake/epss"},
+	7:  {"agent", "estate", "staff/passkey", "staff/oidc", "intake/debian", "intake/kev", "intake/epss", "intake/scanner"},
 	8:  {"triage"},
 	9:  {"curation"},
 	10: {"rollout"},

@@ -1,0 +1,103 @@
+package scanner
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"slices"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+)
+
+// detect tells the format by the first bytes of a report.
+func detect(r *bufio.Reader) (string, error) {
+	head, err := r.Peek(64 << 10)
+	if len(head) == 0 {
+		return "", fault.New(fault.Invalid, "the report is empty")
+	}
+	_ = err // a short report is whole in head
+	if bytes.HasPrefix(head, []byte{0x1f, 0x8b}) || bytes.HasPrefix(head, []byte("PK")) {
+		return "", fault.New(fault.Invalid, "the report is packed; unpack it first")
+	}
+	if bytes.HasPrefix(head, []byte{0xfe, 0xff}) || bytes.HasPrefix(head, []byte{0xff, 0xfe}) || bytes.IndexByte(head, 0) >= 0 {
+		return "", fault.New(fault.Invalid, "the report is not UTF-8; convert it first")
+	}
+	text := bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf")))
+	format := ""
+	switch {
+	case bytes.HasPrefix(text, []byte("<")):
+		format = detectXML(text)
+	case bytes.HasPrefix(text, []byte("[")), bytes.Equal(text, []byte("null")):
+		format = "trivy" // its old form
+	case bytes.HasPrefix(text, []byte("{")):
+		format = detectJSON(text)
+	case bytes.Contains(text, []byte(`"QID"`)):
+		format = "qualys"
+	}
+	if format == "" {
+		return "", fault.New(fault.Invalid, "the report is of no known format")
+	}
+	return format, nil
+}
+
+func detectXML(text []byte) string {
+	for rest := text; ; {
+		i := bytes.IndexByte(rest, '<')
+		if i < 0 || i+1 >= len(rest) {
+			return ""
+		}
+		rest = rest[i+1:]
+		if rest[0] == '?' || rest[0] == '!' {
+			continue
+		}
+		switch name := string(bytes.FieldsFunc(rest[:min(len(rest), 64)], func(r rune) bool { return r == ' ' || r == '>' || r == '\n' || r == '\r' || r == '\t' })[0]); name {
+		case "NessusClientData_v2":
+			return "nessus"
+		case "report", "get_reports_response":
+			return "openvas"
+		}
+		return ""
+	}
+}
+
+// marks are members of a report's outermost object that only one format has. The first that occurs decides.
+var marks = []struct{ key, format string }{
+	{"bomFormat", "cyclonedx"}, {"SchemaVersion", "trivy"}, {"ArtifactName", "trivy"}, {"ClusterName", "trivy"}, {"Results", "trivy"},
+	{"matches", "grype"}, {"hits", "wazuh"}, {"data", "wazuh"}, {"LayerCount", "clair"}, {"unapproved", "clair"},
+}
+
+func detectJSON(text []byte) string {
+	d, depth, keys := json.NewDecoder(bytes.NewReader(text)), 0, []string{}
+	for isKey := false; ; {
+		token, err := d.Token()
+		if err != nil || depth > maxDepth {
+			break
+		}
+		delim, _ := token.(json.Delim)
+		switch {
+		case delim == '{' || delim == '[':
+			depth++
+			isKey = depth == 1
+			continue
+		case delim == '}' || delim == ']':
+			depth--
+			isKey = depth == 1
+			continue
+		}
+		if depth != 1 {
+			continue
+		}
+		if isKey {
+			if key, ok := token.(string); ok {
+				keys = append(keys, key)
+			}
+		}
+		isKey = !isKey
+	}
+	for _, m := range marks {
+		if slices.Contains(keys, m.key) {
+			return m.format
+		}
+	}
+	return ""
+}
