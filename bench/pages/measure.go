@@ -79,8 +79,10 @@ func (w *world) routes(ctx context.Context) ([]route, error) {
 		fmt.Println("the server has no pages, lists only")
 		return all, nil
 	}
-	for _, path := range web.Paths() {
-		all = append(all, w.fill(strings.TrimSuffix(path, "{$}")))
+	for _, r := range web.Routes() {
+		if r.Method == http.MethodGet {
+			all = append(all, w.fill(strings.TrimSuffix(r.Path, "{$}")))
+		}
 	}
 	return all, nil
 }

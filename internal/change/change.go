@@ -336,6 +336,21 @@ func (c *Changes) ListBefore(ctx context.Context, sequence int64, limit int) (al
 	return all, err
 }
 
+// Count is how many orders of a kind are in a state.
+type Count struct {
+	Kind, State string
+	Orders      int
+}
+
+// Counts gives the number of orders of each kind in each state, in no order.
+func (c *Changes) Counts(ctx context.Context) (all []Count, err error) {
+	err = c.DB.Read(ctx, func(tx *db.Tx) error {
+		all, err = counts(ctx, tx)
+		return err
+	})
+	return all, err
+}
+
 // act writes one act on an order.
 func (c *Changes) act(ctx context.Context, tx *db.Tx, kind, order, who string, facts []string, detail map[string]any) (int64, error) {
 	b, err := json.Marshal(detail)

@@ -26,6 +26,7 @@ var (
 	selectOrder  = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE order_id = $1`)
 	selectLatest = db.Q(`SELECT order_id, kind, of_order, curation, state, envelope, manifest, result, ended_at FROM change_order
 		WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2`)
+	countOrders   = db.Q(`SELECT kind, state, count(*) FROM change_order GROUP BY kind, state`)
 	selectPayload = db.Q(`SELECT payload FROM change_order WHERE order_id = $1`)
 	countMonths   = db.Q(`SELECT month, class, COUNT(*) FROM change_order WHERE kind = 'production' AND envelope <> '' AND month >= $1
 		GROUP BY month, class ORDER BY month`)
@@ -130,6 +131,15 @@ func latest(ctx context.Context, tx *db.Tx, before int64, limit int) ([]Order, e
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load orders: %w", err)
+	}
+	return all, nil
+}
+
+func counts(ctx context.Context, tx *db.Tx) ([]Count, error) {
+	rows, err := tx.Query(ctx, countOrders)
+	all, err := db.Collect(rows, err, func(r *sql.Rows) (n Count, err error) { return n, r.Scan(&n.Kind, &n.State, &n.Orders) })
+	if err != nil {
+		return nil, fmt.Errorf("count orders: %w", err)
 	}
 	return all, nil
 }

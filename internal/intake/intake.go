@@ -9,6 +9,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/memo"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 )
 
@@ -34,10 +35,11 @@ type Intake struct {
 	Config
 	mu    sync.Mutex
 	known *Knowledge // the last one made
+	queue memo.Memo[[]Advisory]
 }
 
 // New makes an Intake.
-func New(c Config) *Intake { return &Intake{Config: c} }
+func New(c Config) *Intake { return &Intake{Config: c, queue: memo.Memo[[]Advisory]{Most: 8 << 20}} }
 
 func (in *Intake) source(name string) (Source, error) {
 	i := slices.IndexFunc(in.Sources, func(s Source) bool { return s.Name == name })

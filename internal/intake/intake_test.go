@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -281,10 +282,24 @@ func TestReviewQueue(t *testing.T) {
 		if _, all, _ := w.Queue(t.Context(), 0); all != 1 {
 			t.Errorf("%d wait after a refused review, want 1", all)
 		}
+		whole := func(want ...string) {
+			t.Helper()
+			queue, all, err := w.WholeQueue(t.Context())
+			var got []string
+			for _, a := range queue {
+				got = append(got, a.ID)
+			}
+			if err != nil || all != len(want) || !slices.Equal(got, want) {
+				t.Errorf("the whole queue of %d: %v, %v; want %v", all, got, err, want)
+			}
+		}
+		whole("CVE-2026-1000")
+		w.now = w.now.Add(time.Minute)
 		w.imports(strings.Replace(tracker(3, "1-1"), `"1-1"`, `"1-2"`, 3)) // revised: all are to be looked at again
 		if _, all, _ := w.Queue(t.Context(), 0); all != 3 {
 			t.Errorf("%d wait after a revision, want 3", all)
 		}
+		whole("CVE-2026-1000", "CVE-2026-1001", "CVE-2026-1002")
 		review.Reason = " "
 		if err := w.Review(t.Context(), "bob", review); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("a review without a reason: %v", err)

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -44,6 +45,34 @@ func (in *Intake) QueueAfter(ctx context.Context, last Advisory, limit int) (que
 	})
 	return queue, all, err
 }
+
+// WholeQueue is Queue with MaxQueue. While no receipt and no review changed the queue it comes from memory: what it gives is
+// shared, and nobody changes it.
+func (in *Intake) WholeQueue(ctx context.Context) (queue []Advisory, all int, err error) {
+	err = in.DB.Read(ctx, func(tx *db.Tx) error {
+		if all, err = countQueue(ctx, tx); err != nil {
+			return err
+		}
+		states, err := loadSources(ctx, tx)
+		if err != nil {
+			return err
+		}
+		// Receipts make the queue and reviews only shorten it.
+		key := fmt.Sprint(all)
+		for _, s := range states {
+			key += fmt.Sprint(" ", s.Name, s.Digest, db.Micros(s.ReceivedAt))
+		}
+		queue, err = in.queue.Get(key, func() ([]Advisory, int, error) {
+			whole, err := loadQueue(ctx, tx, Advisory{}, MaxQueue)
+			return whole, len(whole) * advisorySize, err
+		})
+		return err
+	})
+	return queue, all, err
+}
+
+// advisorySize is about what an advisory takes in memory, in bytes.
+const advisorySize = 250
 
 // Review is a person's word on advisories of one source: relevant or not, one reason for all of them.
 type Review struct {

@@ -27,13 +27,28 @@ import (
 //	P11 dpkg keeps the control members and the list of paths
 //	P13 modes that maintainer scripts give (scriptModes)
 //
-// P12, the status file, is checked as a book.
+// P12, the status file, is checked as a book. Rules has the same for people who read a report.
 type Expected struct {
 	Gone    bool
 	Entry   filetree.Entry
 	Rule    string
 	Package string
 	MayStay bool // Gone, but the path may as well stay as it was: a directory that others use
+}
+
+// Rules says in a few words what each rule that a Line can name demands. Derivations are named by what they are.
+var Rules = map[string]string{
+	"P1":  "a file as the package has it: type, mode, owner and group, size and SHA-256",
+	"P2":  "a link or special file as the package has it",
+	"P3":  "a directory, new as the package has it or left as it was",
+	"P5":  "a file that the host diverts to another name for the sake of another package",
+	"P6":  "a file whose mode or owner the host overrides (dpkg-statoverride)",
+	"P7":  "a path that the host's dpkg configuration keeps from being unpacked",
+	"P8":  "a link that leaves the directory alone which stands in its place",
+	"P9":  "what the old version had and the new one has not is gone",
+	"P10": "a configuration file: the old one, the new one, or both, by what was changed on the host",
+	"P11": "dpkg's own notes about the package",
+	"P13": "a mode that the package's script gives to its file",
 }
 
 // scriptModes are modes that a postinst gives to a shipped file (rule P13). Source: openssh-client.postinst.

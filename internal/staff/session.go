@@ -98,7 +98,17 @@ var errOver = fault.New(fault.Unauthenticated, "the session is over: log in agai
 // Authenticate gives the session of a bearer token: one of a login, or a program's. The person must still be in the trust
 // root in force, with the key they logged in with: whoever leaves it is out at once.
 func (s *Staff) Authenticate(ctx context.Context, token, from string) (Session, error) {
-	session, err := s.authenticate(ctx, envelope.Digest([]byte(token)), strings.HasPrefix(token, tokenPrefix))
+	return s.authenticateAs(ctx, token, from, true)
+}
+
+// AuthenticateUnattended is Authenticate for what a page asks by itself, again and again: it is no use of the session, which
+// ends as if nobody were there.
+func (s *Staff) AuthenticateUnattended(ctx context.Context, token, from string) (Session, error) {
+	return s.authenticateAs(ctx, token, from, false)
+}
+
+func (s *Staff) authenticateAs(ctx context.Context, token, from string, attended bool) (Session, error) {
+	session, err := s.authenticate(ctx, envelope.Digest([]byte(token)), strings.HasPrefix(token, tokenPrefix), attended)
 	if errors.Is(err, errOver) {
 		return Session{}, err // no attempt at anything
 	}
@@ -110,7 +120,7 @@ func (s *Staff) Authenticate(ctx context.Context, token, from string) (Session, 
 }
 
 // authenticate gives at least the person's ID, where it is known, when it refuses.
-func (s *Staff) authenticate(ctx context.Context, hash string, program bool) (Session, error) {
+func (s *Staff) authenticate(ctx context.Context, hash string, program, attended bool) (Session, error) {
 	now := s.Now()
 	var kept session
 	var token Token
@@ -144,7 +154,7 @@ func (s *Staff) authenticate(ctx context.Context, hash string, program bool) (Se
 			return stranger, err
 		}
 	}
-	if now.Sub(kept.seen) >= seenEvery {
+	if attended && now.Sub(kept.seen) >= seenEvery {
 		kept.seen = now
 		if err := s.DB.Write(ctx, func(tx *db.Tx) error { return seen(ctx, tx, hash, now) }); err != nil {
 			return stranger, fmt.Errorf("authenticate: %w", err)

@@ -225,9 +225,16 @@ func TestASessionEndsByTimeAndByLogout(t *testing.T) {
 		if _, err := w.Authenticate(t.Context(), out, ""); fault.KindOf(err) != fault.Unauthenticated {
 			t.Errorf("after logout: %v", err)
 		}
-		for range 14 {
+		watching := w.mustLogin(t, "dave") // a page of theirs asks by itself, and nobody is there
+		if _, err := w.AuthenticateUnattended(t.Context(), watching, ""); err != nil {
+			t.Errorf("an open session asked unattended: %v", err)
+		}
+		for i := range 14 {
 			if _, err := w.Authenticate(t.Context(), busy, ""); err != nil {
 				t.Fatalf("busy session at %s: %v", w.now, err)
+			}
+			if _, err := w.AuthenticateUnattended(t.Context(), watching, ""); (err == nil) != (i < 2) {
+				t.Errorf("unattended session at %s: %v", w.now, err)
 			}
 			w.now = w.now.Add(50 * time.Minute)
 		}

@@ -33,9 +33,22 @@ func (s *site) changes(v *visit) error {
 	if err != nil {
 		before = math.MaxInt64
 	}
+	counts, err := s.Changes.Counts(v.r.Context())
+	if err != nil {
+		return err
+	}
+	states, kinds := map[string]int{}, map[string]int{}
+	for _, n := range counts {
+		if kind == "" || n.Kind == kind {
+			states[n.State] += n.Orders
+		}
+		if state == "" || n.State == state {
+			kinds[n.Kind] += n.Orders
+		}
+	}
 	body := changesBody{Facets: []facet{
-		choices("state", "State", state, change.Proposed, change.Warranted, change.Investigating, change.Closed, change.Failed, change.Rejected, change.Withdrawn, change.Expired),
-		choices("kind", "Kind", kind, change.Stage, change.Production, change.BackOut)}}
+		choices("state", "State", state, states, change.Proposed, change.Warranted, change.Investigating, change.Closed, change.Failed, change.Rejected, change.Withdrawn, change.Expired),
+		choices("kind", "Kind", kind, kinds, change.Stage, change.Production, change.BackOut)}}
 	for len(body.List) <= ordersPage {
 		batch, err := s.Changes.ListBefore(v.r.Context(), before, ordersPage+1)
 		if err != nil {
@@ -61,11 +74,13 @@ func (s *site) changes(v *visit) error {
 	return v.show(http.StatusOK, "changes", "Changes", body)
 }
 
-// choices offers all values of a facet that nobody counts.
-func choices(name, title, chosen string, values ...string) facet {
+// choices offers the values of a facet that occur, in the order given.
+func choices(name, title, chosen string, n map[string]int, values ...string) facet {
 	f := facet{Name: name, Title: title}
 	for _, value := range values {
-		f.Choices = append(f.Choices, choice{Value: value, Label: say(value), Chosen: value == chosen})
+		if n[value] > 0 || value == chosen {
+			f.Choices = append(f.Choices, choice{value, say(value), n[value], value == chosen})
+		}
 	}
 	return f
 }

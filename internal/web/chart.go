@@ -77,8 +77,12 @@ type calendarDay struct {
 
 type lane struct {
 	change.Order
-	X, Y, Width, Text int
+	X, Y, Width int
+	Text        int  // where its label begins; where it ends for Before
+	Before      bool // the label stands before the window: behind it there is no room
 }
+
+const labelWidth = 170
 
 // draw lays out the windows that touch the calendar's span.
 func draw(orders []change.Order, now time.Time) calendar {
@@ -98,7 +102,11 @@ func draw(orders []change.Order, now time.Time) calendar {
 		if o.State == change.Rejected || o.State == change.Withdrawn || o.State == change.Expired || to < 0 || from > c.Width || to < from {
 			continue
 		}
-		c.Lanes = append(c.Lanes, lane{Order: o, X: from, Y: calendarHead + len(c.Lanes)*laneHeight, Width: max(6, to-from), Text: max(from+6, to) + 6})
+		l := lane{Order: o, X: from, Y: calendarHead + len(c.Lanes)*laneHeight, Width: max(6, to-from), Text: max(from+6, to) + 6}
+		if l.Before = l.Text+labelWidth > c.Width; l.Before {
+			l.Text = from - 6
+		}
+		c.Lanes = append(c.Lanes, l)
 	}
 	c.Now = at(now)
 	c.Height = calendarHead + len(c.Lanes)*laneHeight + 4

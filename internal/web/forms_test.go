@@ -183,6 +183,22 @@ func TestFactsAndEvidenceAreDownloads(t *testing.T) {
 }
 
 // TestALoginThatIsOldIsAskedForAgain: and leads back to where the visitor was.
+// TestAPageThatAsksByItselfDoesNotKeepTheSession: an order that runs is looked at every few seconds, whoever is there.
+func TestAPageThatAsksByItselfDoesNotKeepTheSession(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.login("alice")
+	for range 59 {
+		w.now = w.now.Add(time.Minute)
+		if a := w.ask(token, http.MethodGet, "/changes/"+w.order.ID+"/rollout", nil); a.Code != http.StatusOK {
+			t.Fatalf("within the hour: %d", a.Code)
+		}
+	}
+	w.now = w.now.Add(2 * time.Minute)
+	if a := w.ask(token, http.MethodGet, "/changes/"+w.order.ID+"/rollout", nil); a.Code != http.StatusSeeOther || !strings.HasPrefix(a.Header().Get("Location"), "/sign-in") {
+		t.Errorf("after an hour without anybody: %d %s", a.Code, a.Header().Get("Location"))
+	}
+}
+
 func TestALoginThatIsOldIsAskedForAgain(t *testing.T) {
 	w := newWorld(t, "")
 	token := w.login("alice")

@@ -45,6 +45,7 @@ func (s *site) openInvestigations(ctx context.Context) (all []integrity.Investig
 type investigationBody struct {
 	integrity.Investigation
 	Lines      cut[integrity.Line]
+	Rules      []ruleText
 	Severities []string
 	Mine       bool // the visitor proposed the conclusion: another ratifies it
 }
@@ -58,8 +59,9 @@ func (s *site) investigation(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "investigation", "Investigation", investigationBody{i, paged(v, report.Discrepancies(), 100),
-		integrity.Severities, i.ProposedBy == v.me()})
+	lines := paged(v, report.Discrepancies(), 100)
+	return v.show(http.StatusOK, "investigation", "Investigation", investigationBody{i, lines, rulesOf(lines.Rows), integrity.Severities,
+		i.ProposedBy == v.me()})
 }
 
 func (s *site) resolveInvestigation(v *visit) error {

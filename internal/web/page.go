@@ -125,6 +125,17 @@ func (p *page) At(t time.Time) moment {
 	return moment{t.UTC(), distance(d), d <= 0, d > 0 && d < 24*time.Hour}
 }
 
+// period is a time from and to, which may be of one day.
+type period struct {
+	From, To moment
+	SameDay  bool
+}
+
+// Period makes a period for the page.
+func (p *page) Period(from, to time.Time) period {
+	return period{p.At(from), p.At(to), from.UTC().Format(time.DateOnly) == to.UTC().Format(time.DateOnly)}
+}
+
 func distance(d time.Duration) string {
 	n := max(d, -d)
 	var text string

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
 )
 
 // places are all pages of the site in a world.
@@ -48,6 +49,29 @@ func TestEveryPageIsRendered(t *testing.T) {
 		if got := a.Header().Get("Content-Security-Policy"); got != policy {
 			t.Errorf("%s: policy %q", place, got)
 		}
+	}
+}
+
+// TestWhatIsShownOfOrders: facets count under each other, a window of one day says the day once, and rules are explained.
+func TestWhatIsShownOfOrders(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.login("carol")
+	for place, wants := range map[string][]string{
+		"/changes":              {">stage <b>2</b>", ">production <b>1</b>", ">closed <b>1</b>", ">proposed <b>1</b>", ">under investigation <b>1</b>"},
+		"/changes?state=closed": {">stage <b>1</b>", ">proposed <b>1</b>"},
+		"/changes/" + w.waiting.ID: {w.waiting.Window.OpensAt.Format("2 Jan 2006 15:04") + "</time> – <time datetime=\"" + w.waiting.Window.ClosesAt.Format("2006-01-02T15:04:05Z") +
+			"\" title=\"" + w.waiting.Window.ClosesAt.Format("2006-01-02 15:04:05") + " UTC\">" + w.waiting.Window.ClosesAt.Format("15:04") + "</time>"},
+		"/changes/" + w.order.ID + "/hosts/" + w.hosts["web-2"].id: {"<dt>P1</dt>", integrity.Rules["P1"]},
+	} {
+		body := w.ask(token, http.MethodGet, place, nil).Body.String()
+		for _, want := range wants {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s lacks %q", place, want)
+			}
+		}
+	}
+	if body := w.ask(token, http.MethodGet, "/changes?state=closed", nil).Body.String(); strings.Contains(body, ">production <b>") {
+		t.Error("a kind that no closed order has is offered")
 	}
 }
 

@@ -1,11 +1,17 @@
 package web
 
-// Paths gives the paths of all that can be read, in the patterns of net/http: benchmarks and checks go through them.
-func Paths() (all []string) {
+import "github.com/patchwarrant/patchwarrant/internal/staff"
+
+// Route is a page or a form's target: its path is a pattern of net/http, its action empty where everyone may.
+type Route struct {
+	Method, Path string
+	Action       staff.Action
+}
+
+// Routes gives the whole site: benchmarks and checks go through it.
+func Routes() (all []Route) {
 	for _, r := range routes {
-		if r.method == "GET" {
-			all = append(all, r.path)
-		}
+		all = append(all, Route{r.method, r.path, r.action})
 	}
 	return all
 }

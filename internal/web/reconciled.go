@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 	"path"
 	"slices"
@@ -30,6 +31,23 @@ type reconciledBody struct {
 	Verdicts    []slice
 	Tree        []branch
 	Lines       cut[integrity.Line]
+	Rules       []ruleText // that the lines name
+}
+
+// ruleText says what a rule demands.
+type ruleText struct{ Rule, Text string }
+
+// rulesOf explains the rules that lines name, by number.
+func rulesOf(lines []integrity.Line) (all []ruleText) {
+	for rule, text := range integrity.Rules {
+		if slices.ContainsFunc(lines, func(l integrity.Line) bool { return l.Rule == rule }) {
+			all = append(all, ruleText{rule, text})
+		}
+	}
+	slices.SortFunc(all, func(a, b ruleText) int {
+		return cmp.Or(cmp.Compare(len(a.Rule), len(b.Rule)), cmp.Compare(a.Rule, b.Rule))
+	})
+	return all
 }
 
 // reconciledHost shows one host's reconciliation as a tree: verdict, directory, path.
@@ -58,6 +76,7 @@ func (s *site) reconciledHost(v *visit) error {
 		return slices.Index(verdictOrder, a.Verdict) - slices.Index(verdictOrder, b.Verdict)
 	})
 	body.Lines = paged(v, lines, 100)
+	body.Rules = rulesOf(body.Lines.Rows)
 	return v.show(http.StatusOK, "reconciled", "Reconciliation of "+host, body)
 }
 

@@ -2,6 +2,9 @@ package web
 
 import "github.com/patchwarrant/patchwarrant/internal/staff"
 
+// polled is what the page of a running order asks for every few seconds. It does not keep the session open.
+const polled = "/changes/{id}/rollout"
+
 // routes is the whole site. The action is the one the API asks for the same thing.
 var routes = []route{
 	{"GET", "/sign-in", "", (*site).signInPage},
@@ -42,7 +45,7 @@ var routes = []route{
 	{"POST", "/changes", staff.ProposeOrder, (*site).proposeOrder},
 	{"GET", "/changes/{id}", staff.Read, (*site).order},
 	{"GET", "/changes/{id}/order.txt", staff.Read, (*site).orderText},
-	{"GET", "/changes/{id}/rollout", staff.Read, (*site).rolloutPart},
+	{"GET", polled, staff.Read, (*site).rolloutPart},
 	{"GET", "/changes/{id}/hosts/{host}", staff.Read, (*site).reconciledHost},
 	{"POST", "/changes/{id}/signatures", staff.Approve, (*site).approveOrder},
 	{"POST", "/changes/{id}/rejection", staff.CancelOrder, (*site).rejectOrder},

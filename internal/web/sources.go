@@ -64,7 +64,7 @@ func (s *site) sources(v *visit) error {
 		}
 	}
 	body.Facets = []facet{facetOf("source", "Source", f.source, sources), facetOf("here", "Installed here", f.here, here)}
-	body.Queue = paged(v, slices.DeleteFunc(all, func(w waiting) bool { return !f.takes(w, "") }), 100)
+	body.Queue = paged(v, slices.DeleteFunc(all, func(w waiting) bool { return !f.takes(w, "") }), 50)
 	return v.show(http.StatusOK, "sources", "Sources", body)
 }
 
@@ -90,7 +90,7 @@ func (f queueFilter) takes(w waiting, without string) bool {
 
 // queue gives the advisories that wait and pass, with how many wait in all.
 func (s *site) queue(v *visit, f queueFilter) (found []waiting, all int, err error) {
-	queue, all, err := s.Intake.Queue(v.r.Context(), intake.MaxQueue)
+	queue, all, err := s.Intake.WholeQueue(v.r.Context())
 	if err != nil {
 		return nil, 0, err
 	}

@@ -21,6 +21,7 @@ type visit struct {
 	r       *http.Request
 	session staff.Session // of whoever is signed in
 	now     time.Time
+	polled  bool              // the page asks by itself, whether or not somebody is there
 	trust   *trustroot.Root   // in force, once it was asked for
 	names   map[string]string // of hosts, once they were asked for
 }
@@ -71,7 +72,11 @@ func (v *visit) admit(a staff.Action) error {
 		return errSignIn
 	}
 	var err error
-	v.session, err = v.site.Staff.Authenticate(v.r.Context(), token, address(v.r))
+	authenticate := v.site.Staff.Authenticate
+	if v.polled {
+		authenticate = v.site.Staff.AuthenticateUnattended
+	}
+	v.session, err = authenticate(v.r.Context(), token, address(v.r))
 	if fault.KindOf(err) == fault.Unauthenticated {
 		v.setCookie(sessionCookie, "", -1)
 		return errSignIn

@@ -83,7 +83,8 @@ var sorts = map[string]func(a, b *triage.Vulnerability) int{
 type vulnerabilitiesBody struct {
 	View     triage.View
 	List     cut[*triage.Vulnerability]
-	Findings int // in the list
+	Narrowed bool // the list does not have everything
+	Findings int  // in the list
 	Facets   []facet
 	Search   string
 }
@@ -95,7 +96,7 @@ func (s *site) vulnerabilities(v *visit) error {
 	}
 	q := v.r.URL.Query()
 	f := filterOf(q)
-	body := vulnerabilitiesBody{View: view, Search: q.Get("q"), Facets: facets(view.Rows, f)}
+	body := vulnerabilitiesBody{View: view, Narrowed: f != filter{}, Search: q.Get("q"), Facets: facets(view.Rows, f)}
 	var rows []*triage.Vulnerability
 	for i := range view.Rows {
 		if r := &view.Rows[i]; f.takes(r, "") {

@@ -92,7 +92,7 @@ func (s *site) serve(r route) http.Handler {
 			limit = maxUpload
 		}
 		request.Body = http.MaxBytesReader(w, request.Body, limit)
-		v := &visit{site: s, w: w, r: request, now: s.Now()}
+		v := &visit{site: s, w: w, r: request, now: s.Now(), polled: r.path == polled}
 		err := v.admit(r.action)
 		if err == nil {
 			err = r.do(s, v)
