@@ -33,13 +33,20 @@ type Config struct {
 // Intake is the sources of advisories.
 type Intake struct {
 	Config
+	read  memo.Memo[Reading] // documents of collections
 	mu    sync.Mutex
 	known *Knowledge // the last one made
 	queue memo.Memo[[]Advisory]
 }
 
+// maxRead is how much of what documents say is remembered, in bytes: a server that keeps the statements about two releases
+// of a vendor's every CVE needs less.
+const maxRead = 512 << 20
+
 // New makes an Intake.
-func New(c Config) *Intake { return &Intake{Config: c, queue: memo.Memo[[]Advisory]{Most: 8 << 20}} }
+func New(c Config) *Intake {
+	return &Intake{Config: c, read: memo.Memo[Reading]{Most: maxRead}, queue: memo.Memo[[]Advisory]{Most: 8 << 20}}
+}
 
 func (in *Intake) source(name string) (Source, error) {
 	i := slices.IndexFunc(in.Sources, func(s Source) bool { return s.Name == name })
@@ -52,16 +59,20 @@ func (in *Intake) source(name string) (Source, error) {
 // SourceState is what is known of a source: the bytes in force and its clock.
 type SourceState struct {
 	Name       string         `json:"name"`
-	Digest     string         `json:"digest"` // of the bytes in force; empty before the first
+	Digest     string         `json:"digest"` // of the bytes in force, of a collection's index; empty before the first
 	From       string         `json:"from"`
 	Bytes      int64          `json:"bytes"`
-	Counts     map[string]int `json:"counts"` // statements by release; signals under ""
+	Counts     map[string]int `json:"counts"` // statements by release; signals and support data under ""
 	ReceivedAt time.Time      `json:"received_at,omitzero"`
 	CheckedAt  time.Time      `json:"checked_at,omitzero"`
 	DueAt      time.Time      `json:"due_at"`
 	SilentAt   time.Time      `json:"silent_at,omitzero"`  // alarm: nothing heard within the term
 	RefusedAt  time.Time      `json:"refused_at,omitzero"` // alarm: what came last was refused
 	Refused    string         `json:"refused,omitempty"`   // why
+	Shrunk     string         `json:"shrunk,omitempty"`    // digest of what was refused for stating less, which a person may accept
+
+	Documents        int `json:"documents,omitempty"`         // of a collection, in force
+	RefusedDocuments int `json:"refused_documents,omitempty"` // of these the last bytes were refused
 }
 
 // States gives every source that was ever registered, by name.
@@ -71,6 +82,15 @@ func (in *Intake) States(ctx context.Context) (states []SourceState, err error) 
 		return err
 	})
 	return states, err
+}
+
+// state gives one source; the zero state before it was registered.
+func (in *Intake) state(ctx context.Context, name string) (state SourceState, err error) {
+	err = in.DB.Read(ctx, func(tx *db.Tx) error {
+		state, _, err = loadSource(ctx, tx, name)
+		return err
+	})
+	return state, err
 }
 
 // Sweep keeps the freshness clocks: a source registered for the first time gets one, and a source that was not heard within

@@ -11,13 +11,16 @@ import (
 // Knowledge is what all sources say now. It is shared: nobody changes it.
 type Knowledge struct {
 	Statements []Statement // sorted by Compare, then by precedence of the sources
+	Support    []Support   // by precedence of the sources
 	signals    [][]Signal  // per source, sorted by ID
 	readings   map[string]reading
 }
 
 // reading is a source's bytes in force, parsed.
 type reading struct {
-	digest string
+	digest    string
+	file      Document
+	documents map[string]Document // of a collection, by digest
 	Reading
 }
 
@@ -28,9 +31,9 @@ func (in *Intake) Knowledge(ctx context.Context) (*Knowledge, error) {
 	if err != nil {
 		return nil, err
 	}
-	digests := make(map[string]string, len(states))
+	digests, byName := make(map[string]string, len(states)), make(map[string]SourceState, len(states))
 	for _, s := range states {
-		digests[s.Name] = s.Digest
+		digests[s.Name], byName[s.Name] = s.Digest, s
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -39,16 +42,16 @@ func (in *Intake) Knowledge(ctx context.Context) (*Knowledge, error) {
 	}
 	next := &Knowledge{readings: make(map[string]reading)}
 	for _, s := range in.Sources {
-		digest := digests[s.Name]
-		if digest == "" {
+		if digests[s.Name] == "" {
 			continue
 		}
-		r, err := in.reread(ctx, s, digest)
+		r, err := in.reread(ctx, s, byName[s.Name])
 		if err != nil {
 			return nil, fmt.Errorf("read what %s stated: %w", s.Name, err)
 		}
 		next.readings[s.Name] = r
 		next.Statements = append(next.Statements, r.Statements...)
+		next.Support = append(next.Support, r.Support...)
 		if len(r.Signals) > 0 {
 			next.signals = append(next.signals, r.Signals)
 		}
@@ -58,16 +61,39 @@ func (in *Intake) Knowledge(ctx context.Context) (*Knowledge, error) {
 	return next, nil
 }
 
-func (in *Intake) reread(ctx context.Context, s Source, digest string) (reading, error) {
-	if in.known != nil && in.known.readings[s.Name].digest == digest {
+func (in *Intake) reread(ctx context.Context, s Source, state SourceState) (reading, error) {
+	if in.known != nil && in.known.readings[s.Name].digest == state.Digest {
 		return in.known.readings[s.Name], nil
 	}
-	r, err := in.parse(ctx, s, digest, 0)
+	r := reading{digest: state.Digest, file: Document{Digest: state.Digest, Bytes: state.Bytes, From: state.From, FetchedAt: state.ReceivedAt}}
+	var err error
+	if s.Collection == nil {
+		r.Reading, err = in.parse(ctx, s, state.Digest, 0)
+	} else {
+		var x index
+		if x, err = in.loadIndex(ctx, state.Digest); err == nil {
+			r.Reading, err = in.collect(ctx, s, x)
+		}
+		r.documents = make(map[string]Document, len(x.Documents))
+		for _, d := range x.Documents {
+			r.documents[d.Digest] = d
+		}
+	}
 	if err != nil {
 		return reading{}, err
 	}
 	slices.SortFunc(r.Signals, func(a, b Signal) int { return strings.Compare(a.ID, b.ID) })
-	return reading{digest, r}, nil
+	return r, nil
+}
+
+// Provenance gives the bytes behind a statement of this knowledge: a document of a collection, or the source's file, which
+// has no path.
+func (k *Knowledge) Provenance(s Statement) Document {
+	r := k.readings[s.Source]
+	if s.Document == "" {
+		return r.file
+	}
+	return r.documents[s.Document]
 }
 
 // Signal gives what is known of a vulnerability regardless of packages, joined over the sources.

@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -22,11 +23,19 @@ type Receipt struct {
 	Bytes      int64  `json:"bytes"`
 	Statements int    `json:"statements"`
 	Signals    int    `json:"signals"`
+	Support    int    `json:"support,omitempty"`
 	New        int    `json:"new"`     // advisories stated for the first time
 	Changed    int    `json:"changed"` // advisories whose claims changed
 	Gone       int    `json:"gone"`    // advisories no longer stated
-	Digest     string `json:"-"`       // of the bytes, which are a fact from now on
+	Digest     string `json:"-"`       // of the bytes, or of a collection's index, which are a fact from now on
 	Unchanged  bool   `json:"-"`       // the same bytes as before: only the clock was set, there is no act
+
+	// Of a collection: what is in force, of how many documents the last bytes were refused, and how many other files came.
+	Documents        int `json:"documents,omitempty"`
+	RefusedDocuments int `json:"refused_documents,omitempty"`
+	Other            int `json:"other,omitempty"`
+
+	Reason string `json:"reason,omitempty"` // why a person accepted that it shrank
 }
 
 // refusal is the detail of the act source.refused.
@@ -39,11 +48,15 @@ type refusal struct {
 // Import takes a source's bytes from r; from says where they came from, for people. who is a person, or empty for the
 // server itself. The bytes become a fact before they are read. What does not parse, is larger than the source may be, or
 // states 5 % less than before is refused: fault.Invalid, the act source.refused and its alarm, and what was known stays
-// in force. Failing to read r is no refusal; the freshness clock will tell.
+// in force. Failing to read r is no refusal; the freshness clock will tell. For a collection the bytes are an archive of
+// all its documents, see Deliver; then each document is a fact.
 func (in *Intake) Import(ctx context.Context, who, source string, r io.Reader, from string) (Receipt, error) {
 	src, err := in.source(source)
 	if err != nil {
 		return Receipt{}, err
+	}
+	if src.Collection != nil {
+		return in.importArchive(ctx, who, src, r, from)
 	}
 	digest, size, err := in.Blobs.Put(ctx, io.LimitReader(r, src.MaxBytes+1))
 	if err != nil {
@@ -52,15 +65,20 @@ func (in *Intake) Import(ctx context.Context, who, source string, r io.Reader, f
 	receipt := Receipt{From: clip(from), Bytes: size, Digest: digest}
 	reading, err := in.parse(ctx, src, digest, size)
 	if err == nil {
-		err = in.receive(ctx, who, src, reading, &receipt)
+		err = in.receive(ctx, who, src, reading, &receipt, "")
 	}
+	return in.finish(ctx, who, src, receipt, err)
+}
+
+// finish records a refusal.
+func (in *Intake) finish(ctx context.Context, who string, src Source, receipt Receipt, err error) (Receipt, error) {
 	if fault.KindOf(err) == fault.Invalid {
 		if e := in.refuse(ctx, who, src, receipt, err); e != nil {
 			return Receipt{}, e
 		}
 	}
 	if err != nil {
-		return Receipt{}, fmt.Errorf("receive %s: %w", source, err)
+		return Receipt{}, fmt.Errorf("receive %s: %w", src.Name, err)
 	}
 	return receipt, nil
 }
@@ -78,25 +96,28 @@ func (in *Intake) parse(ctx context.Context, src Source, digest string, size int
 	if err != nil {
 		return Reading{}, err
 	}
-	for i := range reading.Statements {
-		reading.Statements[i].Source = src.Name
-	}
+	reading.from(src.Name, "")
 	return reading, nil
 }
 
-// receive puts a reading in force.
-func (in *Intake) receive(ctx context.Context, who string, src Source, reading Reading, receipt *Receipt) error {
+// receive puts a reading in force. With a reason, a person accepts that it shrank.
+func (in *Intake) receive(ctx context.Context, who string, src Source, reading Reading, receipt *Receipt, reason string) error {
 	now, revisions := in.Now(), reading.advisories()
 	return in.DB.Write(ctx, func(tx *db.Tx) error {
 		state, _, err := loadSource(ctx, tx, src.Name)
 		if err != nil {
 			return err
 		}
-		receipt.Statements, receipt.Signals = len(reading.Statements), len(reading.Signals)
+		receipt.Statements, receipt.Signals, receipt.Support = len(reading.Statements), len(reading.Signals), len(reading.Support)
 		receipt.Unchanged = state.Digest == receipt.Digest
 		alarmed := !state.SilentAt.IsZero() || !state.RefusedAt.IsZero()
 		counts := reading.counts()
-		if err := shrunk(state.Counts, counts); err != nil {
+		if reason == "" {
+			err = shrunk(state.Counts, counts)
+		} else if receipt.Reason = clip(reason); state.Shrunk != receipt.Digest {
+			err = fault.New(fault.Conflict, "source %s does not wait for anyone to accept these bytes; look again", src.Name)
+		}
+		if err != nil {
 			return err
 		}
 		before, err := loadRevisions(ctx, tx, src.Name)
@@ -114,14 +135,19 @@ func (in *Intake) receive(ctx context.Context, who string, src Source, reading R
 			state.Digest, state.From, state.Bytes, state.Counts, state.ReceivedAt = receipt.Digest, receipt.From, receipt.Bytes, counts, now
 		}
 		state.Name, state.CheckedAt, state.DueAt = src.Name, now, now.Add(src.MaxAge)
-		state.SilentAt, state.RefusedAt, state.Refused = time.Time{}, time.Time{}, ""
+		state.Documents, state.RefusedDocuments = receipt.Documents, receipt.RefusedDocuments
+		state.SilentAt, state.RefusedAt, state.Refused, state.Shrunk = time.Time{}, time.Time{}, "", ""
 		if err := saveSource(ctx, tx, state); err != nil {
 			return err
 		}
 		if receipt.Unchanged && !alarmed {
 			return nil
 		}
-		return in.act(ctx, tx, who, "source.received", src.Name, []string{receipt.Digest}, *receipt)
+		kind := "source.received"
+		if reason != "" {
+			kind = "source.shrink-accepted"
+		}
+		return in.act(ctx, tx, who, kind, src.Name, []string{receipt.Digest}, *receipt)
 	})
 }
 
@@ -136,11 +162,18 @@ func (in *Intake) refuse(ctx context.Context, who string, src Source, receipt Re
 		if !known {
 			state = SourceState{Name: src.Name, DueAt: now.Add(src.MaxAge)}
 		}
-		state.RefusedAt, state.Refused = now, clip(why.Error())
+		state.RefusedAt, state.Refused, state.Shrunk = now, clip(why.Error()), ""
+		if errors.Is(why, errShrunk) {
+			state.Shrunk = receipt.Digest
+		}
 		if err := saveSource(ctx, tx, state); err != nil {
 			return err
 		}
-		return in.act(ctx, tx, who, "source.refused", src.Name, []string{receipt.Digest},
+		facts := []string{receipt.Digest}
+		if receipt.Digest == "" { // a delivery that broke before it had an index
+			facts = nil
+		}
+		return in.act(ctx, tx, who, "source.refused", src.Name, facts,
 			refusal{From: receipt.From, Bytes: receipt.Bytes, Reason: clip(why.Error())})
 	})
 }
@@ -158,17 +191,51 @@ func (in *Intake) act(ctx context.Context, tx *db.Tx, who, kind, source string, 
 	return err
 }
 
-// counts are what shrunk compares: statements by release, signals under the empty name.
+// AcceptShrink puts in force what was refused because it states much less than before: a person looked, gives the
+// SHA-256 of what was refused, and says why it is right. Anything else that waits, or nothing, is a Conflict.
+func (in *Intake) AcceptShrink(ctx context.Context, who, source, digest, reason string) (Receipt, error) {
+	src, err := in.source(source)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if reason = strings.TrimSpace(reason); who == "" || reason == "" {
+		return Receipt{}, fault.New(fault.Invalid, "accepting that a source shrank needs a person and a reason")
+	}
+	state, err := in.state(ctx, source)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if state.Shrunk == "" || state.Shrunk != digest {
+		return Receipt{}, fault.New(fault.Conflict, "source %s does not wait for anyone to accept these bytes; look again", source)
+	}
+	receipt := Receipt{From: "accepted after it was refused", Digest: digest}
+	if src.Collection != nil {
+		var x index
+		if x, err = in.loadIndex(ctx, digest); err == nil {
+			err = in.receiveIndex(ctx, who, src, x, &receipt, reason)
+		}
+		return receipt, err
+	}
+	reading, err := in.parse(ctx, src, digest, 0)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return receipt, in.receive(ctx, who, src, reading, &receipt, reason)
+}
+
+// counts are what shrunk compares: statements by release, all else under the empty name.
 func (r Reading) counts() map[string]int {
 	counts := make(map[string]int)
 	for _, s := range r.Statements {
 		counts[s.Release]++
 	}
-	if len(r.Signals) > 0 {
-		counts[""] = len(r.Signals)
+	if n := len(r.Signals) + len(r.Support); n > 0 {
+		counts[""] = n
 	}
 	return counts
 }
+
+var errShrunk = errors.New("it looks truncated at the source; if it is right, accept it with a reason")
 
 // shrunk refuses a reading that states over 5 % less than the one before about any release.
 func shrunk(before, after map[string]int) error {
@@ -178,7 +245,7 @@ func shrunk(before, after map[string]int) error {
 			if release == "" {
 				what = "entries"
 			}
-			return fault.New(fault.Invalid, "shrank from %d to %d %s, by more than 5 %%; it looks truncated at the source", old, now, what)
+			return fault.New(fault.Invalid, "shrank from %d to %d %s, by more than 5 %%; %w", old, now, what, errShrunk)
 		}
 	}
 	return nil

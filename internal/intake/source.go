@@ -12,8 +12,9 @@ type Parser func(r io.Reader) (Reading, error)
 // Source is a channel of advisories, registered at start. Where two sources speak about the same vulnerability in the
 // same package and release, the one registered first gives the verdict and the others stay visible.
 type Source struct {
-	Name     string
-	Parse    Parser
-	MaxBytes int64         // a larger file is refused unread
-	MaxAge   time.Duration // a source that was not received for so long has fallen silent
+	Name       string
+	Parse      Parser        // of a source that is one file
+	Collection *Collection   // of one that is many documents; then there is no Parse
+	MaxBytes   int64         // a larger file or archive is refused unread
+	MaxAge     time.Duration // a source that was not received for so long has fallen silent
 }

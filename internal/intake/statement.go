@@ -5,6 +5,7 @@ package intake
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 )
@@ -19,25 +20,42 @@ const (
 	Undetermined Status = "undetermined" // the vendor does not know, or what it says cannot be used; see Note
 )
 
-// Statement is what one source says about one vulnerability in one source package of one release.
+// Scheme says how versions are compared.
+type Scheme string
+
+const (
+	Deb Scheme = ""    // Debian policy: [epoch:]upstream[-revision]
+	RPM Scheme = "rpm" // [epoch:]version-release, as rpm compares them; an epoch of 0 is left out
+)
+
+// Statement is what one source says about one vulnerability in one package of one release. Several statements of a source
+// may speak about the same package and vulnerability: they differ in Module, Condition or Binary, or one supersedes the
+// others (see Lead).
 type Statement struct {
 	Source       string `json:"source"`                  // who says it: the name of a Source, e.g. "debian-tracker"
-	Package      string `json:"package"`                 // source package, never a binary one
-	Release      string `json:"release"`                 // codename, e.g. "bookworm"
-	ID           string `json:"id"`                      // CVE-…, or the vendor's temporary name
+	Package      string `json:"package"`                 // source package; with Binary a binary one
+	Release      string `json:"release"`                 // codename for Debian and Ubuntu ("bookworm", "jammy"); else os-release ID-VERSION ("rhel-9", "rocky-9", "rhel-9.2")
+	ID           string `json:"id"`                      // CVE-…, or the vendor's own name where it gives no CVE
 	Status       Status `json:"status"`                  //
-	FixedVersion string `json:"fixed_version,omitempty"` // only with Fixed: a version of the source package
-	Urgency      string `json:"urgency,omitempty"`       // the vendor's word, unchanged
-	Expectation  string `json:"expectation,omitempty"`   // fix expectation: "no-dsa", "ignored", "postponed", "next-point-update", "end-of-life"
+	FixedVersion string `json:"fixed_version,omitempty"` // only with Fixed: a version of the package
+	Urgency      string `json:"urgency,omitempty"`       // the vendor's word for how bad it is, unchanged: urgency, priority, severity, impact
+	Expectation  string `json:"expectation,omitempty"`   // fix expectation: "no-dsa", "ignored", "postponed", "next-point-update", "end-of-life", "investigating", "no-fix-planned"
 	Note         string `json:"note,omitempty"`          // the vendor's reason, or why the record is undetermined
 	Scope        string `json:"scope,omitempty"`         // "remote", "local" or ""
+	Scheme       Scheme `json:"scheme,omitempty"`        // of FixedVersion
+	Binary       bool   `json:"binary,omitempty"`        // Package is a binary package: the vendor names no source
+	Module       string `json:"module,omitempty"`        // rpm module:stream to which alone it applies, e.g. "redis:6"
+	Condition    string `json:"condition,omitempty"`     // the fix is for those alone who have this: "pro", "fips", "eus", …
+	Advisory     string `json:"advisory,omitempty"`      // that brings the fix: DSA-…, USN-…, RHSA-…
+	Vector       string `json:"vector,omitempty"`        // CVSS, as the source gives it
 	Description  string `json:"description,omitempty"`   // text for people; not part of the digest
+	Document     string `json:"document,omitempty"`      // SHA-256 of the document of a collection that says it; not part of the digest
 }
 
-// Fact gives what the statement claims as bytes: its encoding without the description, whose wording changes without any
-// change of fact. Decisions cite it.
+// Fact gives what the statement claims as bytes: its encoding without the description and the document's digest, which change
+// without any change of fact. Decisions cite it.
 func (s Statement) Fact() []byte {
-	s.Description = ""
+	s.Description, s.Document = "", ""
 	return encode(s)
 }
 
@@ -74,10 +92,33 @@ type Exploited struct {
 // Fact gives the entry as bytes; decisions cite it.
 func (e Exploited) Fact() []byte { return encode(e) }
 
+// Support says until when a release, or a package of it, gets fixes from its vendor.
+type Support struct {
+	Source  string    `json:"source"`
+	Release string    `json:"release"`           // as in Statement
+	Package string    `json:"package,omitempty"` // source package; a pattern of package path.Match ("php-horde*"); empty: the release
+	Kind    string    `json:"kind"`              // "regular", "lts", "elts", "esm", "legacy" for a release; "ended" or "limited" for a package
+	Until   time.Time `json:"until,omitzero"`    // end of it, exclusive; zero for "limited"
+	Version string    `json:"version,omitempty"` // with "ended": the last version that was supported
+	Note    string    `json:"note,omitempty"`
+}
+
 // Reading is what a parser made of a source's bytes.
 type Reading struct {
 	Statements []Statement
 	Signals    []Signal
+	Support    []Support
+	Revised    time.Time // when the publisher last changed the document, as it says itself; zero where it does not
+}
+
+// from says who states it all, and in which document.
+func (r Reading) from(source, document string) {
+	for i := range r.Statements {
+		r.Statements[i].Source, r.Statements[i].Document = source, document
+	}
+	for i := range r.Support {
+		r.Support[i].Source = source
+	}
 }
 
 // advisories groups the statements by advisory (ID) and gives each a revision: a digest that changes exactly when a

@@ -12,16 +12,17 @@ import (
 )
 
 var (
-	qSources = db.Q(`SELECT name, digest, origin, bytes, counts, received_at, checked_at, due_at, silent_at, refused_at, refused
-		FROM sources ORDER BY name`)
-	qSource = db.Q(`SELECT name, digest, origin, bytes, counts, received_at, checked_at, due_at, silent_at, refused_at, refused
-		FROM sources WHERE name = $1`)
+	qSources = db.Q(`SELECT name, digest, origin, bytes, counts, received_at, checked_at, due_at, silent_at, refused_at, refused,
+		shrunk, documents, refused_documents FROM sources ORDER BY name`)
+	qSource = db.Q(`SELECT name, digest, origin, bytes, counts, received_at, checked_at, due_at, silent_at, refused_at, refused,
+		shrunk, documents, refused_documents FROM sources WHERE name = $1`)
 	qSaveSource = db.Q(`INSERT INTO sources
-		(name, digest, origin, bytes, counts, received_at, checked_at, due_at, silent_at, refused_at, refused)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		(name, digest, origin, bytes, counts, received_at, checked_at, due_at, silent_at, refused_at, refused, shrunk,
+		documents, refused_documents) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, origin = excluded.origin, bytes = excluded.bytes,
 		counts = excluded.counts, received_at = excluded.received_at, checked_at = excluded.checked_at, due_at = excluded.due_at,
-		silent_at = excluded.silent_at, refused_at = excluded.refused_at, refused = excluded.refused`)
+		silent_at = excluded.silent_at, refused_at = excluded.refused_at, refused = excluded.refused,
+		shrunk = excluded.shrunk, documents = excluded.documents, refused_documents = excluded.refused_documents`)
 	qRevisions    = db.Q(`SELECT id, revision FROM advisories WHERE source = $1`)
 	qSaveRevision = db.Q(`INSERT INTO advisories (source, id, revision, first_at, revised_at, review_due_at)
 		VALUES ($1, $2, $3, $4, $4, $5)
@@ -39,7 +40,8 @@ var (
 func scanSource(scan func(...any) error) (s SourceState, err error) {
 	var counts string
 	var received, checked, due, silent, refused int64
-	if err := scan(&s.Name, &s.Digest, &s.From, &s.Bytes, &counts, &received, &checked, &due, &silent, &refused, &s.Refused); err != nil {
+	if err := scan(&s.Name, &s.Digest, &s.From, &s.Bytes, &counts, &received, &checked, &due, &silent, &refused, &s.Refused, &s.Shrunk,
+		&s.Documents, &s.RefusedDocuments); err != nil {
 		return s, err
 	}
 	s.ReceivedAt, s.CheckedAt, s.DueAt = db.Time(received), db.Time(checked), db.Time(due)
@@ -72,7 +74,7 @@ func saveSource(ctx context.Context, tx *db.Tx, s SourceState) error {
 		return err
 	}
 	_, err = tx.Exec(ctx, qSaveSource, s.Name, s.Digest, s.From, s.Bytes, string(counts), db.Micros(s.ReceivedAt), db.Micros(s.CheckedAt),
-		db.Micros(s.DueAt), db.Micros(s.SilentAt), db.Micros(s.RefusedAt), s.Refused)
+		db.Micros(s.DueAt), db.Micros(s.SilentAt), db.Micros(s.RefusedAt), s.Refused, s.Shrunk, s.Documents, s.RefusedDocuments)
 	return err
 }
 
