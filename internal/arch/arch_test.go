@@ -24,7 +24,7 @@ const module = "github.com/patchwarrant/patchwarrant"
 // (dbtest, warranttest …) belong to the room; named sub-rooms have a floor of their own.
 var floors = [][]string{
 	1:  {"fault", "id"},
-	2:  {"envelope", "pgp", "deb", "rpm", "filetree", "job", "blob", "memo", "unpack"},
+	2:  {"envelope", "pgp", "deb", "rpm", "filetree", "job", "blob", "memo", "unpack", "expr"},
 	3:  {"proof", "db", "pool", "pkgset", "bundle"},
 	4:  {"trustroot", "ledger", "once"},
 	5:  {"warrant"},
