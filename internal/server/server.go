@@ -16,7 +16,6 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/agentapi"
 	"github.com/patchwarrant/patchwarrant/internal/api"
-	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
@@ -213,9 +212,9 @@ func (s *Server) doors() ([]*http.Server, error) {
 	agents := agentapi.New(agentapi.Config{Estate: s.estate, Blobs: s.blobs, Rollout: s.rollouts, Ledger: s.ledger,
 		TrustRoots: s.Staff, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})
 	all := []*http.Server{
-		{Addr: s.config.Listen.People, Handler: people(programs, pages), TLSConfig: tls},
-		{Addr: s.config.Listen.Agents, Handler: hurry(agents, strangers), TLSConfig: tls.Clone()}, // a server adds to its own
-		{Addr: s.config.Listen.Repository, Handler: api.Public(s.ledger, s.curation.Door(), s.log)},
+		{Addr: s.config.Listen.People, Handler: single(hurry(people(programs, pages), strangers, importing)), TLSConfig: tls},
+		{Addr: s.config.Listen.Agents, Handler: hurry(agents, strangers, known), TLSConfig: tls.Clone()}, // a server adds to its own
+		{Addr: s.config.Listen.Repository, Handler: single(api.Public(s.ledger, s.curation.Door(), s.log))},
 	}
 	for _, h := range all {
 		h.ReadHeaderTimeout = 10 * time.Second
@@ -226,31 +225,6 @@ func (s *Server) doors() ([]*http.Server, error) {
 		h.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
 	}
 	return all, nil
-}
-
-// people gives programs the API and browsers the pages.
-func people(programs, pages http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle(v1.Prefix+"/", programs)
-	mux.Handle("/openapi.json", programs)
-	mux.Handle("/", pages)
-	return mux
-}
-
-// strangers have this long to say what they want.
-const strangers = 30 * time.Second
-
-// hurry gives those who show no client certificate little time for a request's body: they cannot hold the door open.
-func hurry(next http.Handler, patience time.Duration) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-			if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience)); err != nil {
-				http.Error(w, "no deadline can be set", http.StatusInternalServerError)
-				return
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // stopWithin is how long requests under way may take once the server is told to stop.

@@ -415,13 +415,13 @@ func TestInitKeepsWhatIsThereAndRefusesOpenKeys(t *testing.T) {
 	}
 }
 
-// TestStrangersCannotHoldTheDoorOpen: a body that never comes costs the agents' door its patience with strangers, no more.
+// TestStrangersCannotHoldTheDoorOpen: a body that never comes costs a door its patience with strangers, no more.
 func TestStrangersCannotHoldTheDoorOpen(t *testing.T) {
 	done := make(chan error, 1)
 	s := httptest.NewServer(hurry(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, err := io.ReadAll(r.Body)
 		done <- err
-	}), 50*time.Millisecond))
+	}), 50*time.Millisecond, known))
 	t.Cleanup(s.Close)
 	line, err := net.Dial("tcp", s.Listener.Addr().String())
 	if err != nil {

@@ -108,6 +108,33 @@ func TestAnotherSitesPageCannotPost(t *testing.T) {
 	}
 }
 
+// TestNoAnswerCanBeFramed: whatever the route and whoever asks, a refusal and a file among them.
+func TestNoAnswerCanBeFramed(t *testing.T) {
+	w := newWorld(t, "")
+	ask := func(token, method, path string) {
+		var form url.Values
+		if method == http.MethodPost {
+			form = url.Values{}
+		}
+		h := w.ask(token, method, path, form).Header()
+		if !strings.Contains(h.Get("Content-Security-Policy"), "frame-ancestors 'none'") || h.Get("X-Frame-Options") != "DENY" ||
+			h.Get("Cross-Origin-Opener-Policy") != "same-origin" || h.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s %s: %v", method, path, h)
+		}
+	}
+	for _, token := range []string{"", w.login("carol"), w.login("frank")} {
+		for _, r := range routes {
+			if r.path != "/sign-out" {
+				ask(token, r.method, strings.NewReplacer("{$}", "", "{", "", "}", "").Replace(r.path))
+			}
+		}
+		for _, place := range append(w.places(), "/static/app.js", "/static/none", "/nowhere", "/sign-in?again=yes") {
+			ask(token, http.MethodGet, place)
+		}
+		ask(token, http.MethodPut, "/hosts")
+	}
+}
+
 func TestNobodyIsSentElsewhere(t *testing.T) {
 	for to, want := range map[string]string{"/hosts?q=a": "/hosts?q=a", "": "/", "https://evil.example.org/": "/", "//evil.example.org": "/", `/\evil.example.org`: "/",
 		"/%09//evil.example.org/\t": "/", "javascript:alert(1)": "/", "/\n/evil.example.org": "/", "hosts": "/", "///evil.example.org": "/"} {

@@ -1,0 +1,210 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/web"
+)
+
+// route is an operation of the API or a route of the pages.
+type route struct {
+	method, path string
+	action       staff.Action
+	page         bool
+}
+
+// routes are all routes of the people's door: of the API as /openapi.json has it, of the pages as they are served.
+func (w *world) routes() (all []route) {
+	w.t.Helper()
+	answer, err := http.Get(w.doors[0].URL + "/openapi.json")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var document struct {
+		Paths map[string]map[string]struct {
+			Action staff.Action `json:"x-action"`
+		}
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&document); err != nil {
+		w.t.Fatal(err)
+	}
+	for path, operations := range document.Paths {
+		for method, o := range operations {
+			all = append(all, route{strings.ToUpper(method), path, o.Action, false})
+		}
+	}
+	for _, r := range web.Routes() {
+		all = append(all, route{r.Method, strings.ReplaceAll(r.Path, "{$}", ""), r.Action, true})
+	}
+	return all
+}
+
+// visit sends a request with no body worth reading, and gives what comes back but for the path itself.
+func (w *world) visit(r route, path, token string) string {
+	w.t.Helper()
+	request, err := http.NewRequestWithContext(w.t.Context(), r.method, w.doors[0].URL+path, http.NoBody)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if r.page {
+		request.AddCookie(&http.Cookie{Name: "__Host-patchwarrant", Value: token})
+	} else {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := http.DefaultTransport.RoundTrip(request) // a redirect is an answer
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	text := fmt.Sprint(answer.StatusCode, " ", answer.Header.Get("Location"), " ", string(b))
+	return strings.NewReplacer(url.QueryEscape(path), "PATH", path, "PATH").Replace(text)
+}
+
+// things gives, for each path with IDs, one where they name what is there, and one where they name nothing.
+func (s *story) things(session, token string) map[string][2]string {
+	s.t.Helper()
+	var open v1.Investigations
+	s.as("alice", http.MethodGet, "/investigations", nil, &open)
+	digest, other := s.order.Manifest, strings.Repeat("0", 64)
+	if digest == "" {
+		digest = s.stage.Manifest
+	}
+	pairs := map[string][2]string{}
+	both := func(there, missing string, paths ...string) {
+		for _, p := range paths {
+			begin, end := strings.Index(p, "{"), strings.LastIndex(p, "}")+1
+			pairs[p] = [2]string{p[:begin] + there + p[end:], p[:begin] + missing + p[end:]}
+		}
+	}
+	const api = v1.Prefix
+	for _, door := range []string{api + "/orders", "/changes"} {
+		both(s.order.ID, "ord_none", door+"/{id}", door+"/{id}/signatures", door+"/{id}/rejection", door+"/{id}/withdrawal", door+"/{id}/rollout",
+			door+"/{id}/rollout/halt", door+"/{id}/rollout/resume", door+"/{id}/bundle", door+"/{id}/reconciliation", door+"/{id}/order.txt")
+	}
+	both(s.order.ID+"/hosts/"+s.hosts[1].host.ID, "ord_none/hosts/hst_none", "/changes/{id}/hosts/{host}")
+	both(s.hosts[1].host.ID, "hst_none", api+"/hosts/{id}", api+"/hosts/{id}/findings", "/hosts/{id}")
+	for _, door := range []string{api, "/repository"} {
+		both(s.record, other, door+"/snapshots/{id}", door+"/snapshots/{id}/signatures")
+		both("stage", "none", door+"/channels/{id}/promotions")
+		both("security", "none", door+"/upstreams/{id}", door+"/upstreams/{id}/refresh")
+	}
+	for _, door := range []string{api, ""} {
+		both("CVE-2026-1001/openssl", "CVE-2026-9999/none", door+"/vulnerabilities/{cve}/{source}", door+"/vulnerabilities/{cve}/{source}/history")
+		both(open.Investigations[0].ID, "inv_none", door+"/investigations/{id}", door+"/investigations/{id}/resolutions")
+		both(digest, other, door+"/facts/{id}", door+"/manifests/{id}", door+"/reports/{id}")
+		both("debian-tracker", "none", door+"/sources/{id}/content", door+"/sources/{id}/fetches")
+	}
+	both("CVE-2026-1001/openssl", "CVE-2026-9999/none", "/vulnerabilities/{cve}/{source}/draft", "/vulnerabilities/{cve}/{source}/decisions")
+	both("3", "99999", api+"/acts/{index}", api+"/acts/{index}/proof", "/ledger/{index}")
+	both("alice", "nobody", api+"/accounts/{id}/notice", api+"/accounts/{id}/notice/withdrawal", api+"/accounts/{id}/reviews",
+		"/people/{id}/notice", "/people/{id}/notice/withdrawal", "/people/{id}/reviews")
+	both("alice/sessions/"+session, "alice/sessions/ses_none", api+"/accounts/{person}/sessions/{id}", "/people/{id}/sessions/{session}/end")
+	both("alice/tokens/"+token, "alice/tokens/tok_none", api+"/accounts/{person}/tokens/{id}")
+	both(session, "ses_none", api+"/sessions/{id}", "/account/sessions/{id}/end")
+	both(token, "tok_none", api+"/tokens/{id}", "/account/tokens/{id}/end")
+	both(s.now.Format("2006-01"), "1970-01", api+"/figures/remediation/{month}")
+	both("waits", "none", api+"/passkeys/{id}")
+	return pairs
+}
+
+// open to everyone: what they name is a provider that the sign-in page lists.
+var openPaths = []string{v1.Prefix + "/login/providers/{id}", v1.Prefix + "/login/providers/{id}/answer", "/sign-in/providers/{id}", "/sign-in/provider/{id}"}
+
+// TestAnIDGivesNoLeave: whoever has no leave is refused whatever ID they name, and learns nothing of it: the answer for
+// what is there is the answer for what is not. A new route with an ID fails here until somebody says what it names.
+func TestAnIDGivesNoLeave(t *testing.T) {
+	s := tell(t)
+	var who v1.Whoami
+	s.as("alice", http.MethodGet, "/whoami", nil, &who)
+	var program v1.MadeToken
+	narrow := func(person string, a staff.Action) string {
+		s.as(person, http.MethodPost, "/tokens", v1.NewToken{Name: "x", Actions: []staff.Action{a}, Days: 1}, &program)
+		return program.Secret
+	}
+	for _, person := range []string{"alice", "bob", "carol", "erin", "frank"} {
+		s.tokens[person] = s.mustLogin(person)
+	}
+	s.as("alice", http.MethodGet, "/whoami", nil, &who)
+	imports, reads := narrow("erin", staff.ImportAdvisories), narrow("alice", staff.Read)
+	things := s.things(who.Session, program.Token.ID)
+	met := 0
+	for _, r := range s.routes() {
+		if !strings.Contains(r.path, "{") || slices.Contains(openPaths, r.path) {
+			continue
+		}
+		pair, considered := things[r.path]
+		if !considered {
+			t.Errorf("%s %s takes an ID: say in this test what it names", r.method, r.path)
+			continue
+		}
+		met++
+		without := map[string]string{"nobody": "", "a guess": "pwt_guess", "a token for another thing": imports}
+		if r.action == staff.ImportAdvisories {
+			without["a token for another thing"] = reads
+		}
+		for _, p := range s.Root.People {
+			if token := s.tokens[p.ID]; token != "" && !staff.Can(p, r.action) {
+				without[p.ID] = token
+			}
+		}
+		for name, token := range without {
+			there, missing := s.visit(r, pair[0], token), s.visit(r, pair[1], token)
+			if status := there[:3]; status != "401" && status != "403" && (status != "303" || !strings.Contains(there, "/sign-in?")) {
+				t.Errorf("%s %s by %s: %.80s", r.method, pair[0], name, there)
+			}
+			if there != missing {
+				t.Errorf("%s %s tells %s what is there:\n%s\n%s", r.method, r.path, name, there, missing)
+			}
+		}
+	}
+	if met < 60 {
+		t.Errorf("only %d routes with IDs", met)
+	}
+}
+
+// TestWhatIsAnothersIsNotThere: one's own routes, and those about one person, find nothing of anybody else's.
+func TestWhatIsAnothersIsNotThere(t *testing.T) {
+	s := tell(t)
+	var who v1.Whoami
+	s.as("alice", http.MethodGet, "/whoami", nil, &who)
+	var program v1.MadeToken
+	s.as("alice", http.MethodPost, "/tokens", v1.NewToken{Name: "x", Actions: []staff.Action{staff.Read}, Days: 1}, &program)
+	const api = v1.Prefix
+	for _, c := range []struct {
+		person, method, path, alices, none string
+		page                               bool
+	}{
+		{"bob", "DELETE", api + "/sessions/", who.Session, "ses_none", false},
+		{"bob", "DELETE", api + "/tokens/", program.Token.ID, "tok_none", false},
+		{"erin", "DELETE", api + "/accounts/bob/sessions/", who.Session, "ses_none", false},
+		{"erin", "DELETE", api + "/accounts/bob/tokens/", program.Token.ID, "tok_none", false},
+		{"bob", "POST", "/account/sessions/", who.Session + "/end", "ses_none/end", true},
+		{"bob", "POST", "/account/tokens/", program.Token.ID + "/end", "tok_none/end", true},
+		{"erin", "POST", "/people/bob/sessions/", who.Session + "/end", "ses_none/end", true},
+	} {
+		r := route{method: c.method, page: c.page}
+		hers, none := s.visit(r, c.path+c.alices, s.tokens[c.person]), s.visit(r, c.path+c.none, s.tokens[c.person])
+		if !strings.HasPrefix(hers, "404") || hers != none {
+			t.Errorf("%s %s by %s:\n%s\n%s", c.method, c.path, c.person, hers, none)
+		}
+	}
+	for _, token := range []string{s.tokens["alice"], program.Secret} {
+		if err := s.ask(token, http.MethodGet, "/hosts", nil, nil); err != nil {
+			t.Errorf("what was alice's is gone: %v", err)
+		}
+	}
+}
