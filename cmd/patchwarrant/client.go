@@ -179,6 +179,11 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 
 // do sends a request whose body is a document, or bytes to import, and hands the answer's body to read.
 func (c *client) do(ctx context.Context, method, path string, body io.Reader, read func(io.Reader) error) error {
+	return c.send(ctx, method, path, "", body, func(answer *http.Response) error { return read(answer.Body) })
+}
+
+// send is do with the document that the request was made from, by its ETag where it is not empty.
+func (c *client) send(ctx context.Context, method, path, from string, body io.Reader, read func(*http.Response) error) error {
 	r, err := http.NewRequestWithContext(ctx, method, c.Server+v1.Prefix+path, body)
 	if err != nil {
 		return err
@@ -189,6 +194,9 @@ func (c *client) do(ctx context.Context, method, path string, body io.Reader, re
 	if c.Token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.Token)
 	}
+	if from != "" {
+		r.Header.Set("If-Match", from)
+	}
 	answer, err := c.http.Do(r)
 	if err != nil {
 		return fault.New(fault.Unavailable, "reach the server: %w", err)
@@ -197,7 +205,7 @@ func (c *client) do(ctx context.Context, method, path string, body io.Reader, re
 	if answer.StatusCode >= 300 {
 		return problem(answer)
 	}
-	return read(answer.Body)
+	return read(answer)
 }
 
 func problem(answer *http.Response) error {

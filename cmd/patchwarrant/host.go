@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 )
 
 func newHostCommand() *cobra.Command {
-	return noun("host", "Hosts: enrol, list, look at", newHostEnrol(), newHostList(), newHostShow())
+	return noun("host", "Hosts: enrol, list, look at", newHostEnrol(), newHostList(), newHostShow(), newHostUnmatched())
 }
 
 func newHostEnrol() *cobra.Command {
@@ -32,8 +33,9 @@ func newHostEnrol() *cobra.Command {
 }
 
 func newHostList() *cobra.Command {
-	return verb("list", "All hosts", cobra.NoArgs, func(ctx context.Context, c *client, _ []string) (h v1.Hosts, err error) {
-		return h, c.get(ctx, "/hosts", &h)
+	by := newFilter("q", "environment", "release", "state", "zone", "owner", "unit", "criticality", "exposure")
+	c := verb("list", "All hosts", cobra.NoArgs, func(ctx context.Context, c *client, _ []string) (h v1.Hosts, err error) {
+		return h, c.get(ctx, "/hosts"+by.query(), &h)
 	}, func(w io.Writer, h v1.Hosts) {
 		t := newTable("HOST", "NAME", "ENVIRONMENT", "RELEASE", "STATE", "LAST SEEN", "EXECUTOR", "ALARM")
 		for _, h := range h.Hosts {
@@ -41,6 +43,61 @@ func newHostList() *cobra.Command {
 		}
 		t.print(w)
 	})
+	by.flags(c)
+	return c
+}
+
+// filter is the query of a list, as flags.
+type filter map[string]*string
+
+func newFilter(names ...string) filter {
+	f := filter{}
+	for _, name := range names {
+		f[name] = new(string)
+	}
+	return f
+}
+
+func (f filter) flags(c *cobra.Command) {
+	for name, value := range f {
+		c.Flags().StringVar(value, name, "", "only those with this "+name)
+	}
+}
+
+func (f filter) query() string {
+	q := url.Values{}
+	for name, value := range f {
+		if *value != "" {
+			q.Set(name, *value)
+		}
+	}
+	if len(q) == 0 {
+		return ""
+	}
+	return "?" + q.Encode()
+}
+
+func newHostUnmatched() *cobra.Command {
+	return verb("unmatched", "Records without a host, hosts without a record, other environments", cobra.NoArgs,
+		func(ctx context.Context, c *client, _ []string) (u estate.Unmatched, err error) {
+			return u, c.get(ctx, "/unmatched", &u)
+		}, func(w io.Writer, u estate.Unmatched) {
+			t := newTable("WHAT", "NAME", "ID", "NOTE")
+			for _, r := range u.Records {
+				note := ""
+				for _, h := range r.Suggested {
+					note += "perhaps " + h.Name + " " + h.ID + " "
+				}
+				t.add("record without host", r.Hostname, r.ID, note)
+			}
+			for _, h := range u.Hosts {
+				t.add("host without record", h.Name, h.ID, "calls itself "+h.ReportedName)
+			}
+			for _, d := range u.Environment {
+				t.add("other environment", d.Name, d.Host, "the host enforces "+d.Is+", the record says "+d.Says)
+			}
+			t.print(w)
+		})
 }
 
 func newHostShow() *cobra.Command {
@@ -62,6 +119,8 @@ func newHostShow() *cobra.Command {
 
 func hostState(h estate.Host) string {
 	switch {
+	case !h.RetiredAt.IsZero():
+		return "retired"
 	case !h.ClonedAt.IsZero():
 		return "cloned"
 	case !h.SilentAt.IsZero():

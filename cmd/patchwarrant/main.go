@@ -48,7 +48,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newLoginCommand(), newLogoutCommand(), newWhoamiCommand(), newSessionCommand(), newTokenCommand(), newPasskeyCommand(),
-		newPersonCommand(), newTrustRootCommand(), newHostCommand(), newSourceCommand(),
+		newPersonCommand(), newTrustRootCommand(), newHostCommand(), newRecordCommand(), newSourceCommand(),
 		newOrderCommand(), newApproveCommand(), newLedgerCommand(),
 		newVulnerabilityCommand(), newUpstreamCommand(), newSnapshotCommand(), newChannelCommand(), newReconciliationCommand(),
 		newInvestigationCommand(), newReportCommand(), newBundleCommand(), newVerifyCommand(), newScanCommand())

@@ -26,6 +26,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/once"
+	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -39,6 +40,7 @@ type Config struct {
 	Intake    *intake.Intake
 	Feeds     Feeds
 	Estate    *estate.Estate
+	Records   *record.Records
 	Triage    *triage.Triage
 	Mirror    *mirror.Mirror
 	Curation  *curation.Curation
@@ -75,6 +77,7 @@ func New(c Config) http.Handler {
 	d.providers()
 	d.accounts()
 	d.hosts()
+	d.records()
 	d.sources()
 	d.vulnerabilities()
 	d.upstreams()

@@ -29,12 +29,18 @@ type chosenHosts struct {
 	Page
 	Environment string `query:"environment" maxLength:"64"`
 	Release     string `query:"release" maxLength:"64"`
-	State       string `query:"state" enum:"cloned,silent,alarms,reboot,observe-only,reports" doc:"the worst condition that holds"`
+	State       string `query:"state" enum:"retired,cloned,silent,alarms,reboot,observe-only,reports" doc:"the worst condition that holds"`
+	Zone        string `query:"zone" maxLength:"64" doc:"this and what follows as the host's record has it"`
+	Owner       string `query:"owner" maxLength:"64"`
+	Unit        string `query:"unit" maxLength:"200"`
+	Criticality string `query:"criticality" enum:"low,medium,high,critical"`
+	Exposure    string `query:"exposure" enum:"internet,dmz,internal,isolated"`
 	Text        string `query:"q" maxLength:"200" doc:"a part of the name or of the ID"`
 }
 
 func (d *door) listHosts(ctx context.Context, _ staff.Session, in *chosenHosts) (v1.Hosts, error) {
-	f := estate.Filter{Environment: in.Environment, Release: in.Release, State: estate.State(in.State), Text: in.Text}
+	f := estate.Filter{Environment: in.Environment, Release: in.Release, State: estate.State(in.State), Zone: in.Zone,
+		Owner: in.Owner, Unit: in.Unit, Criticality: in.Criticality, Exposure: in.Exposure, Text: in.Text}
 	size := cmp.Or(in.Limit, estate.MaxList)
 	var all []estate.Host
 	for {

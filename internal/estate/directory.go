@@ -9,6 +9,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/record"
 )
 
 // State is one word for a host's condition, the worst that holds.
@@ -16,6 +17,7 @@ type State string
 
 // States, the worst first.
 const (
+	Retired     State = "retired"      // two people took it out of service; it counts nowhere
 	Cloned      State = "cloned"       // two machines use its identity
 	Silent      State = "silent"       // nothing was heard within the term
 	Alarms      State = "alarms"       // the host raises an alarm of its own
@@ -27,6 +29,8 @@ const (
 // State gives the host's condition.
 func (h Host) State() State {
 	switch {
+	case !h.RetiredAt.IsZero():
+		return Retired
 	case !h.ClonedAt.IsZero():
 		return Cloned
 	case !h.SilentAt.IsZero():
@@ -41,62 +45,118 @@ func (h Host) State() State {
 	return Reports
 }
 
-// Filter chooses hosts: all set fields must hold.
+// Filter chooses hosts: all set fields must hold. Retired hosts are chosen by their state alone.
 type Filter struct {
 	Environment string
 	Release     string
 	State       State
+	Zone        string // this and what follows as the host's record has it
+	Owner       string
+	Unit        string
+	Criticality string
+	Exposure    string
 	Text        string // a part of the name, of the reported name or of the ID, in any case
+}
+
+// Property is what hosts are counted by.
+type Property int
+
+// Properties.
+const (
+	ByEnvironment Property = iota
+	ByRelease
+	ByState
+	ByZone
+	ByOwner
+	ByUnit
+	ByCriticality
+	ByExposure
+	properties
+)
+
+// cell is what facets count: a value of each property.
+type cell [properties]string
+
+func (f Filter) cell() cell {
+	return cell{f.Environment, f.Release, string(f.State), f.Zone, f.Owner, f.Unit, f.Criticality, f.Exposure}
+}
+
+// misfits gives by how many properties a cell is not as wanted, and the last of them.
+func (c cell) misfits(want cell) (n int, at Property) {
+	for p := range properties {
+		retired := p == ByState && want[p] == "" && c[p] == string(Retired)
+		if want[p] != "" && want[p] != c[p] || retired {
+			n, at = n+1, p
+		}
+	}
+	return n, at
+}
+
+func (c cell) fits(want cell) bool {
+	n, _ := c.misfits(want)
+	return n == 0
 }
 
 // Facets counts hosts by each property, under the filter's other fields.
 type Facets struct {
-	Hosts        int // under the whole filter
-	Environments map[string]int
-	Releases     map[string]int
-	States       map[State]int
+	Hosts int // under the whole filter
+	by    [properties]map[string]int
+}
+
+// By gives how many hosts have each value of a property.
+func (f Facets) By(p Property) map[string]int { return f.by[p] }
+
+func (f *Facets) add(want, c cell, n int) {
+	misfits, at := c.misfits(want)
+	switch misfits {
+	case 0:
+		f.Hosts += n
+		for p := range properties {
+			f.by[p][c[p]] += n
+		}
+	case 1:
+		f.by[at][c[at]] += n
+	}
 }
 
 // directory holds a few words of every host in memory, so that any list begins at any place without a look at all rows.
-// It is brought up to date by the hosts that changed, whichever server changed them.
+// It is brought up to date by the hosts and records that changed, whichever server changed them.
 type directory struct {
-	mu     sync.RWMutex
-	upTo   int64
-	byID   map[string]*entry
-	byName []*entry // by name, then ID
-	cells  map[cell]int
+	mu       sync.RWMutex
+	upTo     version
+	byID     map[string]*entry
+	byName   []*entry // by name, then ID
+	cells    map[cell]int
+	records  map[string]record.Record // in the inventory, by ID
+	recordOf map[string]string        // by host
+	words    map[string]string        // few values stand for many hosts
 }
 
-// cell is what facets count.
-type cell struct {
-	environment, release string
-	state                State
-}
+// version is the last changes of hosts and of records that a directory knows.
+type version struct{ hosts, records int64 }
 
 type entry struct {
 	cell
 	id, name, text string // text is what Filter.Text looks into
+	reportedName   string
 }
 
 func byName(a, b *entry) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.id, b.id)) }
 
-// take puts entries in the place of those with the same ID.
-func (d *directory) take(changed []entry, upTo int64) {
+// take puts what changed in the place of what was there before.
+func (d *directory) take(hosts []entry, records []record.Record, upTo version) {
 	if d.byID == nil {
-		d.byID, d.cells = make(map[string]*entry, len(changed)), map[cell]int{}
+		d.byID, d.cells = make(map[string]*entry, len(hosts)), map[cell]int{}
+		d.records, d.recordOf, d.words = make(map[string]record.Record, len(records)), map[string]string{}, map[string]string{}
 	}
 	sorted := true
-	for _, e := range changed {
-		old := d.byID[e.id]
-		d.cells[e.cell]++
-		if old == nil {
-			old = new(entry)
-			d.byID[e.id], d.byName, sorted = old, append(d.byName, old), false
-		} else {
-			d.cells[old.cell]--
-			sorted = sorted && old.name == e.name
+	for _, e := range hosts {
+		sorted = d.put(e) && sorted
+	}
+	for _, rec := range records {
+		for _, e := range d.enter(rec) {
+			d.put(e)
 		}
-		*old = e
 	}
 	if !sorted {
 		slices.SortFunc(d.byName, byName)
@@ -104,42 +164,62 @@ func (d *directory) take(changed []entry, upTo int64) {
 	d.upTo = upTo
 }
 
-func (f Filter) cell(c cell) bool {
-	return (f.Environment == "" || f.Environment == c.environment) && (f.Release == "" || f.Release == c.release) &&
-		(f.State == "" || f.State == c.state)
+// enter takes a record over and gives the hosts it was or is about.
+func (d *directory) enter(rec record.Record) (concerned []entry) {
+	for _, host := range []string{d.records[rec.ID].Host, rec.Host} {
+		if e := d.byID[host]; e != nil {
+			concerned = append(concerned, *e)
+		}
+	}
+	if old := d.records[rec.ID].Host; d.recordOf[old] == rec.ID {
+		delete(d.recordOf, old)
+	}
+	if delete(d.records, rec.ID); rec.DroppedAt.IsZero() {
+		rec.Notes, rec.Maintenance = "", "" // long, and no list asks for them
+		d.records[rec.ID] = rec
+		if rec.Host != "" {
+			d.recordOf[rec.Host] = rec.ID
+		}
+	}
+	return concerned
 }
 
-func (f *Facets) add(by Filter, c cell, n int) {
-	if by.cell(c) {
-		f.Hosts += n
+// put takes an entry over, and reports whether the order by name is as it was.
+func (d *directory) put(e entry) (sorted bool) {
+	rec := d.records[d.recordOf[e.id]]
+	e.cell[ByZone], e.cell[ByOwner], e.cell[ByUnit] = rec.Zone, rec.Owner, rec.Unit
+	e.cell[ByCriticality], e.cell[ByExposure] = rec.Criticality, rec.Exposure
+	for p, word := range e.cell {
+		if known, ok := d.words[word]; ok {
+			e.cell[p] = known
+		} else {
+			d.words[word] = word
+		}
 	}
-	without := by
-	if without.Environment = ""; without.cell(c) {
-		f.Environments[c.environment] += n
+	old := d.byID[e.id]
+	d.cells[e.cell]++
+	if old == nil {
+		old = new(entry)
+		d.byID[e.id], d.byName = old, append(d.byName, old)
+	} else {
+		if d.cells[old.cell]--; d.cells[old.cell] == 0 {
+			delete(d.cells, old.cell)
+		}
+		sorted = old.name == e.name
 	}
-	without = by
-	if without.Release = ""; without.cell(c) {
-		f.Releases[c.release] += n
-	}
-	without = by
-	if without.State = ""; without.cell(c) {
-		f.States[c.state] += n
-	}
+	*old = e
+	return sorted
 }
 
 // current runs do over the directory as of now.
 func (e *Estate) current(ctx context.Context, do func(*directory) error) error {
 	d := &e.directory
-	var latest int64
-	err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
-		latest, err = lastChange(ctx, tx)
-		return err
-	})
+	latest, err := e.latest(ctx)
 	if err != nil {
 		return err
 	}
 	d.mu.RLock()
-	fresh := d.upTo >= latest
+	fresh := d.upTo.hosts >= latest.hosts && d.upTo.records >= latest.records && d.byID != nil
 	d.mu.RUnlock()
 	if !fresh {
 		if err := e.catchUp(ctx); err != nil {
@@ -151,21 +231,41 @@ func (e *Estate) current(ctx context.Context, do func(*directory) error) error {
 	return do(d)
 }
 
+func (e *Estate) latest(ctx context.Context) (v version, err error) {
+	err = e.DB.Read(ctx, func(tx *db.Tx) error {
+		v.hosts, err = lastChange(ctx, tx)
+		return err
+	})
+	if err == nil && e.Records != nil {
+		v.records, err = e.Records.Last(ctx)
+	}
+	return v, err
+}
+
 func (e *Estate) catchUp(ctx context.Context) error {
 	d := &e.directory
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return e.DB.Read(ctx, func(tx *db.Tx) error {
-		latest, err := lastChange(ctx, tx)
-		if err != nil || latest <= d.upTo {
+	upTo := d.upTo
+	var hosts []entry
+	err := e.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		if upTo.hosts, err = lastChange(ctx, tx); err != nil || upTo.hosts <= d.upTo.hosts {
 			return err
 		}
-		changed, err := loadEntries(ctx, tx, d.upTo)
-		if err == nil {
-			d.take(changed, latest)
-		}
+		hosts, err = loadEntries(ctx, tx, d.upTo.hosts)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	var records []record.Record
+	if e.Records != nil {
+		if records, upTo.records, err = e.Records.Since(ctx, d.upTo.records); err != nil {
+			return err
+		}
+	}
+	d.take(hosts, records, upTo)
+	return nil
 }
 
 // MaxList is the most hosts List gives at once.
@@ -175,27 +275,10 @@ const MaxList = 1000
 // first where it is empty.
 func (e *Estate) List(ctx context.Context, f Filter, after string, limit int) ([]Host, error) {
 	limit = min(max(limit, 1), MaxList)
-	text := strings.ToLower(f.Text)
 	var ids []string
-	err := e.current(ctx, func(d *directory) error {
-		from := 0
-		if after != "" {
-			last := d.byID[after]
-			if last == nil {
-				return fault.New(fault.Invalid, "there is no host to go on after")
-			}
-			from, _ = slices.BinarySearchFunc(d.byName, last, byName)
-			from++
-		}
-		for _, h := range d.byName[from:] {
-			if len(ids) == limit {
-				break
-			}
-			if f.cell(h.cell) && strings.Contains(h.text, text) {
-				ids = append(ids, h.id)
-			}
-		}
-		return nil
+	err := e.current(ctx, func(d *directory) (err error) {
+		ids, err = d.choose(f, after, limit)
+		return err
 	})
 	if err != nil || len(ids) == 0 {
 		return nil, err
@@ -211,22 +294,43 @@ func (e *Estate) List(ctx context.Context, f Filter, after string, limit int) ([
 	return hosts, err
 }
 
+func (d *directory) choose(f Filter, after string, limit int) (ids []string, err error) {
+	text, want, from := strings.ToLower(f.Text), f.cell(), 0
+	if after != "" {
+		last := d.byID[after]
+		if last == nil {
+			return nil, fault.New(fault.Invalid, "there is no host to go on after")
+		}
+		from, _ = slices.BinarySearchFunc(d.byName, last, byName)
+		from++
+	}
+	for _, h := range d.byName[from:] {
+		if len(ids) == limit {
+			break
+		}
+		if h.cell.fits(want) && strings.Contains(h.text, text) {
+			ids = append(ids, h.id)
+		}
+	}
+	return ids, nil
+}
+
 // Facets counts the hosts a filter chooses.
-func (e *Estate) Facets(ctx context.Context, f Filter) (Facets, error) {
-	all := Facets{Environments: map[string]int{}, Releases: map[string]int{}, States: map[State]int{}}
-	text := strings.ToLower(f.Text)
-	err := e.current(ctx, func(d *directory) error {
+func (e *Estate) Facets(ctx context.Context, f Filter) (all Facets, err error) {
+	for p := range all.by {
+		all.by[p] = map[string]int{}
+	}
+	text, want := strings.ToLower(f.Text), f.cell()
+	err = e.current(ctx, func(d *directory) error {
 		if text == "" {
 			for c, n := range d.cells {
-				if n > 0 {
-					all.add(f, c, n)
-				}
+				all.add(want, c, n)
 			}
 			return nil
 		}
 		for _, h := range d.byName {
 			if strings.Contains(h.text, text) {
-				all.add(f, h.cell, 1)
+				all.add(want, h.cell, 1)
 			}
 		}
 		return nil

@@ -10,6 +10,9 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/record"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -25,6 +28,9 @@ type Host struct {
 	SilentAt     time.Time `json:"silent_at,omitzero"` // since when it counts as silent; zero: it speaks
 	ClonedAt     time.Time `json:"cloned_at,omitzero"` // when its counter went back; it must be enrolled again
 	FactsAt      time.Time `json:"facts_at,omitzero"`
+	ScannedAt    time.Time `json:"scanned_at,omitzero"` // when its files were last looked at whole
+	RetiredAt    time.Time `json:"retired_at,omitzero"` // since then it counts nowhere
+	SpokeAt      time.Time `json:"spoke_at,omitzero"`   // when it was last told of as one that speaks although it is retired
 
 	PackageSet     string            `json:"package_set"`
 	Inventory      string            `json:"inventory"`
@@ -52,7 +58,7 @@ type Host struct {
 
 // CanExecute reports whether the host may be offered work: it has an executor, and the one it was enrolled with.
 func (h Host) CanExecute() bool {
-	return h.ReportKey != "" && h.ReportKey == h.SeenReportKey && h.ClonedAt.IsZero()
+	return h.ReportKey != "" && h.ReportKey == h.SeenReportKey && h.ClonedAt.IsZero() && h.RetiredAt.IsZero()
 }
 
 // HostSet is a host's package set with what matching it needs.
@@ -70,6 +76,13 @@ type Ledger interface {
 	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
 }
 
+// Root gives the trust root in force.
+type Root interface {
+	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
+	// RootInForce names it as tx sees it, for good once tx has appended an act.
+	RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error)
+}
+
 // Config of an Estate.
 type Config struct {
 	DB     *db.DB
@@ -78,6 +91,9 @@ type Config struct {
 	CA     *CA
 	Now    func() time.Time
 	Silent time.Duration // after which a host that says nothing counts as silent
+
+	Records *record.Records // the inventory; nil: there is none
+	Root    Root            // for signatures
 }
 
 // Estate is the hosts.
@@ -102,7 +118,7 @@ func (e *Estate) Host(ctx context.Context, id string) (host Host, err error) {
 	return host, err
 }
 
-// Hosts gives all hosts by name.
+// Hosts gives all hosts by name but those retired.
 func (e *Estate) Hosts(ctx context.Context) (hosts []Host, err error) {
 	err = e.DB.Read(ctx, func(tx *db.Tx) error {
 		hosts, err = loadHosts(ctx, tx)

@@ -22,6 +22,10 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/record"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -53,6 +57,15 @@ type world struct {
 	t   *testing.T
 	log *log
 	now time.Time
+
+	people *warranttest.World
+}
+
+type inForce struct{ root *trustroot.Root }
+
+func (f inForce) CurrentRoot(context.Context) (*trustroot.Root, error) { return f.root, nil }
+func (f inForce) RootInForce(context.Context, *db.Tx) (warrant.RootRef, error) {
+	return warrant.RefOf(f.root), nil
 }
 
 func newWorld(t *testing.T, d *db.DB) *world {
@@ -63,7 +76,11 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	check(t, err)
 	blobs, err := blob.Dir(t.TempDir())
 	check(t, err)
-	w.Estate = New(Config{DB: d, Ledger: w.log, Blobs: blobs, CA: ca, Now: now, Silent: 15 * time.Minute})
+	w.people = warranttest.New(t)
+	root, err := trustroot.Decode(w.people.RootEnvelope.Payload)
+	check(t, err)
+	records := record.New(record.Config{DB: d, Ledger: w.log, Blobs: blobs, Root: inForce{root}, Now: now})
+	w.Estate = New(Config{DB: d, Ledger: w.log, Blobs: blobs, CA: ca, Now: now, Silent: 15 * time.Minute, Records: records, Root: inForce{root}})
 	return w
 }
 

@@ -16,17 +16,19 @@ import (
 
 const hostColumns = `id, name, reported_name, environment, cert, next_cert, cert_expires_at, report_key, seen_report_key,
  enrolled_at, counter, cloned_at, last_seen_at, silent_at, facts_at, package_set, inventory, trees, distribution, release, arch,
- kernel_running, kernel_version, reboot_required, index_at, log_size, log_root, trust_root_version, agent_version, alarm`
+ kernel_running, kernel_version, reboot_required, index_at, log_size, log_root, trust_root_version, agent_version, alarm,
+ retired_at, spoke_at, scanned_at`
 
 var (
 	hostByID   = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE id = $1`)
 	hostByCert = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE cert = $1 OR next_cert = $1`)
-	hostsAll   = db.Q(`SELECT ` + hostColumns + ` FROM hosts ORDER BY name, id`)
-	hostsQuiet = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE last_seen_at < $1 AND silent_at = 0 ORDER BY id`)
+	hostsAll   = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE retired_at = 0 ORDER BY name, id`)
+	hostsQuiet = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE last_seen_at < $1 AND silent_at = 0 AND retired_at = 0 ORDER BY id`)
 	hostsThese = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE id IN
  ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25)`)
 	hostPut = db.Q(`INSERT INTO hosts (` + hostColumns + `, changed) VALUES
  ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,
+ $31,$32,$33,
  (SELECT COALESCE(MAX(changed), 0) + 1 FROM hosts))
  ON CONFLICT (id) DO UPDATE SET name = excluded.name, reported_name = excluded.reported_name, environment = excluded.environment,
  cert = excluded.cert, next_cert = excluded.next_cert, cert_expires_at = excluded.cert_expires_at,
@@ -37,23 +39,29 @@ var (
  kernel_running = excluded.kernel_running, kernel_version = excluded.kernel_version,
  reboot_required = excluded.reboot_required, index_at = excluded.index_at, log_size = excluded.log_size,
  log_root = excluded.log_root, trust_root_version = excluded.trust_root_version,
- agent_version = excluded.agent_version, alarm = excluded.alarm, changed = excluded.changed`)
+ agent_version = excluded.agent_version, alarm = excluded.alarm, retired_at = excluded.retired_at, spoke_at = excluded.spoke_at,
+ scanned_at = excluded.scanned_at, changed = excluded.changed`)
 	beatPut = db.Q(`UPDATE hosts SET counter = $2, last_seen_at = $3, facts_at = $4, log_size = $5, log_root = $6
- WHERE id = $1 AND counter < $2 AND enrolled_at = $7 AND cloned_at = 0`)
+ WHERE id = $1 AND counter < $2 AND enrolled_at = $7 AND cloned_at = 0 AND retired_at = 0`)
 
 	changeLast  = db.Q(`SELECT COALESCE(MAX(changed), 0) FROM hosts`)
-	changedSets = db.Q(`SELECT id, release, environment, package_set, kernel_running, kernel_version FROM hosts WHERE changed > $1`)
-	changedAll  = db.Q(`SELECT id, name, reported_name, environment, release, report_key, seen_report_key, cloned_at, silent_at, alarm,
- reboot_required FROM hosts WHERE changed > $1`)
+	changedSets = db.Q(`SELECT id, release, environment, CASE WHEN retired_at = 0 THEN package_set ELSE '' END, kernel_running,
+ kernel_version FROM hosts WHERE changed > $1`)
+	changedAll = db.Q(`SELECT id, name, reported_name, environment, release, report_key, seen_report_key, cloned_at, silent_at, alarm,
+ reboot_required, retired_at FROM hosts WHERE changed > $1`)
 
 	coverage = db.Q(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN silent_at > 0 THEN 1 ELSE 0 END), 0),
  COALESCE(SUM(CASE WHEN package_set <> '' THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN facts_at > $1 THEN 1 ELSE 0 END), 0),
- COALESCE(SUM(CASE WHEN facts_at > $2 THEN 1 ELSE 0 END), 0) FROM hosts`)
+ COALESCE(SUM(CASE WHEN facts_at > $2 THEN 1 ELSE 0 END), 0) FROM hosts WHERE retired_at = 0`)
 
 	tokenPut   = db.Q(`INSERT INTO enrolment_tokens (hash, name, environment, host, made_by, made_at, expires_at) VALUES ($1,$2,$3,$4,$5,$6,$7)`)
 	tokenGet   = db.Q(`SELECT name, environment, host, expires_at, used_at FROM enrolment_tokens WHERE hash = $1`)
 	tokenDrop  = db.Q(`DELETE FROM enrolment_tokens WHERE hash = $1`)
 	tokenSpend = db.Q(`UPDATE enrolment_tokens SET used_at = $1, used_for = $2 WHERE hash = $3`)
+
+	toldGet = db.Q(`SELECT day FROM estate_daily WHERE what = $1`)
+	toldPut = db.Q(`INSERT INTO estate_daily (what, day) VALUES ($1,$2) ON CONFLICT (what) DO UPDATE SET day = excluded.day
+ WHERE estate_daily.day <> excluded.day`)
 
 	setKnown = db.Q(`SELECT COUNT(*) FROM package_sets WHERE digest = $1`)
 	setPut   = db.Q(`INSERT INTO package_sets (digest, packages, first_seen_at) VALUES ($1,$2,$3) ON CONFLICT (digest) DO NOTHING`)
@@ -63,16 +71,18 @@ type row interface{ Scan(...any) error }
 
 func scanHost(r row) (Host, error) {
 	var h Host
-	var certExpires, enrolled, cloned, seen, silent, facts, index, reboot int64
+	var certExpires, enrolled, cloned, seen, silent, facts, index, reboot, retired, spoke, scanned int64
 	var trees string
 	err := r.Scan(&h.ID, &h.Name, &h.ReportedName, &h.Environment, &h.cert, &h.nextCert, &certExpires, &h.ReportKey, &h.SeenReportKey,
 		&enrolled, &h.Counter, &cloned, &seen, &silent, &facts, &h.PackageSet, &h.Inventory, &trees, &h.Distribution, &h.Release, &h.Arch,
-		&h.KernelRunning, &h.KernelVersion, &reboot, &index, &h.Log.Size, &h.Log.Root, &h.TrustRootVersion, &h.AgentVersion, &h.Alarm)
+		&h.KernelRunning, &h.KernelVersion, &reboot, &index, &h.Log.Size, &h.Log.Root, &h.TrustRootVersion, &h.AgentVersion, &h.Alarm,
+		&retired, &spoke, &scanned)
 	if err != nil {
 		return Host{}, err
 	}
 	h.CertExpiresAt, h.EnrolledAt, h.ClonedAt, h.LastSeen = db.Time(certExpires), db.Time(enrolled), db.Time(cloned), db.Time(seen)
 	h.SilentAt, h.FactsAt, h.IndexAt, h.RebootRequired = db.Time(silent), db.Time(facts), db.Time(index), reboot != 0
+	h.RetiredAt, h.SpokeAt, h.ScannedAt = db.Time(retired), db.Time(spoke), db.Time(scanned)
 	if err := json.Unmarshal([]byte(trees), &h.Trees); err != nil {
 		return Host{}, fmt.Errorf("host %s: column trees: %w", h.ID, err)
 	}
@@ -91,7 +101,8 @@ func saveHost(ctx context.Context, tx *db.Tx, h Host) error {
 	_, err = tx.Exec(ctx, hostPut, h.ID, h.Name, h.ReportedName, h.Environment, h.cert, h.nextCert, db.Micros(h.CertExpiresAt), h.ReportKey, h.SeenReportKey,
 		db.Micros(h.EnrolledAt), h.Counter, db.Micros(h.ClonedAt), db.Micros(h.LastSeen), db.Micros(h.SilentAt), db.Micros(h.FactsAt), h.PackageSet,
 		h.Inventory, string(trees), h.Distribution, h.Release, h.Arch, h.KernelRunning, h.KernelVersion, reboot, db.Micros(h.IndexAt),
-		h.Log.Size, h.Log.Root, h.TrustRootVersion, h.AgentVersion, h.Alarm)
+		h.Log.Size, h.Log.Root, h.TrustRootVersion, h.AgentVersion, h.Alarm, db.Micros(h.RetiredAt),
+		db.Micros(h.SpokeAt), db.Micros(h.ScannedAt))
 	if err != nil {
 		return fmt.Errorf("save host %s: %w", h.ID, err)
 	}
@@ -168,21 +179,14 @@ func loadSets(ctx context.Context, tx *db.Tx, since int64) ([]HostSet, error) {
 // loadEntries gives what the directory holds of the hosts changed after since.
 func loadEntries(ctx context.Context, tx *db.Tx, since int64) ([]entry, error) {
 	rows, err := tx.Query(ctx, changedAll, since)
-	words := map[string]string{} // few values stand for many hosts
 	return db.Collect(rows, err, func(r *sql.Rows) (entry, error) {
 		var h Host
-		var cloned, silent, reboot int64
+		var cloned, silent, reboot, retired int64
 		err := r.Scan(&h.ID, &h.Name, &h.ReportedName, &h.Environment, &h.Release, &h.ReportKey, &h.SeenReportKey, &cloned, &silent,
-			&h.Alarm, &reboot)
-		h.ClonedAt, h.SilentAt, h.RebootRequired = db.Time(cloned), db.Time(silent), reboot != 0
-		for _, word := range []*string{&h.Environment, &h.Release} {
-			if known, ok := words[*word]; ok {
-				*word = known
-			}
-			words[*word] = *word
-		}
-		return entry{id: h.ID, name: h.Name, text: strings.ToLower(h.Name + " " + h.ReportedName + " " + h.ID),
-			cell: cell{environment: h.Environment, release: h.Release, state: h.State()}}, err
+			&h.Alarm, &reboot, &retired)
+		h.ClonedAt, h.SilentAt, h.RebootRequired, h.RetiredAt = db.Time(cloned), db.Time(silent), reboot != 0, db.Time(retired)
+		return entry{id: h.ID, name: h.Name, reportedName: h.ReportedName, text: strings.ToLower(h.Name + " " + h.ReportedName + " " + h.ID),
+			cell: cell{ByEnvironment: h.Environment, ByRelease: h.Release, ByState: string(h.State())}}, err
 	})
 }
 
@@ -237,4 +241,19 @@ func countCoverage(ctx context.Context, tx *db.Tx, now time.Time) (c Coverage, e
 	const day = 24 * time.Hour
 	err = tx.QueryRow(ctx, coverage, db.Micros(now.Add(-day)), db.Micros(now.Add(-7*day))).Scan(&c.Hosts, &c.Silent, &c.Reported, &c.FreshDay, &c.FreshWeek)
 	return c, err
+}
+
+// lastTold gives the day on which something daily was last told, "" before the first.
+func lastTold(ctx context.Context, tx *db.Tx, what string) (day string, err error) {
+	err = tx.QueryRow(ctx, toldGet, what).Scan(&day)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return day, err
+}
+
+// tell notes that something daily is told, and reports whether it is the first time today.
+func tell(ctx context.Context, tx *db.Tx, what, day string) (first bool, err error) {
+	n, err := tx.Exec(ctx, toldPut, what, day)
+	return n == 1, err
 }

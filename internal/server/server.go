@@ -33,6 +33,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/once"
 	"github.com/patchwarrant/patchwarrant/internal/pool"
+	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -54,6 +55,7 @@ type Server struct {
 	intake    *intake.Intake
 	feeds     *feeds
 	mirror    *mirror.Mirror
+	records   *record.Records
 	estate    *estate.Estate
 	archive   *archive
 	triage    *triage.Triage
@@ -123,8 +125,9 @@ func (s *Server) furnish() error {
 	if err != nil {
 		return err
 	}
+	s.records = record.New(record.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Now: s.now})
 	s.estate = estate.New(estate.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, CA: s.keys.CA, Now: s.now,
-		Silent: s.config.Silent.Duration})
+		Silent: s.config.Silent.Duration, Records: s.records, Root: s.Staff})
 	s.archive = &archive{intake: s.intake, mirror: s.mirror, estate: s.estate, pool: packages, now: s.now}
 	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Intake: s.intake,
 		Root: s.Staff, Now: s.now})
@@ -168,6 +171,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "new upstreams", Every: due, Do: s.mirror.RefreshNew},
 			{Name: "archive", Every: due, Do: s.archive.Sweep},
 			{Name: "silence", Every: time.Minute, Do: s.estate.Silence},
+			{Name: "unmatched", Every: time.Hour, Do: s.estate.TellUnmatched},
 			{Name: "decisions", Every: time.Minute, Do: s.triage.Sweep},
 			{Name: "history", Every: due, Do: s.triage.SweepHistory},
 			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},
@@ -197,7 +201,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		return nil, err
 	}
 	tls := s.keys.CA.ServerTLS(s.config.Names)
-	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Feeds: s.feeds, Estate: s.estate,
+	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Feeds: s.feeds, Estate: s.estate, Records: s.records,
 		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
 		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Once: s.once, Agents: s.config.agentsURL(),
 		Identity: identity, Log: s.log})
@@ -205,7 +209,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := web.New(web.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate,
+	pages := web.New(web.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate, Records: s.records,
 		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
 		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Agents: s.config.agentsURL(),
 		Identity: string(public), Now: s.now, Log: s.log})

@@ -28,6 +28,9 @@ const (
 	CancelOrder      Action = "cancel-order"       // stop a change: anyone who may approve one
 	Investigate      Action = "investigate"        // explain what reconciliation left over
 	EnrolHost        Action = "enrol-host"         // make an enrolment line; block a host
+	EditRecord       Action = "edit-record"        // write the inventory, one record or a file of them
+	LinkRecord       Action = "link-record"        // say which enrolled host a record is about
+	ProposeRetire    Action = "propose-retirement" // author a host's retirement, for others to sign
 	AdvanceTrustRoot Action = "advance-trust-root" // hand in a signed trust root
 	InstallTrustRoot Action = "install-trust-root" // hand in the first one: by the bootstrap link alone
 	OwnAccount       Action = "own-account"        // see and end one's own sessions, tokens and pending keys
@@ -65,6 +68,9 @@ var may = map[Action][]string{
 	CancelOrder:      {cirt, product, risk, operations, owner},
 	Investigate:      {cirt, product, risk, operations, owner},
 	EnrolHost:        {operations, owner, admin},
+	EditRecord:       {operations, owner, admin},
+	LinkRecord:       {operations, owner, admin},
+	ProposeRetire:    {operations, owner},
 	AdvanceTrustRoot: {cirt, product, risk, operations, owner, admin},
 	InstallTrustRoot: {},
 	OwnAccount:       {cirt, product, risk, operations, owner, admin, auditor},
@@ -95,7 +101,7 @@ const (
 // reach says what the ways without a key reach at most: nothing that decides, signs or gives others leave.
 var reach = map[Way][]Action{
 	ByProvider: {Read, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, OwnAccount, SeeAccounts},
-	ByToken:    {Read, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, Promote, CancelOrder, EnrolHost},
+	ByToken:    {Read, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, Promote, CancelOrder, EnrolHost, EditRecord},
 	ByLink:     {InstallTrustRoot},
 }
 

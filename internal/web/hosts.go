@@ -9,6 +9,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
+	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
@@ -25,7 +26,9 @@ const hostsPage = 100
 
 func (s *site) hosts(v *visit) error {
 	ctx, q := v.r.Context(), v.r.URL.Query()
-	f := estate.Filter{Environment: q.Get("environment"), Release: q.Get("release"), State: estate.State(q.Get("state")), Text: strings.TrimSpace(q.Get("q"))}
+	f := estate.Filter{Environment: q.Get("environment"), Release: q.Get("release"), State: estate.State(q.Get("state")),
+		Zone: q.Get("zone"), Owner: q.Get("owner"), Unit: q.Get("unit"), Criticality: q.Get("criticality"), Exposure: q.Get("exposure"),
+		Text: strings.TrimSpace(q.Get("q"))}
 	n, err := s.Estate.Facets(ctx, f)
 	if err != nil {
 		return err
@@ -34,8 +37,12 @@ func (s *site) hosts(v *visit) error {
 	if err != nil {
 		return err
 	}
-	body := hostsBody{Hosts: hosts, All: n.Hosts, Search: q.Get("q"), Facets: []facet{facetOf("environment", "Environment", f.Environment, n.Environments),
-		facetOf("release", "Release", f.Release, n.Releases), facetOf("state", "Condition", f.State, n.States)}}
+	body := hostsBody{Hosts: hosts, All: n.Hosts, Search: q.Get("q"), Facets: []facet{
+		facetOf("environment", "Environment", f.Environment, n.By(estate.ByEnvironment)),
+		facetOf("release", "Release", f.Release, n.By(estate.ByRelease)), facetOf("state", "Condition", string(f.State), n.By(estate.ByState)),
+		facetOf("zone", "Zone", f.Zone, n.By(estate.ByZone)), facetOf("owner", "Owner", f.Owner, n.By(estate.ByOwner)),
+		facetOf("unit", "Unit", f.Unit, n.By(estate.ByUnit)), facetOf("criticality", "Criticality", f.Criticality, n.By(estate.ByCriticality)),
+		facetOf("exposure", "Exposure", f.Exposure, n.By(estate.ByExposure))}}
 	if len(hosts) > hostsPage {
 		body.Hosts, body.Further = hosts[:hostsPage], hosts[hostsPage-1].ID
 	}
@@ -45,11 +52,13 @@ func (s *site) hosts(v *visit) error {
 	return v.show(http.StatusOK, "hosts", "Hosts", body)
 }
 
-// facetOf offers every value that occurs, and the chosen one.
+// facetOf offers every value that occurs, and the chosen one. Hosts without a value are no choice.
 func facetOf[T ~string](name, title string, chosen T, n map[T]int) facet {
 	f := facet{Name: name, Title: title}
 	for value := range n {
-		f.Choices = append(f.Choices, choice{string(value), say(value), n[value], value == chosen})
+		if value != "" {
+			f.Choices = append(f.Choices, choice{string(value), say(value), n[value], value == chosen})
+		}
 	}
 	if _, occurs := n[chosen]; chosen != "" && !occurs {
 		f.Choices = append(f.Choices, choice{string(chosen), say(chosen), 0, true})
@@ -64,6 +73,8 @@ type hostBody struct {
 	Affected int
 	Packages cut[pkgset.Package]
 	Runs     []rollout.Run
+	Recorded record.Record // empty: there is no record about it
+	Fields   []fieldBody
 	Acts     []ledger.Entry
 	Tab      string
 }
@@ -95,6 +106,11 @@ func (s *site) host(v *visit) error {
 		err = body.packages(s, v)
 	case "runs":
 		body.Runs, err = s.Rollouts.RunsOf(ctx, id, "", hostRuns)
+	case "inventory":
+		body.Recorded, _, err = s.Estate.RecordOf(ctx, id)
+		if err == nil {
+			body.Fields, err = v.fields(body.Recorded.Fields)
+		}
 	case "record":
 		body.Acts, err = s.Ledger.List(ctx, ledger.Filter{Subject: "host/" + id, Newest: true, Limit: hostActs})
 	default:

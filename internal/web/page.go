@@ -108,6 +108,7 @@ var notices = map[string]string{
 	"reviewed-account": "The review is in the ledger. The next is due in three months.",
 	"notice":           "The account is off. The trust root must drop the person within 24 hours.",
 	"notice-withdrawn": "The notice is withdrawn.",
+	"recorded":         "Recorded, and in the ledger.",
 	"unchanged":        "Received: the same bytes as before. The source's clock was set.",
 }
 

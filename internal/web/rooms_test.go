@@ -28,6 +28,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
 	"github.com/patchwarrant/patchwarrant/internal/pgp"
 	"github.com/patchwarrant/patchwarrant/internal/pool"
+	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -73,7 +74,8 @@ func (w *world) furnish() {
 		{Name: "debian-tracker", Parse: debian.Tracker("bookworm"), MaxBytes: 1 << 20, MaxAge: 48 * time.Hour},
 		{Name: "kev", Parse: kev.Parse, MaxBytes: 1 << 20, MaxAge: 7 * 24 * time.Hour},
 		{Name: "epss", Parse: epss.Parse, MaxBytes: 1 << 20, MaxAge: 48 * time.Hour}}})
-	c.Estate = estate.New(estate.Config{DB: d, Ledger: log, Blobs: blobs, CA: ca, Now: clock, Silent: time.Hour})
+	c.Records = record.New(record.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Now: clock})
+	c.Estate = estate.New(estate.Config{DB: d, Ledger: log, Blobs: blobs, CA: ca, Now: clock, Silent: time.Hour, Records: c.Records, Root: c.Staff})
 	c.Triage = triage.New(triage.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Intake: c.Intake, Root: c.Staff, Now: clock})
 	c.Curation = curation.New(curation.Config{DB: d, Ledger: log, Blobs: blobs, Mirror: archive, Root: c.Staff, Signer: signer,
 		Channels: []string{"stage", "production"}, Now: clock})

@@ -30,6 +30,14 @@ var routes = []route{
 
 	{"GET", "/hosts", staff.Read, (*site).hosts},
 	{"GET", "/hosts/{id}", staff.Read, (*site).host},
+	{"GET", "/hosts/estate", staff.Read, (*site).estate},
+	{"GET", "/hosts/export/{file}", staff.Read, (*site).exportRecords},
+	{"POST", "/hosts/imports", staff.EditRecord, (*site).importRecords},
+	{"POST", "/hosts/records", staff.EditRecord, (*site).createRecord},
+	{"GET", "/hosts/records/{id}", staff.Read, (*site).record},
+	{"POST", "/hosts/records/{id}", staff.EditRecord, (*site).changeRecord},
+	{"POST", "/hosts/records/{id}/host", staff.LinkRecord, (*site).linkRecord},
+	{"POST", "/hosts/records/{id}/drop", staff.EditRecord, (*site).dropRecord},
 	{"POST", "/hosts/enrolments", staff.EnrolHost, (*site).enrol},
 
 	{"GET", "/repository", staff.Read, (*site).repository},

@@ -77,7 +77,7 @@ func (s *site) today(v *visit) error {
 	if err != nil {
 		return err
 	}
-	body.Hosts, body.SilentHosts = hosts.Hosts, hosts.States[estate.Silent]
+	body.Hosts, body.SilentHosts = hosts.Hosts, hosts.By(estate.ByState)[string(estate.Silent)]
 	body.Decided = decidedShares(body.View)
 	body.Urgent = urgent(body.View.Rows)
 	body.Windows = windows(orders, v.now)

@@ -19,6 +19,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
+	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -31,6 +32,7 @@ type Config struct {
 	Staff     *staff.Staff
 	Intake    *intake.Intake
 	Estate    *estate.Estate
+	Records   *record.Records
 	Triage    *triage.Triage
 	Mirror    *mirror.Mirror
 	Curation  *curation.Curation
@@ -88,7 +90,7 @@ type route struct {
 func (s *site) serve(r route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		limit := int64(maxForm)
-		if r.action == staff.ImportAdvisories {
+		if r.action == staff.ImportAdvisories || r.path == "/hosts/imports" {
 			limit = maxUpload
 		}
 		request.Body = http.MaxBytesReader(w, request.Body, limit)

@@ -29,6 +29,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
+	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -54,6 +55,7 @@ type world struct {
 	stage, order  change.Order
 	waiting       change.Order // has no signature yet
 	investigation string
+	inventory     string // record of db-1
 }
 
 // machine is a host as the world imitates it.
@@ -126,6 +128,14 @@ func newWorld(t *testing.T, mark string) *world {
 	for _, h := range []struct{ name, environment string }{{"stage-1", "stage"}, {"db-1", "production"}, {"web-1", "production"}, {"web-2", "production"}} {
 		w.enrol(h.name, h.environment)
 	}
+	rec, err := w.Records.Create(t.Context(), "erin", record.Fields{Hostname: "db-1", Zone: "core", Criticality: "high", Environment: "stage", Owner: "dave",
+		Rack: w.text("A 12"), Notes: w.text("notes")})
+	w.ok(err)
+	_, err = w.Estate.Link(t.Context(), "erin", rec.ID, rec.Revision, w.hosts["db-1"].id)
+	w.ok(err)
+	w.inventory = rec.ID
+	_, err = w.Records.Create(t.Context(), "erin", record.Fields{Hostname: "web-1.example.org"})
+	w.ok(err)
 	w.now = w.now.Add(16 * time.Hour)
 	w.decide("alice", triage.Decision{Vulnerability: "CVE-2026-1001/openssl", Kind: triage.Accept, Scope: triage.FleetScope, Reason: w.text("The vendor's fix is small.")})
 	w.decide("bob", triage.Decision{Vulnerability: "CVE-2026-1003/openssl", Kind: triage.Defer, Scope: triage.FleetScope, Reason: w.text("No fix yet."), Until: w.now.Add(30 * time.Hour)})

@@ -18,6 +18,8 @@ export function places(at = site) {
     "host, packages": `${host("web-02")}?tab=packages`,
     "host, runs": `${host("web-02")}?tab=runs`,
     "host, record": `${host("web-02")}?tab=record`,
+    "host, inventory": `${host("web-02")}?tab=inventory`,
+    inventory: "/hosts/estate",
     "host, silent": host("batch-07"),
     repository: "/repository",
     "snapshot, signed": `/repository/snapshots/${story.records[0]}`,

@@ -12,6 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/record"
 )
 
 // Prefix of all routes.
@@ -55,6 +56,16 @@ type TrustRoot struct {
 // Hosts are all hosts of the estate.
 type Hosts struct {
 	Hosts []estate.Host `json:"hosts"`
+}
+
+// Records are records of the inventory.
+type Records struct {
+	Records []record.Record `json:"records"`
+}
+
+// RecordLink names the enrolled host that a record is about.
+type RecordLink struct {
+	Host string `json:"host" minLength:"1" maxLength:"200"`
 }
 
 // Enrolment asks for an enrolment line: for a new host of a name and an environment, or for a host enrolled before.
