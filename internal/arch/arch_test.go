@@ -28,7 +28,7 @@ var floors = [][]string{
 	3:  {"proof", "db", "pool", "pkgset", "bundle"},
 	4:  {"trustroot", "ledger", "once"},
 	5:  {"warrant"},
-	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview", "record"},
+	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview", "record", "policy"},
 	7:  {"agent", "estate", "staff/passkey", "staff/oidc", "intake/debian", "intake/kev", "intake/epss", "intake/scanner"},
 	8:  {"triage"},
 	9:  {"curation"},
