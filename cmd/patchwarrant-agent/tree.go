@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +44,8 @@ func runTree(args []string, stdout, stderr io.Writer) int {
 	}
 	o := filetree.Options{Start: time.Now()}
 	if filepath.Clean(names[0]) == "/" {
-		o.Exclude = filetree.DefaultExclude()
+		o.Policy = filetree.ShippedPolicy()
+		o.Policy.Secret = nil // the state stays on this host, in the caller's file
 	}
 	state, err := filetree.Scan(context.Background(), names[0], o, prev)
 	if err == nil {
@@ -55,6 +58,9 @@ func runTree(args []string, stdout, stderr io.Writer) int {
 	fmt.Fprintln(stdout, state.Digest)
 	fmt.Fprintf(stderr, "%d files, %d directories, %d others; %d of %d bytes read; %d gaps\n", state.Stats.Files,
 		state.Stats.Dirs, state.Stats.Others, state.Stats.Hashed, state.Stats.Bytes, state.Stats.Gaps)
+	if n := state.Stats.Forged; n > 0 {
+		fmt.Fprintf(stderr, "ALARM: %d files have other content under the size, times and inode they had\n", n)
+	}
 	return exitSame
 }
 
@@ -139,12 +145,19 @@ func describe(e filetree.Entry) string {
 	words := []string{e.Type, fmt.Sprintf("%04o", e.Mode), owner(e.User, e.UID) + ":" + owner(e.Group, e.GID)}
 	switch e.Type {
 	case filetree.File:
-		words = append(words, fmt.Sprintf("%d bytes", e.Size), fmt.Sprintf("sha256:%.16s", e.SHA256))
+		kind := "sha256"
+		switch e.Note {
+		case filetree.Secret:
+			kind = "keyed"
+		case filetree.Sparse:
+			kind = "pages"
+		}
+		words = append(words, fmt.Sprintf("%d bytes", e.Size), fmt.Sprintf("%s:%.16s", kind, e.SHA256))
 	case filetree.Symlink:
 		words = append(words, "to "+e.Target)
 	}
-	if len(e.Xattrs) > 0 {
-		words = append(words, fmt.Sprintf("%d attributes", len(e.Xattrs)))
+	for _, name := range slices.Sorted(maps.Keys(e.Xattrs)) {
+		words = append(words, name+"="+filetree.Readable(name, e.Xattrs[name]))
 	}
 	if e.Note != "" {
 		words = append(words, "("+e.Note+")")

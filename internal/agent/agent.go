@@ -15,6 +15,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/filetree"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
@@ -30,6 +31,7 @@ type Agent struct {
 	client   *client
 	root     *trustroot.Root
 	later    []envelope.Envelope
+	policy   filetree.Policy
 	memory   memory
 	last     wire.CheckIn // the newest check-in, repeated while the executor works
 }
@@ -48,7 +50,7 @@ type memory struct {
 
 func (c Config) scanEvery() time.Duration {
 	if c.ScanHours == 0 {
-		return 24 * time.Hour
+		return time.Hour
 	}
 	return time.Duration(c.ScanHours) * time.Hour
 }
@@ -61,6 +63,9 @@ func Open(places Places, version string, now func() time.Time, log *slog.Logger)
 	}
 	a := &Agent{places: places, config: config, version: version, now: now, log: log}
 	if err := a.loadRoot(); err != nil {
+		return nil, err
+	}
+	if a.policy, err = readPolicy(places); err != nil {
 		return nil, err
 	}
 	if err := readJSON(places.memory(), &a.memory); errors.Is(err, fs.ErrNotExist) {
@@ -114,7 +119,7 @@ func (a *Agent) Once(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	o, err := a.look(ctx, false)
+	o, err := a.look(ctx, nil)
 	if err != nil {
 		return 0, err
 	}

@@ -202,11 +202,16 @@ func (a *Agent) after(ctx context.Context, e *errand) error {
 
 // observe takes the host's whole state anew, with the facts about the order's packages, and brings it to the server.
 func (a *Agent) observe(ctx context.Context, e *errand) (*observation, error) {
-	o, err := a.look(ctx, true)
+	packages := concerned(e.Work.Warrant)
+	files, err := a.filesOf(packages)
+	if err != nil {
+		return nil, fmt.Errorf("list the packages' files: %w", err)
+	}
+	o, err := a.look(ctx, files)
 	if err != nil {
 		return nil, err
 	}
-	facts, err := Collect(a.places.Root, concerned(e.Work.Warrant), a.now())
+	facts, err := Collect(a.places.Root, packages, a.policy, a.now())
 	if err != nil {
 		return nil, err
 	}

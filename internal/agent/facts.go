@@ -39,14 +39,14 @@ var (
 )
 
 // Collect reads the facts of the tree at root that concern packages (names without architecture). Files are opened below
-// root only, and only regular ones; what cannot be read or exceeds wire's bounds is left without content.
-func Collect(root string, packages []string, now time.Time) (wire.HostFacts, error) {
+// root only, and only regular ones; what cannot be read, is secret by the policy or exceeds wire's bounds is left without content.
+func Collect(root string, packages []string, policy filetree.Policy, now time.Time) (wire.HostFacts, error) {
 	dir, err := os.OpenRoot(root)
 	if err != nil {
 		return wire.HostFacts{}, fmt.Errorf("collect facts: %w", err)
 	}
 	defer dir.Close()
-	c := &collector{root: dir, tree: dir.FS(), found: map[string]wire.FactFile{}}
+	c := &collector{root: dir, tree: dir.FS(), policy: policy, found: map[string]wire.FactFile{}}
 	for _, glob := range books {
 		c.glob(glob)
 	}
@@ -71,6 +71,7 @@ func Collect(root string, packages []string, now time.Time) (wire.HostFacts, err
 type collector struct {
 	root   *os.Root
 	tree   fs.FS
+	policy filetree.Policy
 	head   bool // tell only the beginning of files
 	found  map[string]wire.FactFile
 	total  int
@@ -87,7 +88,7 @@ func (c *collector) glob(pattern string) {
 // add reads one file into found and gives its content.
 func (c *collector) add(name string) []byte {
 	key := filetree.Quote("/" + name)
-	if len(c.found) >= wire.MaxFactFiles {
+	if len(c.found) >= wire.MaxFactFiles || c.policy.IsSecret("/"+name) {
 		return nil
 	}
 	f, err := c.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -118,6 +119,9 @@ func (c *collector) add(name string) []byte {
 
 // conffile tells a configuration file's md5, not its content: it may hold secrets.
 func (c *collector) conffile(name string) {
+	if c.policy.IsSecret("/" + name) { // a short secret can be guessed from its md5
+		return
+	}
 	f, err := c.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return

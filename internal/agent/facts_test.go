@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/filetree"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -42,7 +43,7 @@ func TestCollect(t *testing.T) {
 	if err := os.Truncate(filepath.Join(root, "var/log/dpkg.log"), wire.MaxFactFile+1); err != nil {
 		t.Fatal(err)
 	}
-	facts, err := Collect(root, []string{"tool"}, time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC))
+	facts, err := Collect(root, []string{"tool"}, filetree.Policy{}, time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
@@ -34,8 +38,9 @@ func (o *observation) add(kind string, b []byte) string {
 	return digest
 }
 
-// look reads packages and inventory, and the trees: anew where scan is set or none is known, else as last scanned.
-func (a *Agent) look(ctx context.Context, scan bool) (*observation, error) {
+// look reads packages and inventory, and the trees as last scanned; anew if the last scan is old, or now is not nil. Then the files
+// in now are read whatever their times say.
+func (a *Agent) look(ctx context.Context, now touched) (*observation, error) {
 	o := &observation{Observation: wire.Observation{At: a.now().UTC().Truncate(time.Microsecond), Trees: map[string]string{}}, objects: map[string]object{}}
 	set, err := readPackages(a.places.Root)
 	if err != nil {
@@ -52,7 +57,7 @@ func (a *Agent) look(ctx context.Context, scan bool) (*observation, error) {
 	}
 	o.inventory = o.add(wire.InventoryObject, b)
 	for _, root := range a.config.Roots {
-		if o.Trees[root], err = a.tree(ctx, root, scan); err != nil {
+		if o.Trees[root], err = a.tree(ctx, root, now); err != nil {
 			return nil, err
 		}
 	}
@@ -65,12 +70,47 @@ type seenTree struct {
 	At     time.Time `json:"at"`
 }
 
-// tree gives the digest of a root's file state: anew where scan is set or the last one is old.
-func (a *Agent) tree(ctx context.Context, root string, scan bool) (string, error) {
+// touched are the files of packages that a transaction changes.
+type touched map[filetree.Inode]struct{}
+
+// filesOf gives the files that the packages, by name, have on the host now.
+func (a *Agent) filesOf(packages []string) (touched, error) {
+	root, err := os.OpenRoot(a.places.Root)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	files := touched{}
+	for _, name := range packages {
+		lists, _ := fs.Glob(root.FS(), infoDir+"/"+name+".list") // names of packages hold no wildcards
+		more, _ := fs.Glob(root.FS(), infoDir+"/"+name+":*.list")
+		for _, list := range append(lists, more...) {
+			b, err := root.ReadFile(list)
+			if err != nil {
+				return nil, err
+			}
+			for line := range strings.Lines(string(b)) {
+				info, err := root.Stat(strings.TrimLeft(strings.TrimSuffix(line, "\n"), "/"))
+				if err != nil || !info.Mode().IsRegular() {
+					continue
+				}
+				if st, ok := info.Sys().(*syscall.Stat_t); ok {
+					files[filetree.Inode{Dev: st.Dev, Ino: st.Ino}] = struct{}{}
+				}
+			}
+		}
+	}
+	return files, nil
+}
+
+// tree gives the digest of a root's file state: as last scanned, or anew.
+func (a *Agent) tree(ctx context.Context, root string, now touched) (string, error) {
 	seen, known := a.memory.Trees[root]
-	if known && !scan && a.now().Sub(seen.At) < a.config.scanEvery() {
+	age := a.now().Sub(seen.At)
+	if known && now == nil && age >= 0 && age < a.config.scanEvery() {
 		return seen.Digest, nil
 	}
+	defer debug.FreeOSMemory() // a scan needs a hundred times what the agent needs at rest
 	file := a.places.tree(root)
 	prev, err := filetree.Read(file)
 	if err != nil {
@@ -79,8 +119,16 @@ func (a *Agent) tree(ctx context.Context, root string, scan bool) (string, error
 			a.log.Warn("the last file state is of no use; all files are read anew", "root", root, "error", err)
 		}
 	}
+	key, err := scanKey(a.places)
+	if err != nil {
+		return "", err
+	}
 	began := a.now()
-	state, err := filetree.Scan(ctx, filepath.Join(a.places.Root, root), filetree.Options{Exclude: a.exclude(root), Start: began}, prev)
+	o := filetree.Options{Policy: a.policyOf(root), Key: key, Start: began, Again: now}
+	if now == nil {
+		o.Workers = 1 // the host's own work goes first
+	}
+	state, err := filetree.Scan(ctx, filepath.Join(a.places.Root, root), o, prev)
 	if err != nil {
 		return "", fmt.Errorf("take the file state of %s: %w", root, err)
 	}
@@ -90,17 +138,18 @@ func (a *Agent) tree(ctx context.Context, root string, scan bool) (string, error
 	a.memory.Trees[root] = seenTree{state.Digest, began.UTC()}
 	a.log.Info("file state taken", "root", root, "digest", state.Digest, "files", state.Stats.Files, "bytes_read", state.Stats.Hashed,
 		"gaps", state.Stats.Gaps, "took", a.now().Sub(began).Round(time.Millisecond))
+	if n := state.Stats.Forged; n > 0 {
+		a.log.Error("ALARM: files have other content under the size, times and inode they had", "root", root, "files", n)
+	}
 	return state.Digest, a.remember()
 }
 
-// exclude names what is left out of a root's scan: what the system leaves empty at boot, our own spools, and what the
-// host's administrator says.
-func (a *Agent) exclude(root string) []string {
-	all := filetree.DefaultExclude()
-	if root == "/" {
-		all = append(all, a.places.State, a.places.Executor)
+// policyOf is the scan policy of a root: of the system's own root without what the agent and the executor write while they work.
+func (a *Agent) policyOf(root string) filetree.Policy {
+	if root != "/" {
+		return a.policy
 	}
-	return append(all, a.config.Exclude...)
+	return a.policy.With(filetree.Policy{Excluded: []string{a.places.State, a.places.Executor}})
 }
 
 // upload sends the server what it lacks of an observation: of trees only the directories it does not know, each after

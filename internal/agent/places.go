@@ -35,6 +35,7 @@ func (p Places) config() string    { return filepath.Join(p.Etc, "agent.json") }
 func (p Places) ca() string        { return filepath.Join(p.Etc, "ca.pem") }
 func (p Places) firstRoot() string { return filepath.Join(p.Etc, "trust-root.json") }
 func (p Places) rootHash() string  { return filepath.Join(p.Etc, "trust-root.sha256") }
+func (p Places) policy() string    { return filepath.Join(p.Etc, "scan.json") }
 func (p Places) environment() string {
 	return filepath.Join(p.Etc, "environment")
 }
@@ -43,6 +44,7 @@ func (p Places) identity() string   { return filepath.Join(p.State, "identity.pe
 func (p Places) laterRoots() string { return filepath.Join(p.State, "trust-roots.json") }
 func (p Places) memory() string     { return filepath.Join(p.State, "memory.json") }
 func (p Places) errand() string     { return filepath.Join(p.State, "errand.json") }
+func (p Places) scanKey() string    { return filepath.Join(p.State, "scan.key") }
 func (p Places) tree(root string) string {
 	return filepath.Join(p.State, "tree-"+envelope.Digest([]byte(root))[:16])
 }
@@ -59,8 +61,7 @@ type Config struct {
 	Server    string   `json:"server"` // https://HOST:PORT
 	HostID    string   `json:"host_id"`
 	Roots     []string `json:"roots"`                // file-system roots whose state is taken
-	Exclude   []string `json:"exclude,omitempty"`    // paths whose contents are not looked at, besides /proc, /sys, /dev, /run, /tmp
-	ScanHours int      `json:"scan_hours,omitempty"` // at rest, between two file states; 0: 24
+	ScanHours int      `json:"scan_hours,omitempty"` // at rest, between two file states; 0: 1
 }
 
 func readConfig(p Places) (Config, error) {

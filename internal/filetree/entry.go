@@ -24,17 +24,24 @@ const (
 	Socket  = "s"
 )
 
-// Notes say why an entry is not described in full. An entry with a note is a gap that a reader sees, never a silent one.
+// Notes say what of an entry is not told, or told in another way. An entry with a note is a gap that a reader sees, never a
+// silent one.
 const (
-	Excluded   = "excluded"   // named in Options.Exclude: what is inside is not looked at
+	Excluded   = "excluded"   // by the policy: what is inside is not looked at
 	Mount      = "mount"      // another file system that holds no files of its own (proc, sysfs, …) or is remote
-	Unreadable = "unreadable" // could not be opened or read
+	Unreadable = "unreadable" // the system refused to open or read it
 	Unstable   = "unstable"   // changed while it was read, twice; the digest is of the second reading
 	TooDeep    = "too-deep"   // a directory below MaxDepth
-	TooLarge   = "too-large"  // a directory whose object would exceed MaxObject
+	TooLarge   = "too-large"  // a directory whose object would exceed MaxObject, or that comes after MaxEntries
+	ReadError  = "read-error" // opening or reading failed in another way than by refusal
+	Volatile   = "volatile"   // by the policy: a file whose size and content are not looked at
+	Secret     = "secret"     // by the policy: the digest is keyed; it says on this host whether content changed, nowhere what it is
+	Sparse     = "sparse"     // a huge file with little data: the digest is of the data and its places
+	Attributes = "attributes" // extended attributes could not be read
 )
 
-var noteNames = []string{"", Excluded, Mount, Unreadable, Unstable, TooDeep, TooLarge}
+// noteNames are the notes by their number in objects; new ones come last.
+var noteNames = []string{"", Excluded, Mount, Unreadable, Unstable, TooDeep, TooLarge, ReadError, Volatile, Secret, Sparse, Attributes}
 
 // Entry is one path's identity. Its strings that come from file systems (User, Group, Target, names of attributes) are in
 // the form Quote gives, so they are valid UTF-8 and safe to print.
@@ -47,10 +54,10 @@ type Entry struct {
 	User   string            `json:"user,omitempty"`  // by the tree's own /etc/passwd; empty: no such name
 	Group  string            `json:"group,omitempty"` // by the tree's own /etc/group
 	Size   int64             `json:"size,omitempty"`
-	SHA256 string            `json:"sha256,omitempty"` // files
+	SHA256 string            `json:"sha256,omitempty"` // files; of another kind where Note is Secret or Sparse
 	Target string            `json:"target,omitempty"` // symlinks
 	Rdev   uint64            `json:"rdev,omitempty"`   // devices
-	Xattrs map[string]string `json:"xattrs,omitempty"` // name → value in hex; capabilities and ACLs are among them
+	Xattrs map[string]string `json:"xattrs,omitempty"` // name → value in hex; capabilities and ACLs are among them: see Readable
 	Name   string            `json:"-"`                // within the directory
 	Tree   string            `json:"-"`                // digest of a directory's object
 }

@@ -12,10 +12,11 @@ import (
 
 // Bounds of a tree.
 const (
-	MaxObject = 32 << 20 // bytes of one directory object, about 300,000 entries
-	MaxDepth  = 256      // directories below the root
-	maxText   = 4096     // bytes of a name, a link target, an owner
-	maxXattr  = 1 << 16  // bytes of an attribute's value, and number of attributes
+	MaxObject  = 32 << 20  // bytes of one directory object, about 400,000 files
+	MaxEntries = 2_000_000 // of one tree; directories met after them are not entered
+	MaxDepth   = 256       // directories below the root
+	maxText    = 4096      // bytes of a name, a link target, an owner
+	maxXattr   = 1 << 16   // bytes of an attribute's value, and number of attributes
 )
 
 // An object is the magic and then its entries in the order of their names (bytes), each
@@ -23,8 +24,10 @@ const (
 //	type, note, name, mode, uid, gid, user, group, number of attributes, (name, value)…, body
 //
 // where the type is a byte, the note an index in noteNames, numbers are minimal unsigned varints and texts are a length and
-// bytes. The body is size and SHA-256 of a file, SHA-256 of a directory's object, target of a symlink, number of a device;
-// entries whose note says that it is not known have none. The top object has one entry, the root directory, named "/".
+// bytes. The body is size and digest of a file, SHA-256 of a directory's object, target of a symlink, number of a device; entries
+// whose note says that it is not known have none. A file's digest is the SHA-256 of its content; HMAC-SHA-256 with a key of the
+// host's own where the note is Secret; where it is Sparse, the SHA-256 over offset and bytes of each 4 KiB page that is not all
+// zero, then the size, both as 8 bytes, little-endian. The top object has one entry, the root directory, named "/".
 const magic = "pwtree1\n"
 
 const top = "/" // name of the top object's one entry
@@ -48,9 +51,13 @@ type xattr struct{ name, value string }
 func (e *raw) hasBody() bool {
 	switch e.kind {
 	case 'f':
-		return e.note == 0 || noteNames[e.note] == Unstable
+		switch noteNames[e.note] {
+		case "", Unstable, Secret, Sparse, Attributes:
+			return true
+		}
+		return false
 	case 'd':
-		return e.note == 0
+		return e.note == 0 || noteNames[e.note] == Attributes
 	}
 	return true
 }

@@ -147,11 +147,11 @@ func TestDiffSkipsEqualSubtrees(t *testing.T) {
 
 func TestDiffIsBounded(t *testing.T) {
 	s := newState(scan(t, t.TempDir(), Options{}, nil).Start)
-	sum := s.add("leaf", record{object: object(raw{kind: 'p', name: "p"})})
+	sum := s.add(topPlace.below("leaf"), record{object: object(raw{kind: 'p', name: "p"})})
 	for range 60 { // 2^60 paths by 60 objects
-		sum = s.add("bomb", record{object: object(raw{kind: 'd', name: "a", sum: sum}, raw{kind: 'd', name: "b", sum: sum})})
+		sum = s.add(topPlace.below("bomb"), record{object: object(raw{kind: 'd', name: "a", sum: sum}, raw{kind: 'd', name: "b", sum: sum})})
 	}
-	s.add("", record{object: object(raw{kind: 'd', name: "/", sum: sum})})
+	s.add(topPlace, record{object: object(raw{kind: 'd', name: "/", sum: sum})})
 	d := differ{ctx: context.Background(), objects: s, left: 10_000}
 	if err := d.trees("", "", s.Digest, 0); err == nil || len(d.changes) > 10_000 {
 		t.Errorf("a tree of 2^60 paths was compared: %d changes, %v", len(d.changes), err)

@@ -2,36 +2,48 @@ package filetree
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"math"
-	"path"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
 // Options of a scan.
 type Options struct {
-	Workers int       // at once; 0: one for each processor
-	Exclude []string  // absolute paths in the tree whose contents are not looked at; see DefaultExclude
-	Start   time.Time // now, by the scanned host's clock; decides what a later scan may reuse
+	Workers int                // at once; 0: one for each processor
+	Policy  Policy             // the zero Policy tells all in full
+	Key     []byte             // the host's own: keys the digests of secret files and the order of re-reading
+	Start   time.Time          // now, by the scanned host's clock; decides what may be reused, in this scan and a later one
+	Rotate  time.Duration      // within which every file is read again, changed or not; 0: a week
+	Again   map[Inode]struct{} // files that are read again now
 }
 
-// DefaultExclude names what a host's scan leaves out: kernel views, and what is empty after each boot.
-func DefaultExclude() []string { return []string{"/proc", "/sys", "/dev", "/run", "/tmp"} }
+// Inode is a file on a host.
+type Inode struct{ Dev, Ino uint64 }
+
+const week = 7 * 24 * time.Hour
 
 // racy is how much older than a scan a change must be to be told from one during it: the file systems' clocks tick every
 // 1 to 10 ms, so two changes in one tick carry one time.
 const racy = 10 * time.Millisecond
 
 // Scan takes the state of the tree at root. It follows no symlink below root, opens nothing but regular files and
-// directories, and enters other file systems only if they hold files of their own. With prev, a file is read again only if
-// its device, inode, size, modification or change time differ or it changed too near to prev's start to tell; nil reads
-// all. What cannot be read is an entry with a note, not an error. Errors: the root itself, or ctx ended.
+// directories, each by one name below its directory's descriptor, and enters other file systems only if they hold files of
+// their own. What cannot be read is an entry with a note, not an error.
+//
+// With prev, a file is read again only if its device, inode, size, modification or change time differ or it changed too near
+// to prev's start to tell; if Options.Again names it; or if its turn has come: each file has a moment of its own in every
+// Options.Rotate, and is read by the first scan after it. A state taken under another policy or key is not used, nor one from
+// the future. Errors: the root itself, a policy with secrets without a key, or ctx ended.
 //
 // Concurrency: directories are units of work on a last-in-first-out queue, large files are units of their own; a
 // directory's object is made when the last thing below it is done.
@@ -45,28 +57,15 @@ func Scan(ctx context.Context, root string, o Options, prev *State) (*State, err
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, fmt.Errorf("scan %s: %w", root, err)
 	}
-	s := &scanner{ctx: ctx, out: newState(o.Start), prev: prev, exclude: map[string]map[string]bool{}, safe: math.MinInt64}
-	s.more.L = &s.mu
-	for _, p := range o.Exclude {
-		dir, name := path.Split(path.Clean("/" + p))
-		dir = path.Clean(dir)
-		if s.exclude[dir] == nil {
-			s.exclude[dir] = map[string]bool{}
-		}
-		s.exclude[dir][name] = true
+	s, err := newScanner(ctx, root, o, prev)
+	if err != nil {
+		return nil, fmt.Errorf("scan %s: %w", root, err)
 	}
-	s.names = readNames(root)
-	s.out.owners = s.names.digest
-	if prev != nil {
-		s.safe = prev.Start.Add(-racy).UnixNano()
-	}
-	above := &node{fd: -1, items: []item{{raw: raw{name: top, kind: 'd'}, volatile: volatileOf(&st)}}}
+	above := &node{fd: -1, at: topPlace, items: []item{{raw: raw{name: top, kind: 'd'}}}}
 	above.items[0].describe(&st, s.names)
-	if old, ok := s.previous(""); ok {
-		above.items[0].reuse(old.next(top), s)
-	}
+	above.items[0].reuse(s.previous(topPlace).next(top), s)
 	above.pending.Store(1)
-	s.push(task{&node{parent: above, path: top, fd: -1, dev: st.Dev}, whole})
+	s.push(task{&node{parent: above, at: rootPlace, fd: -1, dev: st.Dev, rules: o.Policy.compile()}, whole})
 	s.rootFD = fd
 	workers := o.Workers
 	if workers <= 0 {
@@ -74,7 +73,7 @@ func Scan(ctx context.Context, root string, o Options, prev *State) (*State, err
 	}
 	var group sync.WaitGroup
 	for range workers {
-		group.Go(func() { (&worker{scanner: s, buf: make([]byte, 256<<10), hash: sha256.New()}).run() })
+		group.Go(newWorker(s, o.Key).run)
 	}
 	group.Wait()
 	if err := ctx.Err(); err != nil {
@@ -84,26 +83,79 @@ func Scan(ctx context.Context, root string, o Options, prev *State) (*State, err
 	return s.out, nil
 }
 
-type scanner struct {
-	ctx     context.Context
-	out     *State
-	prev    *State
-	safe    int64                      // what changed before this time (ns) is known from prev
-	exclude map[string]map[string]bool // directory → names in it
-	names   *names
-	rootFD  int
+func newScanner(ctx context.Context, root string, o Options, prev *State) (*scanner, error) {
+	if len(o.Policy.Secret) > 0 && len(o.Key) == 0 {
+		return nil, fault.New(fault.Invalid, "a policy with secret files needs a key")
+	}
+	policy, err := json.Marshal(o.Policy)
+	if err != nil {
+		return nil, err
+	}
+	s := &scanner{ctx: ctx, out: newState(o.Start), again: o.Again, names: readNames(root), safe: math.MinInt64, linked: map[Inode]item{}}
+	s.more.L = &s.mu
+	s.out.owners = s.names.digest
+	terms := hmac.New(sha256.New, o.Key)
+	terms.Write(policy)
+	terms.Sum(s.out.terms[:0])
+	if prev == nil || prev.terms != s.out.terms || prev.Start.After(o.Start) {
+		return s, nil
+	}
+	s.prev = prev
+	s.safe = prev.Start.Add(-racy).UnixNano()
+	s.rotate.period = uint64(o.Rotate)
+	if o.Rotate <= 0 {
+		s.rotate.period = uint64(week)
+	}
+	s.rotate.from = uint64(prev.Start.UnixNano()) % s.rotate.period
+	s.rotate.span = uint64(o.Start.Sub(prev.Start))
+	return s, nil
+}
 
-	mu    sync.Mutex
-	more  sync.Cond
-	queue []task
-	busy  int
+type scanner struct {
+	ctx    context.Context
+	out    *State
+	prev   *State
+	safe   int64 // what changed before this time (ns) is known from prev
+	rotate rotation
+	again  map[Inode]struct{}
+	names  *names
+	rootFD int
+	met    atomic.Int64 // entries
+
+	mu     sync.Mutex
+	more   sync.Cond
+	queue  []task
+	busy   int
+	linked map[Inode]item // large files with several names that were read
+}
+
+// rotation says whose turn it is to be read again: whose moment in the period lies within span after from, all in nanoseconds.
+type rotation struct{ period, from, span uint64 }
+
+// due reports whether it is the turn of the file called name in the directory at. Where it is in the period depends on a hash of
+// its path that starts from the terms of the scan, and so, by the key, cannot be told on another host.
+func (r rotation) due(terms *[sha256.Size]byte, at *place, name string) bool {
+	if r.span == 0 {
+		return false
+	}
+	const prime = 1099511628211 // FNV-1a
+	h := uint64(14695981039346656037)
+	for i := range 8 {
+		h = (h ^ uint64(terms[i]^at[i])) * prime
+	}
+	for i := range len(name) {
+		h = (h ^ uint64(name[i])) * prime
+	}
+	h ^= h >> 29
+	return (h%r.period+r.period-r.from)%r.period < r.span
 }
 
 // node is a directory that is being scanned.
 type node struct {
 	parent  *node
 	slot    int // in parent.items
-	path    string
+	at      place
+	rules   rules
 	fd      int
 	dev     uint64
 	depth   int
@@ -116,8 +168,12 @@ type node struct {
 type item struct {
 	raw
 	volatile
-	gone bool   // vanished while we looked
-	same []byte // its bytes in the previous object, while they may serve again
+	blocks int64              // of 512 bytes that a file has on disk
+	links  bool               // a file with several names
+	secret bool               // a file whose digest is keyed
+	gone   bool               // vanished while we looked
+	was    *[sha256.Size]byte // the digest before, of a file that is read only because its turn has come
+	same   []byte             // its bytes in the previous object, while they may serve again
 }
 
 // task is a directory (slot is whole) or one of its large files.
@@ -176,18 +232,21 @@ func (s *scanner) finish(n *node) {
 		rec := n.record()
 		if n.parent == nil {
 			s.mu.Lock()
-			s.out.add("", rec)
+			s.out.add(topPlace, rec)
 			s.mu.Unlock()
 			return
 		}
 		mine := &n.parent.items[n.slot]
-		if len(rec.object) > MaxObject {
+		switch {
+		case mine.note != 0 && !mine.hasBody(): // it could not be listed to the end
+		case len(rec.object) > MaxObject:
 			mine.gap(TooLarge)
-		} else {
+			atomic.AddInt64(&s.out.Stats.Gaps, 1)
+		default:
 			sum := sha256.Sum256(rec.object)
 			mine.sum = sum
 			s.mu.Lock()
-			s.out.put(n.path, rec, sum)
+			s.out.put(n.at, rec, sum)
 			s.mu.Unlock()
 		}
 		n = n.parent
@@ -236,16 +295,16 @@ type old struct {
 	at       volatile
 }
 
-// previous opens the record that prev has of a directory.
-func (s *scanner) previous(path string) (*old, bool) {
+// previous opens the record that prev has of a directory, or gives nil.
+func (s *scanner) previous(at place) *old {
 	if s.prev == nil {
-		return nil, false
+		return nil
 	}
-	r, ok := s.prev.dirs[path]
+	r, ok := s.prev.dirs[at]
 	if !ok {
-		return nil, false
+		return nil
 	}
-	return &old{reader: reader{b: r.object[len(magic):]}, volatile: r.volatile}, true
+	return &old{reader: reader{b: r.object[len(magic):]}, volatile: r.volatile}
 }
 
 // next gives the entry called name, or nil; names must come sorted.
@@ -268,11 +327,15 @@ func (o *old) next(name string) *old {
 // reuse takes over what the previous scan found if nothing can have changed since, and says whether it did. A directory
 // is still listed: its entries may have changed.
 func (e *item) reuse(o *old, s *scanner) bool {
-	if o == nil || o.ahead.kind != e.kind || o.ahead.note != 0 || o.at != e.volatile || e.ctime >= s.safe ||
-		e.kind == 'f' && o.ahead.size != e.size {
+	if o == nil || o.ahead.kind != e.kind || o.at != e.volatile || e.ctime >= s.safe || e.kind == 'f' && o.ahead.size != e.size {
 		return false
 	}
-	e.sum, e.target, e.xattrs = o.ahead.sum, o.ahead.target, o.ahead.xattrs
+	switch noteNames[o.ahead.note] {
+	case "", Secret, Sparse:
+	default:
+		return false
+	}
+	e.note, e.sum, e.target, e.xattrs = o.ahead.note, o.ahead.sum, o.ahead.target, o.ahead.xattrs
 	if s.prev.owners == s.out.owners {
 		e.same = o.bytes
 	}

@@ -25,7 +25,8 @@ type State struct {
 	Stats  Stats     // of the scan; not kept in the file
 
 	owners  [sha256.Size]byte // of the tree's passwd and group; entries are reused as they stand only under the same names
-	dirs    map[string]record // by path; the top object's is ""
+	terms   [sha256.Size]byte // of policy and key; nothing is reused under others
+	dirs    map[place]record
 	objects map[[sha256.Size]byte][]byte
 }
 
@@ -38,6 +39,17 @@ type Stats struct {
 	Hashed  int64 `json:"hashed"`  // bytes read and hashed
 	Gaps    int64 `json:"gaps"`    // entries with a note
 	Objects int64 `json:"objects"` // directory objects
+	Forged  int64 `json:"forged"`  // files read again by the rotation whose content had changed though size, times and inode had not
+}
+
+// place names a directory by its path: the SHA-256 of its parent's place and its name. So a path of any length costs the same.
+type place [sha256.Size]byte
+
+// topPlace is the top object's, rootPlace the root directory's.
+var topPlace, rootPlace = place{}, place{}.below(top)
+
+func (p place) below(name string) place {
+	return sha256.Sum256(append(p[:len(p):len(p)], name...))
 }
 
 // record is one directory: its object and, for each entry in order, volatileSize bytes of identity on disk.
@@ -88,9 +100,9 @@ func (s *State) Digests() iter.Seq[string] {
 	}
 }
 
-// The file of a state: a header, a record per directory (path, object, volatile part), the SHA-256 of all before.
+// The file of a state: a header, a record per directory (place, object, volatile part), the SHA-256 of all before.
 const (
-	stateMagic = "patchwarrant file state 1\n"
+	stateMagic = "patchwarrant file state 2\n"
 	maxState   = 4 << 30
 )
 
@@ -119,13 +131,13 @@ func (s *State) encode(w io.Writer) error {
 	out := bufio.NewWriterSize(io.MultiWriter(w, sum), 1<<18)
 	head := []byte(stateMagic)
 	head = binary.AppendUvarint(head, uint64(s.Start.UnixNano()))
-	head = append(head, s.owners[:]...)
+	head = append(append(head, s.owners[:]...), s.terms[:]...)
 	if _, err := out.Write(head); err != nil {
 		return err
 	}
 	var b []byte
-	for path, r := range s.dirs {
-		b = appendText(b[:0], path)
+	for at, r := range s.dirs {
+		b = append(b[:0], at[:]...)
 		b = append(binary.AppendUvarint(b, uint64(len(r.object))), r.object...)
 		b = append(binary.AppendUvarint(b, uint64(len(r.volatile))), r.volatile...)
 		if _, err := out.Write(b); err != nil {
@@ -170,33 +182,35 @@ func decodeState(b []byte) (*State, error) {
 	r := reader{b: b[len(stateMagic):n]}
 	s := newState(time.Unix(0, int64(r.number(1<<63-1))).UTC())
 	copy(s.owners[:], r.bytes(sha256.Size))
+	copy(s.terms[:], r.bytes(sha256.Size))
 	for len(r.b) > 0 && !r.bad {
-		path := r.text(1 << 20)
+		var at place
+		copy(at[:], r.bytes(len(at)))
 		object := r.bytes(int(r.number(MaxObject)))
 		rec := record{object: object, volatile: r.bytes(int(r.number(MaxObject)))}
-		s.add(path, rec)
+		s.add(at, rec)
 	}
-	if _, ok := s.dirs[""]; r.bad || !ok {
+	if _, ok := s.dirs[topPlace]; r.bad || !ok {
 		return nil, fault.New(fault.Invalid, "malformed; scan again")
 	}
 	return s, nil
 }
 
 func newState(start time.Time) *State {
-	return &State{Start: start, dirs: map[string]record{}, objects: map[[sha256.Size]byte][]byte{}}
+	return &State{Start: start, dirs: map[place]record{}, objects: map[[sha256.Size]byte][]byte{}}
 }
 
 // add files a directory and returns its object's digest.
-func (s *State) add(path string, r record) [sha256.Size]byte {
+func (s *State) add(at place, r record) [sha256.Size]byte {
 	sum := sha256.Sum256(r.object)
-	s.put(path, r, sum)
+	s.put(at, r, sum)
 	return sum
 }
 
-func (s *State) put(path string, r record, sum [sha256.Size]byte) {
-	s.dirs[path] = r
+func (s *State) put(at place, r record, sum [sha256.Size]byte) {
+	s.dirs[at] = r
 	s.objects[sum] = r.object
-	if path == "" {
+	if at == topPlace {
 		s.Digest = hex.EncodeToString(sum[:])
 	}
 }

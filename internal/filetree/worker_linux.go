@@ -2,8 +2,9 @@ package filetree
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"hash"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,12 +13,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// worker scans directories and large files until none are left; buf and hash are its own.
+// worker scans directories and large files until none are left; its buffers and hashes are its own.
 type worker struct {
 	*scanner
-	buf   []byte
-	hash  hash.Hash
-	arena []byte
+	buf          []byte
+	plain, keyed hash.Hash
+	listing      []byte
+}
+
+func newWorker(s *scanner, key []byte) *worker {
+	return &worker{scanner: s, buf: make([]byte, 256<<10), plain: sha256.New(), keyed: hmac.New(sha256.New, key)}
 }
 
 func (w *worker) run() {
@@ -32,7 +37,7 @@ func (w *worker) run() {
 		case t.slot == whole:
 			w.directory(t.node)
 		default:
-			w.content(t.node, &t.node.items[t.slot])
+			w.content(t.node.fd, &t.node.items[t.slot], -1)
 			t.node.release()
 			w.finish(t.node)
 		}
@@ -57,29 +62,39 @@ func (w *worker) directory(n *node) {
 	err := w.open(n, mine)
 	if err != nil {
 		if mine.gone = err == unix.ENOENT; !mine.gone {
-			mine.gap(Unreadable)
-			w.count(mine, 0)
+			mine.failed(err)
+			w.count(mine)
 		}
+		w.finish(n.parent)
+		return
+	}
+	if mine.note != 0 { // it has become a mount point
+		unix.Close(n.fd)
+		w.count(mine)
 		w.finish(n.parent)
 		return
 	}
 	n.users.Store(1)
 	n.pending.Store(1)
-	names, err := w.list(n.fd)
 	if mine.same == nil && mine.xattrs == nil {
-		mine.xattrs = descriptorXattrs(n.fd)
+		mine.attributes(descriptorXattrs(n.fd))
 	}
-	if err != nil {
-		mine.gap(Unreadable)
+	names, err := w.list(n.fd)
+	switch {
+	case err != nil:
+		mine.failed(err)
+		names = nil
+	case len(names) > maxNames || w.met.Add(int64(len(names))) > MaxEntries:
+		mine.gap(TooLarge)
+		names = nil
 	}
-	w.count(mine, 0)
-	was, _ := w.previous(n.path)
+	w.count(mine)
+	was := w.previous(n.at)
 	n.items = make([]item, len(names))
 	var later []task
 	for i, name := range names {
-		e := &n.items[i]
-		e.name = name
-		if t, ok := w.entry(n, i, was.next(name)); ok {
+		n.items[i].name = name[1:]
+		if t, ok := w.entry(n, i, name[0], was.next(name[1:])); ok {
 			n.users.Add(1)
 			n.pending.Add(1)
 			later = append(later, t)
@@ -93,7 +108,8 @@ func (w *worker) directory(n *node) {
 	w.finish(n)
 }
 
-// open opens the directory under its parent's descriptor and lets that go.
+// open opens the directory under its parent's descriptor and lets that go. If another has taken its place meanwhile, that one
+// is described: the entry and what is below it belong together.
 func (w *worker) open(n *node, mine *item) (err error) {
 	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	if n.parent.parent == nil {
@@ -101,67 +117,145 @@ func (w *worker) open(n *node, mine *item) (err error) {
 		return err
 	}
 	defer n.parent.release()
-	n.fd, err = unix.Openat(n.parent.fd, mine.name, flags, 0)
-	return err
+	if n.fd, err = unix.Openat(n.parent.fd, mine.name, flags, 0); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(n.fd, &st); err != nil {
+		unix.Close(n.fd)
+		return err
+	}
+	if st.Dev == mine.dev && st.Ino == mine.ino {
+		return nil
+	}
+	mine.describe(&st, w.names)
+	mine.same, mine.xattrs = nil, nil
+	if st.Dev != n.parent.dev && foreign(n.fd) {
+		mine.gap(Mount)
+	}
+	n.dev = st.Dev
+	return nil
 }
 
-// list gives a directory's names, sorted.
+// maxNames is how many names of one directory are taken: more than MaxObject has room for, if they are files.
+const maxNames = 500_000
+
+// list gives a directory's names, sorted, each after a byte with its type (DT_…); at most a few more than maxNames.
 func (w *worker) list(fd int) ([]string, error) {
-	w.arena = w.arena[:0]
+	w.listing = w.listing[:0]
+	count := 0
 	for {
 		n, err := unix.Getdents(fd, w.buf)
 		if err == unix.EINTR {
 			continue
 		}
-		if n <= 0 || err != nil {
-			names := strings.Split(string(bytes.TrimSuffix(w.arena, []byte{0})), "\x00")
-			if len(w.arena) == 0 {
-				names = nil
-			}
-			slices.Sort(names)
-			return names, err
+		if err != nil {
+			return nil, err
 		}
-		for b := w.buf[:n]; len(b) > 19; { // struct linux_dirent64: ino, off, reclen (2 bytes at 16), type, name, 0
+		for b := w.buf[:max(n, 0)]; len(b) > 19; { // struct linux_dirent64: ino, off, reclen (2 bytes at 16), type, name, 0
 			length := min(len(b), int(b[16])|int(b[17])<<8)
 			name, _, _ := bytes.Cut(b[19:length], []byte{0})
 			if string(name) != "." && string(name) != ".." {
-				w.arena = append(append(w.arena, name...), 0)
+				w.listing = append(append(append(w.listing, b[18]), name...), 0)
+				count++
 			}
 			b = b[length:]
 		}
+		if n <= 0 || count > maxNames {
+			break
+		}
 	}
+	names := make([]string, 0, count)
+	for all := string(w.listing); all != ""; {
+		end := 1 + strings.IndexByte(all[1:], 0) // the type may be 0
+		names, all = append(names, all[:end]), all[end+1:]
+	}
+	if cap(w.listing) > 1<<20 {
+		w.listing = nil
+	}
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(a[1:], b[1:]) })
+	return names, nil
 }
 
 // entry describes one entry; ok is true if a task is needed for what is below it or in it.
-func (w *worker) entry(n *node, slot int, was *old) (t task, ok bool) {
+func (w *worker) entry(n *node, slot int, listed byte, was *old) (t task, ok bool) {
 	e := &n.items[slot]
+	class, below := n.rules.step(e.name)
+	if was == nil && listed == unix.DT_REG && class <= secret {
+		if later, ok := w.fresh(n.fd, e, class); ok {
+			return task{n, slot}, later
+		}
+	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(n.fd, e.name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		e.gone = true
+		if e.gone = err == unix.ENOENT; !e.gone {
+			e.kind = kindOf(uint32(listed) << 12) // all that is known of it; DT_… are the bits of S_IF…
+			e.failed(err)
+			w.count(e)
+		}
 		return t, false
 	}
 	e.describe(&st, w.names)
+	e.secret = class == secret && e.kind == 'f'
 	known := e.reuse(was, w.scanner)
+	if known && e.kind == 'f' && w.reread(n, e) {
+		e.was, e.same, e.note, known = &was.ahead.sum, nil, 0, false
+	}
 	switch {
-	case (e.kind == 'd' || e.kind == 'f') && w.exclude[n.path][e.name]:
+	case (e.kind == 'd' || e.kind == 'f') && class == excluded:
+		e.size = 0
 		e.gap(Excluded)
-	case e.kind == 'd' && st.Dev != n.dev && w.foreign(n.fd, e.name):
+	case e.kind == 'd' && st.Dev != n.dev && foreignName(n.fd, e.name):
 		e.gap(Mount)
 	case e.kind == 'd' && n.depth >= MaxDepth:
 		e.gap(TooDeep)
 	case e.kind == 'd':
-		return task{&node{parent: n, slot: slot, path: path.Join(n.path, e.name), fd: -1, dev: st.Dev, depth: n.depth + 1}, whole}, true
+		return task{&node{parent: n, slot: slot, at: n.at.below(e.name), rules: below, fd: -1, dev: st.Dev, depth: n.depth + 1}, whole}, true
+	case e.kind == 'f' && class == volatileFile:
+		e.size = 0
+		w.unopened(n.fd, e)
+		e.gap(Volatile)
 	case known:
 	case e.kind == 'f' && e.size >= large:
 		return task{n, slot}, true
 	case e.kind == 'f':
-		w.content(n, e)
+		w.content(n.fd, e, -1)
 		return t, false
 	default:
-		w.special(n.fd, e)
+		w.unopened(n.fd, e)
 	}
-	w.count(e, 0)
+	w.count(e)
 	return t, false
+}
+
+// reread reports whether a file is read although nothing says that it changed.
+func (w *worker) reread(n *node, e *item) bool {
+	if _, again := w.again[Inode{e.dev, e.ino}]; again {
+		return true
+	}
+	return w.rotate.due(&w.out.terms, &n.at, e.name)
+}
+
+// fresh describes a regular file that no earlier scan knows, with one call less: opened first. ok is false if it is no regular
+// file or cannot be opened; later is true if its content is left for a task of its own.
+func (w *worker) fresh(dir int, e *item, c class) (later, ok bool) {
+	fd, err := openFile(dir, e.name)
+	if err != nil {
+		return false, false
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || kindOf(st.Mode) != 'f' {
+		unix.Close(fd)
+		return false, false
+	}
+	e.describe(&st, w.names)
+	e.secret = c == secret
+	if e.size >= large {
+		unix.Close(fd)
+		return true, true
+	}
+	w.content(dir, e, fd)
+	return false, true
 }
 
 // describe takes over what stat says.
@@ -169,9 +263,10 @@ func (e *item) describe(st *unix.Stat_t, n *names) {
 	e.kind = kindOf(st.Mode)
 	e.mode, e.uid, e.gid = st.Mode&0o7777, st.Uid, st.Gid
 	e.user, e.group = n.users[st.Uid], n.groups[st.Gid]
+	e.size, e.rdev = 0, 0
 	switch e.kind {
 	case 'f':
-		e.size = st.Size
+		e.size, e.blocks, e.links = st.Size, st.Blocks, st.Nlink > 1
 	case 'c', 'b':
 		e.rdev = st.Rdev
 	}
@@ -200,76 +295,29 @@ func kindOf(mode uint32) byte {
 	return 's'
 }
 
-// content reads and hashes a file. A file that changes meanwhile is read once more.
-func (w *worker) content(n *node, e *item) {
-	stable, err := w.read(n.fd, e)
-	if err == nil && !stable {
-		stable, err = w.read(n.fd, e)
-	}
-	switch {
-	case err == unix.ENOENT:
-		e.gone = true
-		return
-	case err != nil:
-		e.gap(Unreadable)
-	case !stable:
-		e.gap(Unstable)
-	}
-	w.count(e, e.size)
-}
-
-// read hashes a file once; stable is false if it was another or changed between the first look and the last. Then e is
-// brought up to date, for another try.
-func (w *worker) read(dir int, e *item) (stable bool, err error) {
-	fd, err := unix.Openat(dir, e.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false, err
-	}
-	defer unix.Close(fd)
-	w.hash.Reset()
-	size := int64(0)
-	for size <= e.size {
-		n, err := unix.Read(fd, w.buf)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return false, err
-		}
-		w.hash.Write(w.buf[:n])
-		size += int64(n)
-		if n < len(w.buf) { // of a regular file: the end
-			break
-		}
-	}
-	w.hash.Sum(e.sum[:0])
-	e.xattrs = descriptorXattrs(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return false, err
-	}
-	if kindOf(st.Mode) != 'f' {
-		return false, unix.ESTALE
-	}
-	stable = size == e.size && volatileOf(&st) == e.volatile
-	e.describe(&st, w.names)
-	return stable, nil
-}
-
-// special describes what is never opened: symlinks, devices, pipes, sockets.
-func (w *worker) special(dir int, e *item) {
+// unopened describes what is never opened: symlinks, devices, pipes, sockets, volatile files.
+func (w *worker) unopened(dir int, e *item) {
 	if e.kind == 'l' {
 		n, err := unix.Readlinkat(dir, e.name, w.buf[:maxText])
 		if err != nil {
-			e.gap(Unreadable)
+			e.failed(err)
 			return
 		}
 		e.target = string(w.buf[:n])
 	}
-	e.xattrs = pathXattrs("/proc/self/fd/" + strconv.Itoa(dir) + "/" + e.name)
+	e.attributes(pathXattrs("/proc/self/fd/" + strconv.Itoa(dir) + "/" + e.name))
 }
 
-func (w *worker) count(e *item, hashed int64) {
+// failed notes why something could not be looked at.
+func (e *item) failed(err error) {
+	if err == unix.EACCES || err == unix.EPERM {
+		e.gap(Unreadable)
+		return
+	}
+	e.gap(ReadError)
+}
+
+func (w *worker) count(e *item) {
 	st := &w.out.Stats
 	switch e.kind {
 	case 'f':
@@ -280,21 +328,27 @@ func (w *worker) count(e *item, hashed int64) {
 	default:
 		atomic.AddInt64(&st.Others, 1)
 	}
-	if e.note != 0 {
+	switch noteNames[e.note] {
+	case "", Secret, Sparse:
+	default:
 		atomic.AddInt64(&st.Gaps, 1)
 	}
-	atomic.AddInt64(&st.Hashed, hashed)
 }
 
-// foreign reports whether a mount point is of a kind that is not scanned: views of the kernel, memory, and remote or user
-// programs' file systems, which could stall a scan. Any kind unknown here is scanned. Source: statfs(2), linux/magic.h.
-func (w *worker) foreign(dir int, name string) bool {
-	var st unix.Statfs_t
+// foreignName asks it of a directory that is not open yet.
+func foreignName(dir int, name string) bool {
 	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
 	}
 	defer unix.Close(fd)
+	return foreign(fd)
+}
+
+// foreign reports whether a directory is on a file system of a kind that is not scanned: views of the kernel, memory, and remote or user
+// programs' file systems, which could stall a scan. Any kind unknown here is scanned. Source: statfs(2), linux/magic.h.
+func foreign(fd int) bool {
+	var st unix.Statfs_t
 	if unix.Fstatfs(fd, &st) != nil {
 		return false
 	}
@@ -314,36 +368,3 @@ const (
 	mqueueMagic   = 0x19800202
 	configfsMagic = 0x62656570
 )
-
-// descriptorXattrs gives an open file's extended attributes, sorted by name. Attributes that may not be read are left out.
-func descriptorXattrs(fd int) []xattr {
-	return xattrs(
-		func(b []byte) (int, error) { return unix.Flistxattr(fd, b) },
-		func(name string, b []byte) (int, error) { return unix.Fgetxattr(fd, name, b) })
-}
-
-func pathXattrs(path string) []xattr {
-	return xattrs(
-		func(b []byte) (int, error) { return unix.Llistxattr(path, b) },
-		func(name string, b []byte) (int, error) { return unix.Lgetxattr(path, name, b) })
-}
-
-func xattrs(list func([]byte) (int, error), get func(string, []byte) (int, error)) []xattr {
-	size, err := list(nil)
-	if err != nil || size <= 0 {
-		return nil
-	}
-	value := make([]byte, maxXattr)
-	if size, err = list(value); err != nil {
-		return nil
-	}
-	var out []xattr
-	for name := range strings.SplitSeq(strings.TrimSuffix(string(value[:size]), "\x00"), "\x00") {
-		n, err := get(name, value)
-		if err == nil {
-			out = append(out, xattr{name, string(value[:n])})
-		}
-	}
-	slices.SortFunc(out, func(a, b xattr) int { return strings.Compare(a.name, b.name) })
-	return out
-}

@@ -111,7 +111,7 @@ func plain(check func(*scene, filetree.Change) string) func(*scene, filetree.Cha
 			return "it is gone"
 		case now.Type != filetree.File:
 			return "is no regular file"
-		case now.Note != "" && now.Note != filetree.Unstable:
+		case now.Note != "" && now.Note != filetree.Unstable && now.Note != filetree.Volatile:
 			return "could not be described in full: " + now.Note
 		}
 		if c.Before != nil {

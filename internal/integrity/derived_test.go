@@ -143,7 +143,8 @@ func TestDerivations(t *testing.T) {
 }
 
 func TestUnreadableIsLikeNothing(t *testing.T) {
-	for note, want := range map[string]bool{"": true, filetree.Excluded: true, filetree.Mount: true, filetree.Unreadable: false, filetree.Unstable: false} {
+	for note, want := range map[string]bool{"": true, filetree.Excluded: true, filetree.Mount: true, filetree.Volatile: true, filetree.Sparse: true,
+		filetree.Unreadable: false, filetree.Unstable: false, filetree.ReadError: false, filetree.TooLarge: false, filetree.Attributes: false, filetree.Secret: false} {
 		e := filetree.Entry{Type: filetree.File, Note: note}
 		if got := unlike(e, e) == ""; got != want {
 			t.Errorf("two entries with note %q are alike: %v, want %v", note, got, want)

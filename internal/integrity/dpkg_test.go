@@ -147,7 +147,7 @@ func (n *nano) look(names ...string) wire.Observation {
 	s, err := filetree.Scan(n.t.Context(), n.root, filetree.Options{Start: now}, nil)
 	n.must(err)
 	n.trees = append(n.trees, s)
-	facts, err := agent.Collect(n.root, names, now)
+	facts, err := agent.Collect(n.root, names, filetree.Policy{}, now)
 	n.must(err)
 	return wire.Observation{At: facts.At, Trees: map[string]string{"/": s.Digest}, Facts: n.fact(&facts)}
 }

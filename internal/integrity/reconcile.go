@@ -236,7 +236,9 @@ func unlike(want, now filetree.Entry) string {
 	switch {
 	case want.Type != now.Type:
 		return fmt.Sprintf("is of type %s, expected %s", now.Type, want.Type)
-	case want.Note != now.Note, now.Note != "" && now.Note != filetree.Excluded && now.Note != filetree.Mount:
+	case want.Note == filetree.Secret || now.Note == filetree.Secret:
+		return "is secret by the host's scan policy: it can be said to have changed, not to what"
+	case want.Note != now.Note, !byPolicy(now.Note):
 		return "could not be described in full: " + now.Note
 	case want.Mode != now.Mode:
 		return fmt.Sprintf("has mode %04o, expected %04o", now.Mode, want.Mode)
@@ -254,6 +256,15 @@ func unlike(want, now filetree.Entry) string {
 		return "has other extended attributes"
 	}
 	return ""
+}
+
+// byPolicy tells notes that leave nothing open, which are two alike if they are the same, from those that say what could not be read.
+func byPolicy(note string) bool {
+	switch note {
+	case "", filetree.Excluded, filetree.Mount, filetree.Volatile, filetree.Sparse:
+		return true
+	}
+	return false
 }
 
 // sameOwner compares owners by name; by number where one has no name on its host.
