@@ -28,6 +28,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/once"
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
@@ -50,6 +51,7 @@ type Config struct {
 	Changes   *change.Changes
 	Evidence  *evidence.Sealer
 	Once      *once.Once
+	Views     *savedview.Views
 	Agents    string      // URL of the agents' door, for enrolment lines
 	Identity  v1.Identity // of the server, for the first trust root
 	Log       *slog.Logger
@@ -82,6 +84,7 @@ func New(c Config) http.Handler {
 	d.vulnerabilities()
 	d.upstreams()
 	d.figures()
+	d.views()
 	d.snapshots()
 	d.orders()
 	d.rollouts()

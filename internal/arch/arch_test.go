@@ -24,11 +24,11 @@ const module = "github.com/patchwarrant/patchwarrant"
 // (dbtest, warranttest …) belong to the room; named sub-rooms have a floor of their own.
 var floors = [][]string{
 	1:  {"fault", "id"},
-	2:  {"envelope", "pgp", "deb", "rpm", "filetree", "job", "blob", "memo", "unpack", "expr"},
+	2:  {"envelope", "pgp", "deb", "rpm", "filetree", "job", "blob", "memo", "unpack", "expr", "chart"},
 	3:  {"proof", "db", "pool", "pkgset", "bundle"},
 	4:  {"trustroot", "ledger", "once"},
 	5:  {"warrant"},
-	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview", "record", "policy"},
+	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview", "record", "policy", "savedview"},
 	7:  {"agent", "estate", "staff/passkey", "staff/oidc", "intake/debian", "intake/kev", "intake/epss", "intake/scanner"},
 	8:  {"triage"},
 	9:  {"curation"},

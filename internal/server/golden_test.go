@@ -21,6 +21,7 @@ import (
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
@@ -40,6 +41,8 @@ func TestTheAPIIsWhatItWas(t *testing.T) {
 	if len(open.Investigations) != 1 || len(reconciled.PerHost) != 1 {
 		t.Fatalf("%d investigations, %d hosts reconciled", len(open.Investigations), len(reconciled.PerHost))
 	}
+	var saved savedview.View
+	s.as("alice", http.MethodPost, "/views", v1.NewView{List: "hosts", Name: "Silent ones", Query: "state=silent", Shared: true}, &saved)
 	for _, c := range []struct {
 		name, path, operation string
 		read                  any // as our own programs read it
@@ -56,6 +59,7 @@ func TestTheAPIIsWhatItWas(t *testing.T) {
 		{"remediation", "/figures/remediation", "/figures/remediation", new(v1.Remediations)},
 		{"remediated", "/figures/remediation/" + s.now.Format("2006-01"), "/figures/remediation/{month}", new(v1.Episodes)},
 		{"emergencies", "/figures/emergencies", "/figures/emergencies", new(v1.Months)},
+		{"views", "/views", "/views", new(v1.Views)},
 		{"accepted", "/accepted", "/accepted", new(v1.Accepted)},
 		{"sources", "/sources", "/sources", new(v1.Sources)},
 		{"upstreams", "/upstreams", "/upstreams", new(v1.Upstreams)},

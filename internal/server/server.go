@@ -35,6 +35,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/pool"
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/web"
@@ -65,6 +66,7 @@ type Server struct {
 	changes   *change.Changes
 	evidence  *evidence.Sealer
 	once      *once.Once
+	views     *savedview.Views
 }
 
 // Open opens the database and makes the rooms. The caller closes the server.
@@ -117,6 +119,7 @@ func (s *Server) furnish() error {
 	s.Staff = staff.New(staff.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Passkeys: site, Providers: providers, Now: s.now})
 	s.intake = intake.New(intake.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Sources: sources(s.config), Now: s.now})
 	s.once = once.New(once.Config{DB: s.db, Now: s.now})
+	s.views = savedview.New(savedview.Config{DB: s.db, Ledger: s.ledger, Now: s.now})
 	packages := pool.New(s.blobs)
 	s.feeds = &feeds{sources: s.config.Sources, intake: s.intake, blobs: s.blobs, client: &http.Client{Timeout: 30 * time.Minute},
 		tags: map[string]string{}}
@@ -203,7 +206,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 	tls := s.keys.CA.ServerTLS(s.config.Names)
 	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Feeds: s.feeds, Estate: s.estate, Records: s.records,
 		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
-		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Once: s.once, Agents: s.config.agentsURL(),
+		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Once: s.once, Views: s.views, Agents: s.config.agentsURL(),
 		Identity: identity, Log: s.log})
 	public, err := json.Marshal(identity)
 	if err != nil {
@@ -211,7 +214,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 	}
 	pages := web.New(web.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate, Records: s.records,
 		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
-		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Agents: s.config.agentsURL(),
+		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Views: s.views, Agents: s.config.agentsURL(),
 		Identity: string(public), Now: s.now, Log: s.log})
 	agents := agentapi.New(agentapi.Config{Estate: s.estate, Blobs: s.blobs, Rollout: s.rollouts, Ledger: s.ledger,
 		TrustRoots: s.Staff, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})

@@ -33,6 +33,7 @@ const (
 	ProposeRetire    Action = "propose-retirement" // author a host's retirement, for others to sign
 	AdvanceTrustRoot Action = "advance-trust-root" // hand in a signed trust root
 	InstallTrustRoot Action = "install-trust-root" // hand in the first one: by the bootstrap link alone
+	SaveView         Action = "save-view"          // name a list's filter, for oneself or for all; drop one's own
 	OwnAccount       Action = "own-account"        // see and end one's own sessions, tokens and pending keys
 	RegisterKey      Action = "register-key"       // offer a passkey for the next trust root
 	MakeToken        Action = "make-token"         // for a program that acts for the person
@@ -73,6 +74,7 @@ var may = map[Action][]string{
 	ProposeRetire:    {operations, owner},
 	AdvanceTrustRoot: {cirt, product, risk, operations, owner, admin},
 	InstallTrustRoot: {},
+	SaveView:         {cirt, product, risk, operations, owner, admin, auditor},
 	OwnAccount:       {cirt, product, risk, operations, owner, admin, auditor},
 	RegisterKey:      {cirt, product, risk, operations, owner, admin, auditor},
 	MakeToken:        {cirt, product, risk, operations, owner, admin, auditor},
@@ -100,8 +102,8 @@ const (
 
 // reach says what the ways without a key reach at most: nothing that decides, signs or gives others leave.
 var reach = map[Way][]Action{
-	ByProvider: {Read, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, OwnAccount, SeeAccounts},
-	ByToken:    {Read, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, Promote, CancelOrder, EnrolHost, EditRecord},
+	ByProvider: {Read, SaveView, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, OwnAccount, SeeAccounts},
+	ByToken:    {Read, SaveView, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, Promote, CancelOrder, EnrolHost, EditRecord},
 	ByLink:     {InstallTrustRoot},
 }
 

@@ -21,6 +21,7 @@ type changesBody struct {
 	Further  string // sequence number below which the next page begins
 	Facets   []facet
 	Calendar calendar
+	Views    viewsBar
 }
 
 // ordersPage is how many orders a page shows, and how many of the latest others look at.
@@ -70,6 +71,9 @@ func (s *site) changes(v *visit) error {
 	if len(body.List) > ordersPage {
 		body.List = body.List[:ordersPage]
 		body.Further = strconv.FormatInt(body.List[ordersPage-1].Sequence, 10)
+	}
+	if body.Views, err = s.viewsOf(v, "changes"); err != nil {
+		return err
 	}
 	return v.show(http.StatusOK, "changes", "Changes", body)
 }

@@ -20,6 +20,7 @@ type hostsBody struct {
 	Further string // ID after which the next page begins
 	Facets  []facet
 	Search  string
+	Views   viewsBar
 }
 
 const hostsPage = 100
@@ -45,6 +46,9 @@ func (s *site) hosts(v *visit) error {
 		facetOf("exposure", "Exposure", f.Exposure, n.By(estate.ByExposure))}}
 	if len(hosts) > hostsPage {
 		body.Hosts, body.Further = hosts[:hostsPage], hosts[hostsPage-1].ID
+	}
+	if body.Views, err = s.viewsOf(v, "hosts"); err != nil {
+		return err
 	}
 	if v.part() {
 		return v.showPart("hosts", "list", body)

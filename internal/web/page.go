@@ -56,6 +56,7 @@ var sections = []struct{ Path, Name, Key string }{
 	{"/repository", "Repository", "r"},
 	{"/changes", "Changes", "c"},
 	{"/investigations", "Investigations", "i"},
+	{"/reports", "Reports", "e"},
 	{"/ledger", "Ledger", "l"},
 	{"/sources", "Sources", "s"},
 	{"/people", "People", "p"},

@@ -30,6 +30,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/pool"
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
@@ -83,6 +84,7 @@ func (w *world) furnish() {
 	c.Integrity = integrity.New(integrity.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock})
 	c.Changes = change.New(change.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Curation: c.Curation, Estate: c.Estate,
 		Rollouts: c.Rollouts, Integrity: c.Integrity, Now: clock})
+	c.Views = savedview.New(savedview.Config{DB: d, Ledger: log, Now: clock})
 	c.Evidence = evidence.New(evidence.Config{DB: d, Ledger: log, Blobs: blobs, Orders: c.Changes, Roots: c.Staff, Keyrings: archive, Now: clock})
 }
 

@@ -28,6 +28,9 @@ var routes = []route{
 	{"POST", "/vulnerabilities/{cve}/{source}/draft", staff.Decide, (*site).draftDecision},
 	{"POST", "/vulnerabilities/{cve}/{source}/decisions", staff.Decide, (*site).decide},
 
+	{"POST", "/views", staff.SaveView, (*site).saveView},
+	{"POST", "/views/{id}/drop", staff.SaveView, (*site).dropView},
+
 	{"GET", "/hosts", staff.Read, (*site).hosts},
 	{"GET", "/hosts/{id}", staff.Read, (*site).host},
 	{"GET", "/hosts/estate", staff.Read, (*site).estate},
@@ -65,6 +68,8 @@ var routes = []route{
 	{"GET", "/investigations", staff.Read, (*site).investigations},
 	{"GET", "/investigations/{id}", staff.Read, (*site).investigation},
 	{"POST", "/investigations/{id}/resolutions", staff.Investigate, (*site).resolveInvestigation},
+
+	{"GET", "/reports", staff.Read, (*site).reports},
 
 	{"GET", "/ledger", staff.Read, (*site).ledger},
 	{"GET", "/ledger/{index}", staff.Read, (*site).act},

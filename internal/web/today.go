@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"context"
+	"html/template"
 	"net/http"
 	"slices"
 	"time"
@@ -43,6 +44,7 @@ type todayBody struct {
 	Windows            []change.Order
 	Alarms             []alarm
 	Hosts, SilentHosts int
+	Trend, Speaking    template.HTML // of the last month; empty without two days of history
 }
 
 // Bounds of the lists on the page; each says how many there are in all where it is cut.
@@ -51,7 +53,8 @@ const (
 	mostUrgent  = 8
 	mostWindows = 8
 	mostSilent  = 8
-	mostAlarms  = 20                  // of hosts, of each kind
+	mostAlarms  = 20 // of hosts, of each kind
+	trendDays   = 30
 	expiryAhead = 30 * 24 * time.Hour // trust root, decisions: when their end becomes a clock
 )
 
@@ -89,6 +92,14 @@ func (s *site) today(v *visit) error {
 	}
 	if body.Alarms, err = s.alarms(ctx); err != nil {
 		return err
+	}
+	days, err := s.Triage.Days(ctx, v.now.AddDate(0, 0, -trendDays))
+	if err != nil {
+		return err
+	}
+	if len(days) > 1 {
+		line := dayLine(days, v.now)
+		body.Trend, body.Speaking = line.vulnerabilities("trend"), line.coverage("speaking")
 	}
 	return v.show(http.StatusOK, "today", "Today", body)
 }

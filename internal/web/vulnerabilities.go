@@ -87,6 +87,7 @@ type vulnerabilitiesBody struct {
 	Findings int  // in the list
 	Facets   []facet
 	Search   string
+	Views    viewsBar
 }
 
 func (s *site) vulnerabilities(v *visit) error {
@@ -112,6 +113,9 @@ func (s *site) vulnerabilities(v *visit) error {
 		body.Findings += r.Affected
 	}
 	body.List = paged(v, rows, 50)
+	if body.Views, err = s.viewsOf(v, "vulnerabilities"); err != nil {
+		return err
+	}
 	if v.part() {
 		return v.showPart("vulnerabilities", "list", body)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
@@ -41,6 +42,7 @@ type Config struct {
 	Integrity *integrity.Integrity
 	Changes   *change.Changes
 	Evidence  *evidence.Sealer
+	Views     *savedview.Views
 	Agents    string // URL of the agents' door, for enrolment lines
 	Identity  string // what the first trust root says about the server: the JSON that patchwarrantd init prints
 	Now       func() time.Time

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +31,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/record"
+	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -136,6 +138,7 @@ func newWorld(t *testing.T, mark string) *world {
 	w.inventory = rec.ID
 	_, err = w.Records.Create(t.Context(), "erin", record.Fields{Hostname: "web-1.example.org"})
 	w.ok(err)
+	w.ok(w.Triage.SweepHistory(t.Context()))
 	w.now = w.now.Add(16 * time.Hour)
 	w.decide("alice", triage.Decision{Vulnerability: "CVE-2026-1001/openssl", Kind: triage.Accept, Scope: triage.FleetScope, Reason: w.text("The vendor's fix is small.")})
 	w.decide("bob", triage.Decision{Vulnerability: "CVE-2026-1003/openssl", Kind: triage.Defer, Scope: triage.FleetScope, Reason: w.text("No fix yet."), Until: w.now.Add(30 * time.Hour)})
@@ -147,6 +150,11 @@ func newWorld(t *testing.T, mark string) *world {
 	w.ok(err)
 	w.investigation = all[0].ID
 	w.next()
+	w.ok(w.Triage.SweepHistory(t.Context()))
+	for _, list := range savedview.Lists {
+		_, err = w.Views.Save(t.Context(), savedview.View{Person: "bob", List: list, Name: w.text("Bob's"), Query: "state=" + url.QueryEscape(w.text("x")), Shared: true})
+		w.ok(err)
+	}
 	return w
 }
 
