@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/web"
 )
@@ -118,7 +119,16 @@ func (s *story) things(session, token string) map[string][2]string {
 	both(token, "tok_none", api+"/tokens/{id}", "/account/tokens/{id}/end")
 	both(s.now.Format("2006-01"), "1970-01", api+"/figures/remediation/{month}")
 	both("waits", "none", api+"/passkeys/{id}")
+	both(s.view("alice"), "vew_none", api+"/views/{id}", "/views/{id}/drop")
 	return pairs
+}
+
+// view saves a private view for a person and gives its ID.
+func (s *story) view(person string) string {
+	s.t.Helper()
+	var saved savedview.View
+	s.as(person, http.MethodPost, "/views", v1.NewView{List: "hosts", Name: "Mine", Query: "state=silent"}, &saved)
+	return saved.ID
 }
 
 // open to everyone: what they name is a provider that the sign-in page lists.
@@ -192,6 +202,7 @@ func TestWhatIsAnothersIsNotThere(t *testing.T) {
 		{"bob", "DELETE", api + "/tokens/", program.Token.ID, "tok_none", false},
 		{"erin", "DELETE", api + "/accounts/bob/sessions/", who.Session, "ses_none", false},
 		{"erin", "DELETE", api + "/accounts/bob/tokens/", program.Token.ID, "tok_none", false},
+		{"bob", "DELETE", api + "/views/", s.view("alice"), "vew_none", false},
 		{"bob", "POST", "/account/sessions/", who.Session + "/end", "ses_none/end", true},
 		{"bob", "POST", "/account/tokens/", program.Token.ID + "/end", "tok_none/end", true},
 		{"erin", "POST", "/people/bob/sessions/", who.Session + "/end", "ses_none/end", true},
