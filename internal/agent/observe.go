@@ -179,10 +179,13 @@ func (a *Agent) upload(ctx context.Context, o *observation) error {
 	return nil
 }
 
+// uploadTree sends a tree. Of the tree that was sent last the server has every directory, so only what is not in it is asked
+// for, and what is in it in another form goes as a delta.
 func (a *Agent) uploadTree(ctx context.Context, root, digest string) error {
 	if missing, err := a.missing(ctx, []string{digest}); err != nil || len(missing) == 0 {
 		return err
 	}
+	defer debug.FreeOSMemory()
 	tree, err := filetree.Read(a.places.tree(root))
 	if err == nil && tree.Digest != digest {
 		err = fault.New(fault.Conflict, "it was taken again meanwhile")
@@ -191,47 +194,95 @@ func (a *Agent) uploadTree(ctx context.Context, root, digest string) error {
 		delete(a.memory.Trees, root)
 		return err
 	}
-	lacks := map[string][]string{} // a directory the server lacks → what it holds
+	sent, err := a.sentTree(ctx, root)
+	if err != nil {
+		return err
+	}
+	t := &treeUpload{tree: tree, lacks: map[string][]string{}, bases: tree.Bases(sent), send: a.client.put}
 	for level := []string{tree.Digest}; len(level) > 0; {
+		level = slices.DeleteFunc(level, func(d string) bool { _, err := sent.Get(ctx, d); return err == nil })
 		missing, err := a.missing(ctx, level)
 		if err != nil {
 			return err
 		}
-		level = nil
-		for _, digest := range missing {
-			b, err := tree.Get(ctx, digest)
-			if err != nil {
-				return err
-			}
-			below, err := filetree.Subtrees(b)
-			if err != nil {
-				return err
-			}
-			lacks[digest] = below
-			level = append(level, below...)
-		}
-		slices.Sort(level)
-		level = slices.DeleteFunc(slices.Compact(level), func(d string) bool { _, known := lacks[d]; return known })
-	}
-	var send func(digest string) error
-	send = func(digest string) error {
-		below, lacking := lacks[digest]
-		if !lacking {
-			return nil
-		}
-		delete(lacks, digest)
-		for _, d := range below {
-			if err := send(d); err != nil {
-				return err
-			}
-		}
-		b, err := tree.Get(ctx, digest)
-		if err != nil {
+		if level, err = t.lacking(ctx, missing); err != nil {
 			return err
 		}
-		return a.client.put(ctx, digest, wire.TreeObject, b)
 	}
-	return send(tree.Digest)
+	if err := t.put(ctx, tree.Digest); err != nil {
+		return err
+	}
+	return a.keepSent(root)
+}
+
+// sentTree gives the tree that was sent last if the server still has it, else an empty one.
+func (a *Agent) sentTree(ctx context.Context, root string) (*filetree.State, error) {
+	sent, err := filetree.Read(a.places.sentTree(root))
+	if err != nil { // there is none, or it was lost with the machine's power: only more is sent
+		return new(filetree.State), nil
+	}
+	missing, err := a.missing(ctx, []string{sent.Digest})
+	if err != nil || len(missing) > 0 {
+		return new(filetree.State), err
+	}
+	return sent, nil
+}
+
+// keepSent remembers the tree in hand as the one sent last: the file gets a second name.
+func (a *Agent) keepSent(root string) error {
+	name := a.places.sentTree(root)
+	if err := errors.Join(remove(name), os.Link(a.places.tree(root), name)); err != nil {
+		return fmt.Errorf("remember what was sent: %w", err)
+	}
+	return nil
+}
+
+// treeUpload is one tree on its way.
+type treeUpload struct {
+	tree  *filetree.State
+	lacks map[string][]string // a directory the server lacks → those it holds
+	bases map[string][]byte   // a directory → what it was when it was sent last
+	send  func(ctx context.Context, digest, kind string, b []byte) error
+}
+
+// lacking notes directories as lacking and gives those below them that are to be asked for.
+func (t *treeUpload) lacking(ctx context.Context, digests []string) (below []string, err error) {
+	for _, digest := range digests {
+		b, err := t.tree.Get(ctx, digest)
+		if err != nil {
+			return nil, err
+		}
+		if t.lacks[digest], err = filetree.Subtrees(b); err != nil {
+			return nil, err
+		}
+		below = append(below, t.lacks[digest]...)
+	}
+	slices.Sort(below)
+	return slices.DeleteFunc(slices.Compact(below), func(d string) bool { _, known := t.lacks[d]; return known }), nil
+}
+
+// put sends a directory that the server lacks, after those below it.
+func (t *treeUpload) put(ctx context.Context, digest string) error {
+	below, lacking := t.lacks[digest]
+	if !lacking {
+		return nil
+	}
+	delete(t.lacks, digest)
+	for _, d := range below {
+		if err := t.put(ctx, d); err != nil {
+			return err
+		}
+	}
+	b, err := t.tree.Get(ctx, digest)
+	if err != nil {
+		return err
+	}
+	if base, ok := t.bases[digest]; ok {
+		if delta := filetree.Delta(base, b); len(delta) < len(b) {
+			return t.send(ctx, digest, wire.TreeDelta, delta)
+		}
+	}
+	return t.send(ctx, digest, wire.TreeObject, b)
 }
 
 // missing asks the server which of the digests it lacks.

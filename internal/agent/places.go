@@ -48,6 +48,7 @@ func (p Places) scanKey() string    { return filepath.Join(p.State, "scan.key") 
 func (p Places) tree(root string) string {
 	return filepath.Join(p.State, "tree-"+envelope.Digest([]byte(root))[:16])
 }
+func (p Places) sentTree(root string) string { return p.tree(root) + ".sent" }
 func (p Places) undelivered(order string) string {
 	return filepath.Join(p.State, "undelivered-"+order+".json")
 }

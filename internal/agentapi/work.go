@@ -104,10 +104,17 @@ func (d *Door) putObject(w http.ResponseWriter, r *http.Request, host estate.Hos
 	if err != nil {
 		return fault.New(fault.Invalid, "read object: %w", err)
 	}
+	kind := r.Header.Get("Content-Type")
+	if kind == wire.TreeDelta {
+		if b, err = d.patched(r.Context(), b); err != nil {
+			return err
+		}
+		kind = wire.TreeObject
+	}
 	if envelope.Digest(b) != digest {
 		return fault.New(fault.Invalid, "the object's bytes are not those of its name")
 	}
-	switch kind := r.Header.Get("Content-Type"); kind {
+	switch kind {
 	case wire.TreeObject:
 		err = d.whole(r.Context(), b)
 	case wire.PackagesObject, wire.InventoryObject, wire.FactsObject, wire.SessionObject:
@@ -122,6 +129,22 @@ func (d *Door) putObject(w http.ResponseWriter, r *http.Request, host estate.Hos
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// patched makes a directory object out of a delta; its base must be here, and be a directory object too. Errors: NotFound, Invalid.
+func (d *Door) patched(ctx context.Context, delta []byte) ([]byte, error) {
+	base, err := filetree.DeltaBase(delta)
+	if err != nil {
+		return nil, err
+	}
+	object, err := blob.ReadAll(ctx, d.Blobs, base, filetree.MaxObject)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := filetree.Decode(object); err != nil {
+		return nil, err
+	}
+	return filetree.Patch(object, delta)
 }
 
 // keep keeps an object that is not here yet, within the host's quota.

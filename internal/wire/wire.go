@@ -37,11 +37,12 @@ const (
 
 // Kinds of object, sent as the Content-Type of an upload. The kind decides how the server checks the bytes.
 const (
-	TreeObject      = "application/vnd.patchwarrant.tree.v1"      // a directory of a file tree
-	PackagesObject  = "application/vnd.patchwarrant.packages.v1"  // a package set
-	InventoryObject = "application/vnd.patchwarrant.inventory.v1" // an Inventory
-	FactsObject     = "application/vnd.patchwarrant.facts.v1"     // HostFacts: what a prediction needs
-	SessionObject   = "application/vnd.patchwarrant.session.v1"   // the log of an executor's session
+	TreeObject      = "application/vnd.patchwarrant.tree.v1"       // a directory of a file tree
+	TreeDelta       = "application/vnd.patchwarrant.tree-delta.v1" // the same, as what differs from another one
+	PackagesObject  = "application/vnd.patchwarrant.packages.v1"   // a package set
+	InventoryObject = "application/vnd.patchwarrant.inventory.v1"  // an Inventory
+	FactsObject     = "application/vnd.patchwarrant.facts.v1"      // HostFacts: what a prediction needs
+	SessionObject   = "application/vnd.patchwarrant.session.v1"    // the log of an executor's session
 )
 
 // EnrolRequest spends a one-time token. It is the only request without a client certificate.
