@@ -51,7 +51,7 @@ func newRootCommand() *cobra.Command {
 		newPersonCommand(), newTrustRootCommand(), newHostCommand(), newRecordCommand(), newSourceCommand(),
 		newOrderCommand(), newApproveCommand(), newLedgerCommand(),
 		newVulnerabilityCommand(), newUpstreamCommand(), newSnapshotCommand(), newChannelCommand(), newReconciliationCommand(),
-		newInvestigationCommand(), newReportCommand(), newViewCommand(), newBundleCommand(), newVerifyCommand(), newScanCommand())
+		newInvestigationCommand(), newReportCommand(), newViewCommand(), newBundleCommand(), newVerifyCommand(), newScanCommand(), newScanReportCommand())
 	markFailures(root)
 	return root
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
+	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
@@ -43,6 +44,7 @@ type Config struct {
 	Estate    *estate.Estate
 	Records   *record.Records
 	Triage    *triage.Triage
+	Scans     *scans.Scans
 	Mirror    *mirror.Mirror
 	Curation  *curation.Curation
 	Composer  Composer
@@ -82,6 +84,7 @@ func New(c Config) http.Handler {
 	d.records()
 	d.sources()
 	d.vulnerabilities()
+	d.scans()
 	d.upstreams()
 	d.figures()
 	d.views()

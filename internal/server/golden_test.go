@@ -22,6 +22,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
+	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
@@ -43,6 +44,11 @@ func TestTheAPIIsWhatItWas(t *testing.T) {
 	}
 	var saved savedview.View
 	s.as("alice", http.MethodPost, "/views", v1.NewView{List: "hosts", Name: "Silent ones", Query: "state=silent", Shared: true}, &saved)
+	var scanned v1.ImportedReport
+	s.as("alice", http.MethodPost, "/scan-reports?from=file", []byte(`<NessusClientData_v2><Report><ReportHost name="192.0.2.7"><HostProperties>`+
+		`<tag name="host-fqdn">watched-1</tag><tag name="Credentialed_Scan">true</tag></HostProperties><ReportItem severity="0" pluginID="1"/>`+
+		`<ReportItem severity="3" pluginID="2" pluginName="openssl"><cve>CVE-2026-1001</cve><plugin_type>local</plugin_type></ReportItem></ReportHost>`+
+		`<ReportHost name="printer"><ReportItem severity="2" pluginID="3"><cve>CVE-2026-9001</cve></ReportItem></ReportHost></Report></NessusClientData_v2>`), &scanned)
 	for _, c := range []struct {
 		name, path, operation string
 		read                  any // as our own programs read it
@@ -74,6 +80,11 @@ func TestTheAPIIsWhatItWas(t *testing.T) {
 		{"report", "/reports/" + reconciled.PerHost[0].Report, "/reports/{id}", new(integrity.Report)},
 		{"investigations", "/investigations", "/investigations", new(v1.Investigations)},
 		{"investigation", "/investigations/" + open.Investigations[0].ID, "/investigations/{id}", new(integrity.Investigation)},
+		{"scan-reports", "/scan-reports", "/scan-reports", new(v1.ScanReports)},
+		{"scan-report", "/scan-reports/" + scanned.ID, "/scan-reports/{id}", new(v1.ScanReport)},
+		{"scan-comparison", "/scan-reports/" + scanned.ID + "/comparison", "/scan-reports/{id}/comparison", new(scans.Comparison)},
+		{"vulnerability-scans", "/vulnerabilities/CVE-2026-1001/openssl/scans", "/vulnerabilities/{cve}/{source}/scans", new(v1.ScannersSay)},
+		{"host-scans", "/hosts/" + s.hosts[2].host.ID + "/scans", "/hosts/{id}/scans", new(v1.HostScans)},
 		{"acts", "/acts", "/acts", new(v1.Acts)},
 		{"problem", "/hosts/hst_x", "/hosts/{id}", new(v1.Problem)},
 	} {

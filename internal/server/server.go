@@ -36,6 +36,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
+	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/web"
@@ -60,6 +61,7 @@ type Server struct {
 	estate    *estate.Estate
 	archive   *archive
 	triage    *triage.Triage
+	scans     *scans.Scans
 	curation  *curation.Curation
 	rollouts  *rollout.Rollouts
 	integrity *integrity.Integrity
@@ -134,6 +136,7 @@ func (s *Server) furnish() error {
 	s.archive = &archive{intake: s.intake, mirror: s.mirror, estate: s.estate, pool: packages, now: s.now}
 	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Intake: s.intake,
 		Root: s.Staff, Now: s.now})
+	s.scans = scans.New(scans.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Triage: s.triage, Intake: s.intake, Now: s.now})
 	s.curation = curation.New(curation.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Mirror: s.mirror, Root: s.Staff,
 		Signer: s.keys.Repository, Channels: channels, Now: s.now})
 	s.rollouts = rollout.New(rollout.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Roots: s.Staff, Files: s.curation,
@@ -177,6 +180,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "unmatched", Every: time.Hour, Do: s.estate.TellUnmatched},
 			{Name: "decisions", Every: time.Minute, Do: s.triage.Sweep},
 			{Name: "history", Every: due, Do: s.triage.SweepHistory},
+			{Name: "scanners", Every: time.Hour, Do: s.scans.Sweep},
 			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},
 			{Name: "orders", Every: due, Do: s.changes.Settle},
 			{Name: "investigations", Every: time.Minute, Do: s.integrity.SweepOverdue},
@@ -205,7 +209,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 	}
 	tls := s.keys.CA.ServerTLS(s.config.Names)
 	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Feeds: s.feeds, Estate: s.estate, Records: s.records,
-		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
+		Triage: s.triage, Scans: s.scans, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
 		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Once: s.once, Views: s.views, Agents: s.config.agentsURL(),
 		Identity: identity, Log: s.log})
 	public, err := json.Marshal(identity)
@@ -213,7 +217,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		return nil, err
 	}
 	pages := web.New(web.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate, Records: s.records,
-		Triage: s.triage, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
+		Triage: s.triage, Scans: s.scans, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
 		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Views: s.views, Agents: s.config.agentsURL(),
 		Identity: string(public), Now: s.now, Log: s.log})
 	agents := agentapi.New(agentapi.Config{Estate: s.estate, Blobs: s.blobs, Rollout: s.rollouts, Ledger: s.ledger,

@@ -22,6 +22,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
+	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
@@ -35,6 +36,7 @@ type Config struct {
 	Estate    *estate.Estate
 	Records   *record.Records
 	Triage    *triage.Triage
+	Scans     *scans.Scans
 	Mirror    *mirror.Mirror
 	Curation  *curation.Curation
 	Composer  Composer
