@@ -38,7 +38,7 @@ type Column struct {
 // Size of the drawing and of its plot, in its own units.
 const (
 	width, height = 640, 210
-	left, right   = 48, 8
+	left, right   = 48, 22
 	top, bottom   = 12, 24
 	plotWidth     = width - left - right
 	plotHeight    = height - top - bottom
@@ -178,7 +178,11 @@ func (c Chart) plot(highest float64) (d drawing, scale func(float64) float64) {
 	}
 	scale = func(v float64) float64 { return top + plotHeight*(1-v/end) }
 	for v := 0.0; v <= end*1.0001; v += step {
-		d.Rows = append(d.Rows, tick{scale(v), short(v)})
+		text := short(v)
+		if c.Unit == "%" {
+			text += "\u00a0%"
+		}
+		d.Rows = append(d.Rows, tick{scale(v), text})
 	}
 	return d, scale
 }

@@ -49,7 +49,7 @@ func (t Timeline) Draw() template.HTML {
 	for _, m := range t.Moments {
 		from = earlier(from, m.At)
 	}
-	const edge = 30
+	const edge = 40
 	at := func(x time.Time) float64 {
 		return edge + (width-2*edge)*min(1, x.Sub(from).Seconds()/t.Now.Sub(from).Seconds())
 	}

@@ -19,6 +19,7 @@ const pictures = {
   rollout: ["carol", `/changes/${story.closed}`, "#rollout"],
   reconciliation: ["carol", `/changes/${story.investigated}/hosts/${hosts["web-02"]}`],
   investigation: ["alice", `/investigations/${story.investigation}`],
+  reports: ["frank", "/reports"],
   ledger: ["frank", "/ledger"],
   people: ["erin", "/people"],
 };

@@ -33,6 +33,8 @@ export function places(at = site) {
     "host reconciled": `/changes/${story.investigated}/hosts/${hosts["web-02"]}`,
     investigations: "/investigations",
     investigation: `/investigations/${story.investigation}`,
+    reports: "/reports",
+    "reports, a year": "/reports?days=365",
     ledger: "/ledger",
     "ledger, filtered": "/ledger?kind=order.",
     act: "/ledger/3",
