@@ -15,11 +15,11 @@ import (
 
 // Collection makes a source a set of documents in place of one file.
 type Collection struct {
-	Parse       func(path string, r io.Reader) (Reading, error) // of one document; as a Parser otherwise
-	IsDocument  func(path string) bool                          // what else comes is counted and passed over
-	MaxDocument int64                                           // bytes of one
-	MaxFiles    int                                             // documents, signatures and other files of one delivery
-	MaxUnpacked int64                                           // bytes of all files of one delivery
+	Parse       DocumentParser
+	IsDocument  func(path string) bool // what else comes is counted and passed over
+	MaxDocument int64                  // bytes of one
+	MaxFiles    int                    // documents, signatures and other files of one delivery
+	MaxUnpacked int64                  // bytes of all files of one delivery
 	// Verify checks a detached signature and gives the fingerprint of the pinned key that made it. With it a document
 	// without a good signature is refused; nil: signatures are not looked at.
 	Verify func(signed io.ReadSeeker, signature []byte) (signer string, err error)
@@ -33,6 +33,7 @@ type Document struct {
 	From      string    `json:"from,omitempty"` // where these bytes came from
 	FetchedAt time.Time `json:"fetched_at,omitzero"`
 	Revised   time.Time `json:"revised,omitzero"`    // when the publisher last changed it, as it says itself
+	Listed    time.Time `json:"listed,omitzero"`     // when it changed, as the publisher's list of documents says
 	SignedBy  string    `json:"signed_by,omitempty"` // fingerprint of the pinned OpenPGP key; empty: no signature was checked
 
 	Refused       string `json:"refused,omitempty"`

@@ -31,9 +31,11 @@ type Delivery struct {
 
 // File is a file of a delivery.
 type File struct {
-	Path string // unique, and plain as unpack.CheckPath wants it
-	From string // its own address; empty: Delivery.From
-	Body io.Reader
+	Path    string    // unique, and plain as unpack.CheckPath wants it
+	From    string    // its own address; empty: Delivery.From
+	Listed  time.Time // when it changed, as the publisher's list of documents says
+	Missing bool      // the publisher lists it and does not have it
+	Body    io.Reader
 }
 
 // Endings of the files that stand beside a document. Source: CSAF 2.0, 7.1.18 and 7.1.19.
@@ -169,7 +171,11 @@ func endingOf(path string) string {
 
 // keep puts a document among the blobs, unless it is too large.
 func (in *Intake) keep(ctx context.Context, c Collection, d Delivery, f File) (*staged, error) {
-	s := &staged{Document: Document{Path: f.Path, From: clip(f.From), FetchedAt: in.Now()}, beside: map[string][]byte{}}
+	s := &staged{Document: Document{Path: f.Path, From: clip(f.From), FetchedAt: in.Now(), Listed: f.Listed}, beside: map[string][]byte{}}
+	if f.Missing {
+		s.bad = fault.New(fault.Invalid, "the publisher lists it, and does not have it")
+		return s, nil
+	}
 	if s.From == "" {
 		s.From = clip(d.From)
 	}
@@ -206,8 +212,9 @@ func (in *Intake) accept(ctx context.Context, src Source, d Delivery, old Docume
 	}
 	same := s.Digest == old.Digest
 	if same {
+		listed := s.Listed
 		s.Document = old
-		s.Refused, s.RefusedDigest = "", ""
+		s.Listed, s.Refused, s.RefusedDigest = listed, "", ""
 	}
 	if src.Collection.Verify != nil && s.SignedBy == "" {
 		if s.SignedBy = d.SignedBy; s.SignedBy == "" {

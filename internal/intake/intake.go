@@ -56,6 +56,12 @@ func (in *Intake) source(name string) (Source, error) {
 	return in.Sources[i], nil
 }
 
+// Source gives a source by name.
+func (in *Intake) Source(name string) (Source, bool) {
+	s, err := in.source(name)
+	return s, err == nil
+}
+
 // SourceState is what is known of a source: the bytes in force and its clock.
 type SourceState struct {
 	Name       string         `json:"name"`

@@ -9,6 +9,9 @@ import (
 // the source promises.
 type Parser func(r io.Reader) (Reading, error)
 
+// DocumentParser is a Parser of one document of a collection; path is the document's in the collection.
+type DocumentParser func(path string, r io.Reader) (Reading, error)
+
 // Source is a channel of advisories, registered at start. Where two sources speak about the same vulnerability in the
 // same package and release, the one registered first gives the verdict and the others stay visible.
 type Source struct {

@@ -39,7 +39,7 @@ type Statement struct {
 	Status       Status `json:"status"`                  //
 	FixedVersion string `json:"fixed_version,omitempty"` // only with Fixed: a version of the package
 	Urgency      string `json:"urgency,omitempty"`       // the vendor's word for how bad it is, unchanged: urgency, priority, severity, impact
-	Expectation  string `json:"expectation,omitempty"`   // fix expectation: "no-dsa", "ignored", "postponed", "next-point-update", "end-of-life", "investigating", "no-fix-planned"
+	Expectation  string `json:"expectation,omitempty"`   // fix expectation: "no-dsa", "ignored", "postponed", "next-point-update", "end-of-life", "investigating"
 	Note         string `json:"note,omitempty"`          // the vendor's reason, or why the record is undetermined
 	Scope        string `json:"scope,omitempty"`         // "remote", "local" or ""
 	Scheme       Scheme `json:"scheme,omitempty"`        // of FixedVersion

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
@@ -114,13 +115,41 @@ func VerifyClearsigned(data []byte, keys *Keyring, pinned []string, now time.Tim
 	}
 	var problems []string
 	for _, s := range signatures {
-		signer, err := check(s, block.Bytes, trusted, now)
+		signer, err := check(s, bytes.NewReader(block.Bytes), trusted, now)
 		if err == nil {
 			return append(bytes.ReplaceAll(block.Bytes, []byte("\r\n"), []byte("\n")), '\n'), signer, nil
 		}
 		problems = append(problems, err.Error())
 	}
 	return nil, "", fault.Refuse("SIGNATURE", "no good signature by a pinned key: %s", strings.Join(problems, "; "))
+}
+
+// VerifyDetached checks the armoured signatures that stand beside a document, as VerifyClearsigned does, and gives the
+// fingerprint of the primary key that signed it.
+func VerifyDetached(signed io.ReadSeeker, signature []byte, keys *Keyring, pinned []string, now time.Time) (signer string, err error) {
+	trusted := keys.pinned(pinned)
+	if len(trusted) == 0 {
+		return "", fault.Refuse(fault.BadSignature, "the keyring holds none of the pinned keys %s", strings.Join(pinned, ", "))
+	}
+	block, err := armor.Decode(io.LimitReader(bytes.NewReader(signature), maxClearText))
+	if err != nil || block.Type != openpgp.SignatureType {
+		return "", fault.Refuse(fault.BadSignature, "what stands beside the document is no armoured OpenPGP signature")
+	}
+	signatures, err := readSignatures(block.Body)
+	if err != nil {
+		return "", err
+	}
+	var problems []string
+	for _, s := range signatures {
+		if _, err := signed.Seek(0, io.SeekStart); err != nil {
+			return "", err
+		}
+		if signer, err = check(s, signed, trusted, now); err == nil {
+			return signer, nil
+		}
+		problems = append(problems, err.Error())
+	}
+	return "", fault.Refuse(fault.BadSignature, "no good signature by a pinned key: %s", strings.Join(problems, "; "))
 }
 
 func (k *Keyring) pinned(fingerprints []string) openpgp.EntityList {
@@ -152,7 +181,7 @@ func readSignatures(r io.Reader) ([]*packet.Signature, error) {
 }
 
 // check verifies one signature and gives the primary fingerprint of its key.
-func check(s *packet.Signature, signed []byte, trusted openpgp.EntityList, now time.Time) (string, error) {
+func check(s *packet.Signature, signed io.Reader, trusted openpgp.EntityList, now time.Time) (string, error) {
 	issuer := "an unnamed key"
 	if s.IssuerKeyId != nil {
 		issuer = fmt.Sprintf("key %016x", *s.IssuerKeyId)
@@ -165,7 +194,7 @@ func check(s *packet.Signature, signed []byte, trusted openpgp.EntityList, now t
 		return "", fmt.Errorf("%s: %w", issuer, err)
 	}
 	config := &packet.Config{Time: func() time.Time { return now }}
-	e, err := openpgp.CheckDetachedSignature(trusted, bytes.NewReader(signed), &one, config)
+	e, err := openpgp.CheckDetachedSignature(trusted, signed, &one, config)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", issuer, err)
 	}

@@ -18,8 +18,6 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
-	"github.com/patchwarrant/patchwarrant/internal/intake"
-	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/staff/oidc"
@@ -41,7 +39,7 @@ type Config struct {
 	Busy        duration `toml:"busy"`         // and of one with work; default 15s
 	Sweep       duration `toml:"sweep"`        // between passes over what is due; default 10s
 
-	Releases  []string   `toml:"releases"` // of Debian, by codename, whose statements are kept, such as "bookworm"
+	Releases  []string   `toml:"releases"` // whose statements are kept, such as "bookworm", "jammy", "rhel-9", "rhel-9.2", "rocky-9"; all when there is none
 	Sources   []Source   `toml:"source"`
 	Upstreams []Upstream `toml:"upstream"`
 	Providers []Provider `toml:"provider"`
@@ -82,12 +80,6 @@ type Listen struct {
 	People     string `toml:"people"`     // HTTPS; default :8443
 	Agents     string `toml:"agents"`     // HTTPS with client certificates; default :8444
 	Repository string `toml:"repository"` // HTTP: the curated repository and the ledger's checkpoint; default :8080
-}
-
-// Source is a source of advisories that is fetched; all can be imported from files too.
-type Source struct {
-	Name string `toml:"name"` // debian-tracker, kev or epss
-	URL  string `toml:"url"`
 }
 
 // Upstream is a vendor's archive to mirror, beside those that people add; see mirror.Upstream.
@@ -173,15 +165,7 @@ func (c Config) check() error {
 			return fault.New(fault.Invalid, "listen: want host:port: %w", err)
 		}
 	}
-	for _, source := range c.Sources {
-		if u, err := url.Parse(source.URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-			return fault.New(fault.Invalid, "source %q: want the url of its file, https://…", source.Name)
-		}
-		if !slices.ContainsFunc(sources(c), func(known intake.Source) bool { return known.Name == source.Name && known.Name != debian.ArchiveSource }) {
-			return fault.New(fault.Invalid, "source %q: want debian-tracker, kev or epss", source.Name)
-		}
-	}
-	return nil
+	return c.checkSources()
 }
 
 // agentsURL is where agents find their door.

@@ -24,9 +24,6 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
-	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
-	"github.com/patchwarrant/patchwarrant/internal/intake/epss"
-	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/job"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
@@ -119,12 +116,16 @@ func (s *Server) furnish() error {
 		return err
 	}
 	s.Staff = staff.New(staff.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Passkeys: site, Providers: providers, Now: s.now})
-	s.intake = intake.New(intake.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Sources: sources(s.config), Now: s.now})
+	advisories, err := sources(s.config, s.now)
+	if err != nil {
+		return err
+	}
+	s.intake = intake.New(intake.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Sources: advisories, Now: s.now})
 	s.once = once.New(once.Config{DB: s.db, Now: s.now})
 	s.views = savedview.New(savedview.Config{DB: s.db, Ledger: s.ledger, Now: s.now})
 	packages := pool.New(s.blobs)
 	s.feeds = &feeds{sources: s.config.Sources, intake: s.intake, blobs: s.blobs, client: &http.Client{Timeout: 30 * time.Minute},
-		tags: map[string]string{}}
+		tags: map[string]validators{}, kept: s.intake.Source}
 	s.mirror, err = mirror.New(mirror.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Pool: packages,
 		Client: &http.Client{Timeout: 30 * time.Minute}, Configured: upstreams, Now: s.now})
 	if err != nil {
@@ -151,17 +152,6 @@ func (s *Server) furnish() error {
 
 // channels of the repository, in the order of promotion.
 var channels = []string{"stage", "production"}
-
-// sources are the advisories a server can be fed with, the first to speak about a vulnerability before the others.
-func sources(c Config) []intake.Source {
-	const day = 24 * time.Hour
-	return []intake.Source{
-		{Name: "debian-tracker", Parse: debian.Tracker(c.Releases...), MaxBytes: 512 << 20, MaxAge: 2 * day},
-		{Name: debian.ArchiveSource, Parse: debian.ParseArchive, MaxBytes: 64 << 20, MaxAge: 2 * day},
-		{Name: "kev", Parse: kev.Parse, MaxBytes: 64 << 20, MaxAge: 7 * day},
-		{Name: "epss", Parse: epss.Parse, MaxBytes: 256 << 20, MaxAge: 2 * day},
-	}
-}
 
 // timetable is what the server does by itself.
 func (s *Server) timetable() job.Timetable {
