@@ -26,9 +26,9 @@ func Delta(base, object []byte) []byte {
 		}
 		out = append(out, sent...)
 	}
-	was, is := reader{b: base[min(len(magic), len(base)):]}, reader{b: object[min(len(magic), len(object)):]}
+	was, is := reader[string]{b: string(base[min(len(magic), len(base)):])}, reader[string]{b: string(object[min(len(magic), len(object)):])}
 	var ahead raw
-	var entry []byte // ahead's bytes
+	var entry string // ahead's bytes
 	at := 0          // where they are in base
 	for len(is.b) > 0 && !is.bad {
 		before := is.b
@@ -36,11 +36,12 @@ func Delta(base, object []byte) []byte {
 		now := before[:len(before)-len(is.b)]
 		for ahead.name < e.name && len(was.b) > 0 && !was.bad {
 			at = len(base) - len(was.b)
+			before := was.b
 			ahead = was.next()
-			entry = base[at : len(base)-len(was.b)]
+			entry = before[:len(before)-len(was.b)]
 		}
 		switch {
-		case ahead.name != e.name || !bytes.Equal(entry, now):
+		case ahead.name != e.name || entry != now:
 			sent = append(sent, now...)
 		case len(sent) == 0 && from+length == at:
 			length += len(now)
@@ -68,7 +69,7 @@ func Patch(base, delta []byte) ([]byte, error) {
 		return nil, err
 	}
 	var out []byte
-	for r := (reader{b: delta[len(deltaMagic)+sha256.Size:]}); len(r.b) > 0; {
+	for r := (reader[[]byte]{b: delta[len(deltaMagic)+sha256.Size:]}); len(r.b) > 0; {
 		from, length := r.number(MaxObject), r.number(MaxObject)
 		sent := r.bytes(int(r.number(MaxObject)))
 		if r.bad || from+length > uint64(len(base)) || uint64(len(out)+len(sent))+length > MaxObject {

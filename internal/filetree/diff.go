@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
@@ -43,15 +44,16 @@ type differ struct {
 	changes []Change
 }
 
-func (d *differ) list(digest string) ([]Entry, error) {
+// open begins a walk over the directory object with a digest; "" is an empty directory.
+func (d *differ) open(digest string) (walk, error) {
 	if digest == "" {
-		return nil, nil
+		return walk{}, nil
 	}
 	object, err := d.objects.Get(d.ctx, digest)
 	if err != nil {
-		return nil, err
+		return walk{}, err
 	}
-	return Decode(object)
+	return open(object)
 }
 
 // trees compares the contents of the directory at dir.
@@ -59,57 +61,75 @@ func (d *differ) trees(dir, a, b string, depth int) error {
 	if a == b {
 		return nil
 	}
-	before, err := d.list(a)
+	if depth > MaxDepth+1 {
+		return fault.New(fault.Invalid, "tree is too deep at %s", dir)
+	}
+	was, err := d.open(a)
 	if err != nil {
 		return err
 	}
-	after, err := d.list(b)
+	is, err := d.open(b)
 	if err != nil {
 		return err
 	}
-	if d.left -= len(before) + len(after); d.left < 0 || depth > MaxDepth+1 {
-		return fault.New(fault.Invalid, "tree is too large or too deep at %s", dir)
-	}
-	if err := d.ctx.Err(); err != nil {
-		return err
-	}
-	for len(before) > 0 || len(after) > 0 {
-		var x, y *Entry
-		switch {
-		case len(after) == 0 || len(before) > 0 && less(before[0], after[0]):
-			x, before = &before[0], before[1:]
-		case len(before) == 0 || less(after[0], before[0]):
-			y, after = &after[0], after[1:]
-		default:
-			x, before, y, after = &before[0], before[1:], &after[0], after[1:]
+	var x, y *raw // the entries in hand
+	for {
+		if d.left--; d.left < 0 {
+			return fault.New(fault.Invalid, "trees are too large at %s", dir)
 		}
-		if err := d.entries(dir, x, y, depth); err != nil {
+		var own string
+		if x == nil && len(was.b) > 0 {
+			e, bytes, err := was.step()
+			if err != nil {
+				return err
+			}
+			x, own = &e, bytes
+		}
+		if y == nil && own != "" && strings.HasPrefix(is.b, own) && x.name > is.last { // the same bytes: the same entry
+			is.b, is.last, x = is.b[len(own):], x.name, nil
+			continue
+		}
+		if y == nil && len(is.b) > 0 {
+			e, _, err := is.step()
+			if err != nil {
+				return err
+			}
+			y = &e
+		}
+		switch {
+		case x == nil && y == nil:
+			return d.ctx.Err()
+		case y == nil || x != nil && x.name < y.name:
+			err, x = d.entries(dir, x, nil, depth), nil
+		case x == nil || y.name < x.name:
+			err, y = d.entries(dir, nil, y, depth), nil
+		default:
+			err, x, y = d.entries(dir, x, y, depth), nil, nil
+		}
+		if err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// less orders entries as Decode gives them: by the bytes of the names before quoting.
-func less(x, y Entry) bool {
-	a, _ := Unquote(x.Name)
-	b, _ := Unquote(y.Name)
-	return a < b
 }
 
 // entries compares the entry of one name; x or y may be nil, not both.
-func (d *differ) entries(dir string, x, y *Entry, depth int) error {
-	var was, is string
-	var name string
+func (d *differ) entries(dir string, x, y *raw, depth int) error {
+	var was, is Entry
+	c := Change{}
 	if x != nil {
-		was, name = x.Tree, x.Name
+		was = x.entry()
+		c.Before = &was
 	}
 	if y != nil {
-		is, name = y.Tree, y.Name
+		is = y.entry()
+		c.After = &is
 	}
-	at := path.Join(dir, name)
-	if x == nil || y == nil || !x.Same(*y) {
-		d.changes = append(d.changes, Change{Path: at, Before: x, After: y})
+	c.Path = path.Join(dir, was.Name)
+	if x == nil {
+		c.Path = path.Join(dir, is.Name)
 	}
-	return d.trees(at, was, is, depth+1)
+	if x == nil || y == nil || !was.Same(is) {
+		d.changes = append(d.changes, c)
+	}
+	return d.trees(c.Path, was.Tree, is.Tree, depth+1)
 }

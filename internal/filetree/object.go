@@ -94,39 +94,48 @@ func appendRaw(b []byte, e *raw) []byte {
 	return b
 }
 
-// reader takes an object apart; after the first bad byte it only yields zeros.
-type reader struct {
-	b   []byte
+// reader takes an object apart; after the first bad byte it only yields zeros. Of a string nothing is copied.
+type reader[T string | []byte] struct {
+	b   T
 	bad bool
 }
 
-func (r *reader) number(limit uint64) uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 || v > limit || n > 1 && r.b[n-1] == 0 {
-		r.bad = true
-		return 0
+// number reads a minimal unsigned varint.
+func (r *reader[T]) number(limit uint64) (v uint64) {
+	for i := 0; i < len(r.b) && i < binary.MaxVarintLen64; i++ {
+		c := r.b[i]
+		if i == binary.MaxVarintLen64-1 && c > 1 {
+			break
+		}
+		if v |= uint64(c&0x7f) << (7 * i); c >= 0x80 {
+			continue
+		}
+		if v > limit || i > 0 && c == 0 {
+			break
+		}
+		r.b = r.b[i+1:]
+		return v
 	}
-	r.b = r.b[n:]
-	return v
+	r.bad = true
+	return 0
 }
 
-func (r *reader) bytes(n int) []byte {
+func (r *reader[T]) bytes(n int) (b T) {
 	if n > len(r.b) {
 		r.bad = true
 	}
 	if r.bad {
-		return nil
+		return b
 	}
-	b := r.b[:n]
-	r.b = r.b[n:]
+	b, r.b = r.b[:n], r.b[n:]
 	return b
 }
 
-func (r *reader) text(limit uint64) string { return string(r.bytes(int(r.number(limit)))) }
+func (r *reader[T]) text(limit uint64) string { return string(r.bytes(int(r.number(limit)))) }
 
 // next reads one entry.
-func (r *reader) next() (e raw) {
-	if head := r.bytes(2); head != nil {
+func (r *reader[T]) next() (e raw) {
+	if head := r.bytes(2); len(head) == 2 {
 		e.kind, e.note = head[0], head[1]
 	}
 	if strings.IndexByte("fdlcbps", e.kind) < 0 || int(e.note) >= len(noteNames) {
@@ -162,23 +171,48 @@ func (r *reader) next() (e raw) {
 	return e
 }
 
-// Decode reads a directory object. Exactly the bytes that a scan can write are taken; anything else is Invalid.
-func Decode(object []byte) ([]Entry, error) {
+// walk takes the entries of an object one by one. Exactly the bytes that a scan can write are taken.
+type walk struct {
+	reader[string]
+	size int
+	last string // name
+}
+
+// open begins a walk. Errors: Invalid.
+func open(object []byte) (walk, error) {
 	body, ok := bytes.CutPrefix(object, []byte(magic))
 	if !ok || len(object) > MaxObject {
-		return nil, fault.New(fault.Invalid, "directory object of %d bytes: no %q object of at most %d bytes", len(object), magic, MaxObject)
+		return walk{}, fault.New(fault.Invalid, "directory object of %d bytes: no %q object of at most %d bytes", len(object), magic, MaxObject)
+	}
+	return walk{reader: reader[string]{b: string(body)}, size: len(body)}, nil
+}
+
+// step gives the next entry and its bytes; there must be one. Errors: Invalid.
+func (w *walk) step() (e raw, own string, err error) {
+	before := w.b
+	e = w.next()
+	own = before[:len(before)-len(w.b)]
+	isTop := e.name == top && e.kind == 'd' && len(before) == w.size && len(w.b) == 0
+	wrong := e.name == "" || e.name == "." || e.name == ".." || strings.ContainsAny(e.name, "/\x00")
+	if w.bad || wrong && !isTop || e.name <= w.last {
+		return e, "", fault.New(fault.Invalid, "directory object: bad entry at byte %d", w.size-len(before)+len(magic))
+	}
+	w.last = e.name
+	return e, own, nil
+}
+
+// Decode reads a directory object. Errors: Invalid.
+func Decode(object []byte) ([]Entry, error) {
+	w, err := open(object)
+	if err != nil {
+		return nil, err
 	}
 	var out []Entry
-	last := ""
-	for r := (reader{b: body}); len(r.b) > 0; {
-		at := len(body) - len(r.b)
-		e := r.next()
-		isTop := e.name == top && e.kind == 'd' && at == 0 && len(r.b) == 0
-		wrong := e.name == "" || e.name == "." || e.name == ".." || strings.ContainsAny(e.name, "/\x00")
-		if r.bad || wrong && !isTop || e.name <= last {
-			return nil, fault.New(fault.Invalid, "directory object: bad entry at byte %d", at+len(magic))
+	for len(w.b) > 0 {
+		e, _, err := w.step()
+		if err != nil {
+			return nil, err
 		}
-		last = e.name
 		out = append(out, e.entry())
 	}
 	return out, nil
@@ -204,14 +238,18 @@ func (e *raw) entry() Entry {
 
 // Subtrees gives the digests of the objects an object refers to, for walking a tree that is to be sent or stored.
 func Subtrees(object []byte) ([]string, error) {
-	entries, err := Decode(object)
+	w, err := open(object)
 	if err != nil {
 		return nil, err
 	}
 	var out []string
-	for _, e := range entries {
-		if e.Tree != "" {
-			out = append(out, e.Tree)
+	for len(w.b) > 0 {
+		e, _, err := w.step()
+		if err != nil {
+			return nil, err
+		}
+		if e.kind == 'd' && e.hasBody() {
+			out = append(out, hex.EncodeToString(e.sum[:]))
 		}
 	}
 	return out, nil

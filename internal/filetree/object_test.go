@@ -57,7 +57,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r := reader{b: b[len(magic):]}
+		r := reader[[]byte]{b: b[len(magic):]}
 		again := []byte(magic)
 		for range entries {
 			e := r.next()

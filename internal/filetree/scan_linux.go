@@ -173,7 +173,7 @@ type item struct {
 	secret bool               // a file whose digest is keyed
 	gone   bool               // vanished while we looked
 	was    *[sha256.Size]byte // the digest before, of a file that is read only because its turn has come
-	same   []byte             // its bytes in the previous object, while they may serve again
+	same   string             // its bytes in the previous object, while they may serve again
 }
 
 // task is a directory (slot is whole) or one of its large files.
@@ -265,7 +265,7 @@ func (n *node) record() record {
 		switch {
 		case e.gone:
 			continue
-		case e.same != nil && (e.kind != 'd' || string(e.same[len(e.same)-sha256.Size:]) == string(e.sum[:])):
+		case e.same != "" && (e.kind != 'd' || e.same[len(e.same)-sha256.Size:] == string(e.sum[:])):
 			r.object = append(r.object, e.same...)
 		default:
 			r.object = appendRaw(r.object, &e.raw)
@@ -283,15 +283,15 @@ func (e *item) gap(note string) {
 			e.note = byte(i)
 		}
 	}
-	e.same = nil
+	e.same = ""
 }
 
 // old walks a directory's previous record beside its listing.
 type old struct {
-	reader
+	reader[string]
 	volatile []byte
 	ahead    raw
-	bytes    []byte
+	bytes    string
 	at       volatile
 }
 
@@ -304,7 +304,7 @@ func (s *scanner) previous(at place) *old {
 	if !ok {
 		return nil
 	}
-	return &old{reader: reader{b: r.object[len(magic):]}, volatile: r.volatile}
+	return &old{reader: reader[string]{b: string(r.object[len(magic):])}, volatile: r.volatile}
 }
 
 // next gives the entry called name, or nil; names must come sorted.

@@ -179,7 +179,7 @@ func decodeState(b []byte) (*State, error) {
 	if sum := sha256.Sum256(b[:n]); !bytes.Equal(sum[:], b[n:]) {
 		return nil, fault.New(fault.Invalid, "damaged: its checksum differs; scan again")
 	}
-	r := reader{b: b[len(stateMagic):n]}
+	r := reader[[]byte]{b: b[len(stateMagic):n]}
 	s := newState(time.Unix(0, int64(r.number(1<<63-1))).UTC())
 	copy(s.owners[:], r.bytes(sha256.Size))
 	copy(s.terms[:], r.bytes(sha256.Size))

@@ -76,7 +76,7 @@ func (w *worker) directory(n *node) {
 	}
 	n.users.Store(1)
 	n.pending.Store(1)
-	if mine.same == nil && mine.xattrs == nil {
+	if mine.same == "" && mine.xattrs == nil {
 		mine.attributes(descriptorXattrs(n.fd))
 	}
 	names, err := w.list(n.fd)
@@ -129,7 +129,7 @@ func (w *worker) open(n *node, mine *item) (err error) {
 		return nil
 	}
 	mine.describe(&st, w.names)
-	mine.same, mine.xattrs = nil, nil
+	mine.same, mine.xattrs = "", nil
 	if st.Dev != n.parent.dev && foreign(n.fd) {
 		mine.gap(Mount)
 	}
@@ -199,7 +199,8 @@ func (w *worker) entry(n *node, slot int, listed byte, was *old) (t task, ok boo
 	e.secret = class == secret && e.kind == 'f'
 	known := e.reuse(was, w.scanner)
 	if known && e.kind == 'f' && w.reread(n, e) {
-		e.was, e.same, e.note, known = &was.ahead.sum, nil, 0, false
+		sum := e.sum
+		e.was, e.same, e.note, known = &sum, "", 0, false
 	}
 	switch {
 	case (e.kind == 'd' || e.kind == 'f') && class == excluded:
