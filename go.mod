@@ -32,6 +32,7 @@ require (
 	github.com/go-webauthn/webauthn v0.18.2
 	github.com/knqyf263/go-rpm-version v0.0.0-20260811110310-1815e1f1b790
 	github.com/package-url/packageurl-go v0.1.7
+	github.com/pierrec/lz4/v4 v4.1.33
 )
 
 require (

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/agent"
+	"github.com/patchwarrant/patchwarrant/internal/agent/processes"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
@@ -34,6 +35,7 @@ const usage = `usage: patchwarrant-agent VERB [flags]
   once     do one round and stop
   status   say what the agent knows of itself (exit 1 when it alarms)
   version  print the version
+  processes  print which processes run replaced or deleted files (others' with CAP_SYS_PTRACE)
   tree     take the file state of a tree: tree ROOT -o FILE
   diff     compare two file states: diff A B [--json]
 `
@@ -51,7 +53,7 @@ func main() {
 // do runs a verb and gives the exit code: 0 ok, 1 failed or alarmed, 2 usage.
 func do(ctx context.Context, verb string, args []string, stdout, stderr io.Writer) int {
 	verbs := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"enrol": enrol, "run": run, "once": once, "status": status,
+		"enrol": enrol, "run": run, "once": once, "status": status, "processes": running,
 	}
 	switch {
 	case verb == "tree":
@@ -145,6 +147,10 @@ func once(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 		fmt.Fprintf(stdout, "next round in %s\n", next)
 	}
 	return err
+}
+
+func running(_ context.Context, _ []string, stdout, _ io.Writer) error {
+	return processes.Write(stdout, "/proc")
 }
 
 func status(_ context.Context, _ []string, stdout, stderr io.Writer) error {

@@ -34,6 +34,12 @@ type Agent struct {
 	policy   filetree.Policy
 	memory   memory
 	last     wire.CheckIn // the newest check-in, repeated while the executor works
+
+	lastRound   time.Time
+	clockJump   time.Duration // not told yet
+	rootSeen    map[string]rootFacts
+	originsSeen map[string]originsSeen
+	lagSeen     map[string]lagSeen
 }
 
 // memory is what the agent must not forget. It is written before each check-in leaves the host, so that the counter never
@@ -46,6 +52,7 @@ type memory struct {
 	Alarm        string       `json:"alarm,omitempty"`
 
 	Trees map[string]seenTree `json:"trees"` // by root
+	Told  wire.State          `json:"told"`  // the last state that the server took over
 }
 
 func (c Config) scanEvery() time.Duration {
@@ -61,7 +68,8 @@ func Open(places Places, version string, now func() time.Time, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{places: places, config: config, version: version, now: now, log: log}
+	a := &Agent{places: places, config: config, version: version, now: now, log: log,
+		rootSeen: map[string]rootFacts{}, originsSeen: map[string]originsSeen{}, lagSeen: map[string]lagSeen{}}
 	if err := a.loadRoot(); err != nil {
 		return nil, err
 	}
@@ -112,16 +120,18 @@ func jitter(d time.Duration) time.Duration {
 // gives the time until the next round.
 func (a *Agent) Once(ctx context.Context) (time.Duration, error) {
 	defer a.raise()
-	if err := a.renew(ctx); err != nil {
-		return 0, err
-	}
+	a.watchClock()
+	renewed := a.renew(ctx) // where it fails the host is looked at all the same, and what changed is kept
 	e, err := a.readErrand()
 	if err != nil {
 		return 0, err
 	}
 	o, err := a.look(ctx, nil)
 	if err != nil {
-		return 0, err
+		return 0, errors.Join(renewed, err)
+	}
+	if renewed != nil {
+		return 0, errors.Join(renewed, a.keep(o))
 	}
 	answer, err := a.checkIn(ctx, o, e)
 	if err == nil && len(answer.Need) > 0 {
@@ -130,7 +140,13 @@ func (a *Agent) Once(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	if err != nil {
-		return 0, err
+		return 0, errors.Join(err, a.keep(o))
+	}
+	if len(answer.Need) == 0 {
+		if err := a.told(o, a.last.Spooled != nil); err != nil {
+			return 0, err
+		}
+		a.last.Spooled = nil
 	}
 	next := time.Duration(answer.NextSeconds) * time.Second
 	if e == nil && answer.Work != nil {
@@ -153,7 +169,9 @@ func (a *Agent) checkIn(ctx context.Context, o *observation, e *errand) (*wire.C
 	if err != nil {
 		return nil, err
 	}
-	a.last = wire.CheckIn{AgentVersion: a.version, PackageSet: o.PackageSet, Inventory: o.inventory, Trees: o.Trees, ReportKey: key}
+	a.last = wire.CheckIn{AgentVersion: a.version, PackageSet: o.PackageSet, Origins: o.origins, Inventory: o.inventory,
+		Roots: o.roots, Trees: o.Trees, ReportKey: key}
+	a.recall(o, &a.last)
 	return a.say(ctx, e)
 }
 
@@ -165,6 +183,7 @@ func (a *Agent) say(ctx context.Context, e *errand) (*wire.CheckInAnswer, error)
 		return nil, err
 	}
 	c := a.last
+	c.ClockJump = int64(a.clockJump / time.Second)
 	c.Counter, c.At, c.Log, c.TrustRootVersion, c.Alarm = m.Counter, a.now().UTC(), m.Log, a.root.Version, m.Alarm
 	if e != nil {
 		c.Doing = &wire.Doing{Order: e.Order, Phase: e.Phase}
@@ -173,7 +192,7 @@ func (a *Agent) say(ctx context.Context, e *errand) (*wire.CheckInAnswer, error)
 	if err := a.client.post(ctx, wire.CheckInPath, c, wire.MaxAnswer, &answer); err != nil {
 		return nil, err
 	}
-	m.ContactAt = a.now().UTC()
+	m.ContactAt, a.clockJump = a.now().UTC(), 0
 	err := a.follow(answer.TrustRoots)
 	if err == nil {
 		err = a.witness(&answer)

@@ -10,8 +10,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/agent/inventory"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
@@ -47,7 +49,7 @@ func Enrol(ctx context.Context, places Places, line Line, now func() time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	request := wire.EnrolRequest{Token: line.Token, Name: hostname(places.Root), CSR: csr}
+	request := wire.EnrolRequest{Token: line.Token, Name: inventory.Hostname(places.Root), CSR: csr}
 	if request.ReportKey, err = wake(ctx, places); err != nil {
 		return nil, err
 	}
@@ -118,7 +120,11 @@ func pick(roots []envelope.Envelope, hash string) (first envelope.Envelope, rest
 // now pins another trust root, what the executor remembers under the old one (sequence, log, later roots) goes too.
 func forget(p Places, pin string) error {
 	stale := []string{p.memory(), p.laterRoots(), p.errand()}
-	if old := word(p.Etc, "trust-root.sha256"); old != "" && old != pin {
+	old, err := readFile(p.rootHash(), 100)
+	if err != nil && !isMissing(err) {
+		return err
+	}
+	if old := strings.TrimSpace(string(old)); old != "" && old != pin {
 		stale = append(stale, filepath.Join(p.Executor, "state.json"))
 	}
 	for _, path := range stale {
@@ -126,7 +132,7 @@ func forget(p Places, pin string) error {
 			return err
 		}
 	}
-	return os.RemoveAll(filepath.Join(p.State, "carry"))
+	return errors.Join(os.RemoveAll(p.spool()), os.RemoveAll(filepath.Join(p.State, "carry")))
 }
 
 // writeEnrolment writes the files of places.Etc, agent.json last: it is the sign that the host is enrolled. Roots and

@@ -13,6 +13,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/patchwarrant/patchwarrant/internal/agent/inventory"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -203,7 +204,7 @@ func (a *Agent) after(ctx context.Context, e *errand) error {
 // observe takes the host's whole state anew, with the facts about the order's packages, and brings it to the server.
 func (a *Agent) observe(ctx context.Context, e *errand) (*observation, error) {
 	packages := concerned(e.Work.Warrant)
-	files, err := a.filesOf(packages)
+	files, err := inventory.Files(a.places.Root, packages)
 	if err != nil {
 		return nil, fmt.Errorf("list the packages' files: %w", err)
 	}
@@ -211,7 +212,7 @@ func (a *Agent) observe(ctx context.Context, e *errand) (*observation, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts, err := Collect(a.places.Root, packages, a.policy, a.now())
+	facts, err := inventory.Collect(a.places.Root, packages, a.policy, a.now())
 	if err != nil {
 		return nil, err
 	}

@@ -5,9 +5,12 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
@@ -109,4 +112,19 @@ func (a *Agent) session(ctx context.Context, order string, said warrant.Report) 
 		return err
 	}
 	return a.client.put(ctx, said.Session, wire.SessionObject, b)
+}
+
+// readReportKey gives the base64 public key of the executor on this host; empty where there is none.
+func readReportKey(path string) (string, error) {
+	b, err := readFile(path, 4096)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	} else if err != nil {
+		return "", err
+	}
+	key := strings.TrimSpace(string(b))
+	if !wire.ValidReportKey(key) {
+		return "", fault.New(fault.Invalid, "%s does not hold an executor's public key", path)
+	}
+	return key, nil
 }

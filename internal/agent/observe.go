@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
@@ -28,8 +26,9 @@ type object struct {
 // observation is a host's state with the bytes behind its digests.
 type observation struct {
 	wire.Observation
-	inventory string
-	objects   map[string]object
+	origins, inventory string
+	roots              map[string]wire.Root
+	objects            map[string]object
 }
 
 func (o *observation) add(kind string, b []byte) string {
@@ -42,26 +41,13 @@ func (o *observation) add(kind string, b []byte) string {
 // in now are read whatever their times say.
 func (a *Agent) look(ctx context.Context, now touched) (*observation, error) {
 	o := &observation{Observation: wire.Observation{At: a.now().UTC().Truncate(time.Microsecond), Trees: map[string]string{}}, objects: map[string]object{}}
-	set, err := readPackages(a.places.Root)
-	if err != nil {
-		return nil, fmt.Errorf("read packages: %w", err)
-	}
-	o.PackageSet = o.add(wire.PackagesObject, set.Canonical())
-	inventory, err := readInventory(a.places.Root, hostArch(set))
-	if err != nil {
-		return nil, fmt.Errorf("read inventory: %w", err)
-	}
-	b, err := envelope.Encode(inventory)
-	if err != nil {
-		return nil, fmt.Errorf("read inventory: %w", err)
-	}
-	o.inventory = o.add(wire.InventoryObject, b)
+	var err error
 	for _, root := range a.config.Roots {
 		if o.Trees[root], err = a.tree(ctx, root, now); err != nil {
 			return nil, err
 		}
 	}
-	return o, nil
+	return o, a.describe(ctx, o)
 }
 
 // seenTree is what the agent remembers of a root's last scan.
@@ -72,36 +58,6 @@ type seenTree struct {
 
 // touched are the files of packages that a transaction changes.
 type touched map[filetree.Inode]struct{}
-
-// filesOf gives the files that the packages, by name, have on the host now.
-func (a *Agent) filesOf(packages []string) (touched, error) {
-	root, err := os.OpenRoot(a.places.Root)
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	files := touched{}
-	for _, name := range packages {
-		lists, _ := fs.Glob(root.FS(), infoDir+"/"+name+".list") // names of packages hold no wildcards
-		more, _ := fs.Glob(root.FS(), infoDir+"/"+name+":*.list")
-		for _, list := range append(lists, more...) {
-			b, err := root.ReadFile(list)
-			if err != nil {
-				return nil, err
-			}
-			for line := range strings.Lines(string(b)) {
-				info, err := root.Stat(strings.TrimLeft(strings.TrimSuffix(line, "\n"), "/"))
-				if err != nil || !info.Mode().IsRegular() {
-					continue
-				}
-				if st, ok := info.Sys().(*syscall.Stat_t); ok {
-					files[filetree.Inode{Dev: st.Dev, Ino: st.Ino}] = struct{}{}
-				}
-			}
-		}
-	}
-	return files, nil
-}
 
 // tree gives the digest of a root's file state: as last scanned, or anew.
 func (a *Agent) tree(ctx context.Context, root string, now touched) (string, error) {

@@ -20,12 +20,13 @@ type Places struct {
 	State    string // the agent's own: identity, counter, order in hand, carried files
 	Executor string // the executor's own: its report key and session logs
 	Socket   string // on which the executor takes one warrant
+	Looker   string // the socket on which processes are told of; see package processes
 }
 
 // SystemPlaces are the places of an installed agent.
 func SystemPlaces() Places {
 	return Places{Root: "/", Etc: "/etc/patchwarrant", State: "/var/lib/patchwarrant-agent",
-		Executor: "/var/lib/patchwarrant-executor", Socket: "/run/patchwarrant/executor.sock"}
+		Executor: "/var/lib/patchwarrant-executor", Socket: "/run/patchwarrant/executor.sock", Looker: "/run/patchwarrant/processes.sock"}
 }
 
 // Carry is the directory of an order's files, which the executor copies from.
@@ -49,6 +50,10 @@ func (p Places) tree(root string) string {
 	return filepath.Join(p.State, "tree-"+envelope.Digest([]byte(root))[:16])
 }
 func (p Places) sentTree(root string) string { return p.tree(root) + ".sent" }
+func (p Places) copies(root string) string {
+	return filepath.Join(p.State, "copies-"+envelope.Digest([]byte(root))[:16]+".json")
+}
+func (p Places) spool() string { return filepath.Join(p.State, "spool") }
 func (p Places) undelivered(order string) string {
 	return filepath.Join(p.State, "undelivered-"+order+".json")
 }

@@ -46,7 +46,9 @@ func TestConfigIsCheckedWhereItIsRead(t *testing.T) {
 		`{"server":"","host_id":"h","roots":["/"]}`:                          false,
 		`{`: false,
 	} {
-		write(t, p.Etc, "agent.json", text)
+		if err := os.WriteFile(p.config(), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := readConfig(p); (err == nil) != ok || err != nil && fault.KindOf(err) != fault.Invalid {
 			t.Errorf("%s: %v", text, err)
 		}

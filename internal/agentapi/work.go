@@ -117,7 +117,7 @@ func (d *Door) putObject(w http.ResponseWriter, r *http.Request, host estate.Hos
 	switch kind {
 	case wire.TreeObject:
 		err = d.whole(r.Context(), b)
-	case wire.PackagesObject, wire.InventoryObject, wire.FactsObject, wire.SessionObject:
+	case wire.PackagesObject, wire.OriginsObject, wire.InventoryObject, wire.FactsObject, wire.SessionObject:
 	default:
 		err = fault.New(fault.Invalid, "no such kind of object")
 	}

@@ -1,13 +1,11 @@
 package estate
 
 import (
-	"bytes"
 	"context"
 	"maps"
 	"slices"
 	"time"
 
-	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
@@ -25,8 +23,9 @@ func errCloned() error {
 
 // facts are a check-in's digests with what the server reads in them.
 type facts struct {
-	packages  int             // in the set; -1: the set is known
+	packages  map[string]int  // by the digest of a set that is not known yet
 	inventory *wire.Inventory // nil: the same as before
+	roots     map[string]HostRoot
 }
 
 // CheckIn takes over what a host says. It gives the host as it now is and the digests whose bytes the server lacks; while
@@ -75,9 +74,11 @@ func (e *Estate) take(ctx context.Context, hostID string, c wire.CheckIn, f *fac
 		if err := saveHost(ctx, tx, host); err != nil {
 			return err
 		}
-		if f != nil && f.packages >= 0 {
-			if err := saveSet(ctx, tx, c.PackageSet, f.packages, now); err != nil {
-				return err
+		if f != nil {
+			for digest, packages := range f.packages {
+				if err := saveSet(ctx, tx, digest, packages, now); err != nil {
+					return err
+				}
 			}
 		}
 		for _, v := range events {
@@ -115,7 +116,12 @@ func (h Host) hear(c wire.CheckIn, f *facts, now time.Time) (Host, []event) {
 	h.Counter, h.LastSeen, h.SilentAt = c.Counter, now, time.Time{}
 	h.SeenReportKey, h.Log, h.Alarm = c.ReportKey, c.Log, c.Alarm
 	h.TrustRootVersion, h.AgentVersion = c.TrustRootVersion, c.AgentVersion
+	if c.ClockJump != 0 {
+		events = append(events, event{"host.clock-jumped", map[string]any{"seconds": c.ClockJump}})
+	}
 	if f != nil {
+		events = append(events, h.rootEvents(c, f)...)
+		h.Origins, h.Roots = c.Origins, f.roots
 		h.FactsAt, h.PackageSet, h.Inventory, h.Trees = now, c.PackageSet, c.Inventory, maps.Clone(c.Trees)
 	}
 	if f != nil && f.inventory != nil {
@@ -130,6 +136,20 @@ func (h Host) hear(c wire.CheckIn, f *facts, now time.Time) (Host, []event) {
 // lacking gives the digests of a check-in whose bytes are not here.
 func (e *Estate) lacking(ctx context.Context, c wire.CheckIn) ([]string, error) {
 	all := append(slices.Collect(maps.Values(c.Trees)), c.PackageSet, c.Inventory)
+	if c.Origins != "" {
+		all = append(all, c.Origins)
+	}
+	for _, r := range c.Roots {
+		all = append(all, r.PackageSet, r.Inventory)
+		if r.Origins != "" {
+			all = append(all, r.Origins)
+		}
+	}
+	if c.Spooled != nil {
+		for _, s := range c.Spooled.States {
+			all = append(all, s.PackageSet, s.Inventory)
+		}
+	}
 	slices.Sort(all)
 	return e.Missing(ctx, slices.Compact(all))
 }
@@ -151,21 +171,82 @@ func (e *Estate) Missing(ctx context.Context, digests []string) ([]string, error
 
 // read reads what a check-in names, but for what the host is known to have.
 func (e *Estate) read(ctx context.Context, c wire.CheckIn, known Host) (*facts, error) {
-	f := &facts{packages: -1}
+	f := &facts{packages: map[string]int{}}
 	if c.Inventory != known.Inventory {
-		f.inventory = new(wire.Inventory)
-		b, err := blob.ReadAll(ctx, e.Blobs, c.Inventory, wire.MaxDocument)
+		i, err := e.InventoryOf(ctx, c.Inventory)
 		if err != nil {
+			return nil, fault.New(fault.Invalid, "inventory: %w", err)
+		}
+		f.inventory = &i
+	}
+	if err := e.readOrigins(ctx, c.Origins, known.Origins, c.PackageSet); err != nil {
+		return nil, err
+	}
+	for path, r := range c.Roots {
+		was := known.Roots[path]
+		root := HostRoot{PackageSet: r.PackageSet, Origins: r.Origins, Inventory: r.Inventory, Distribution: was.Distribution, Release: was.Release,
+			Arch: was.Arch, Lagging: was.Lagging}
+		if r.Inventory != was.Inventory {
+			i, err := e.InventoryOf(ctx, r.Inventory)
+			if err != nil {
+				return nil, fault.New(fault.Invalid, "inventory of a root: %w", err)
+			}
+			root.Distribution, root.Release, root.Arch, root.Lagging = i.Distribution, i.Release, i.Arch, len(i.Lagging)
+		}
+		if err := e.readOrigins(ctx, r.Origins, was.Origins, r.PackageSet); err != nil {
 			return nil, err
 		}
-		if err := wire.Decode(bytes.NewReader(b), wire.MaxDocument, f.inventory); err != nil {
-			return nil, fault.New(fault.Invalid, "inventory: %w", err)
+		if f.roots == nil {
+			f.roots = map[string]HostRoot{}
+		}
+		f.roots[path] = root
+		if r.PackageSet != was.PackageSet {
+			if err := e.count(ctx, r.PackageSet, f); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if c.PackageSet == known.PackageSet {
 		return f, nil
 	}
 	return f, e.count(ctx, c.PackageSet, f)
+}
+
+// readOrigins checks origins that are new: they are of the set they come with.
+func (e *Estate) readOrigins(ctx context.Context, digest, known, set string) error {
+	if digest == "" || digest == known {
+		return nil
+	}
+	o, err := e.OriginsOf(ctx, digest)
+	if err == nil && o.PackageSet != set {
+		err = fault.New(fault.Invalid, "they are of another package set")
+	}
+	if err != nil {
+		return fault.New(fault.Invalid, "origins: %w", err)
+	}
+	return nil
+}
+
+// rootEvents are the acts that a change of roots is worth, and a spool that was told.
+func (h Host) rootEvents(c wire.CheckIn, f *facts) []event {
+	var events []event
+	for _, path := range slices.Sorted(maps.Keys(h.Roots)) {
+		if _, there := f.roots[path]; !there {
+			events = append(events, event{"host.root-gone", map[string]any{"root": path, "package_set": h.Roots[path].PackageSet}})
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(f.roots)) {
+		if _, known := h.Roots[path]; !known {
+			events = append(events, event{"host.root-reported", map[string]any{"root": path}})
+		}
+		if n := f.roots[path].Lagging; n > h.Roots[path].Lagging {
+			events = append(events, event{"host.copies-lag", map[string]any{"root": path, "files": n}})
+		}
+	}
+	if c.Spooled != nil {
+		events = append(events, event{"host.caught-up", map[string]any{"states": c.Spooled.States, "dropped": c.Spooled.Dropped}})
+	}
+	return events
 }
 
 // count reads a package set that was not seen before.
@@ -182,7 +263,7 @@ func (e *Estate) count(ctx context.Context, digest string, f *facts) error {
 	if err != nil {
 		return fault.New(fault.Invalid, "package set: %w", err)
 	}
-	f.packages = len(set)
+	f.packages[digest] = len(set)
 	return nil
 }
 

@@ -2,6 +2,7 @@
 package estate
 
 import (
+	"bytes"
 	"context"
 	"hash/maphash"
 	"time"
@@ -32,16 +33,18 @@ type Host struct {
 	RetiredAt    time.Time `json:"retired_at,omitzero"` // since then it counts nowhere
 	SpokeAt      time.Time `json:"spoke_at,omitzero"`   // when it was last told of as one that speaks although it is retired
 
-	PackageSet     string            `json:"package_set"`
-	Inventory      string            `json:"inventory"`
-	Trees          map[string]string `json:"trees"`
-	Distribution   string            `json:"distribution"`
-	Release        string            `json:"release"`
-	Arch           string            `json:"arch"`
-	KernelRunning  string            `json:"kernel_running"`
-	KernelVersion  string            `json:"kernel_version"`
-	RebootRequired bool              `json:"reboot_required"`
-	IndexAt        time.Time         `json:"index_at,omitzero"`
+	PackageSet     string              `json:"package_set"`
+	Origins        string              `json:"origins,omitempty"` // of the package set
+	Inventory      string              `json:"inventory"`
+	Roots          map[string]HostRoot `json:"roots,omitempty"` // beside /, those with packages of their own
+	Trees          map[string]string   `json:"trees"`
+	Distribution   string              `json:"distribution"`
+	Release        string              `json:"release"`
+	Arch           string              `json:"arch"`
+	KernelRunning  string              `json:"kernel_running"`
+	KernelVersion  string              `json:"kernel_version"`
+	RebootRequired bool                `json:"reboot_required"`
+	IndexAt        time.Time           `json:"index_at,omitzero"`
 
 	ReportKey        string       `json:"report_key,omitempty"`      // registered at enrolment; empty: observe-only
 	SeenReportKey    string       `json:"seen_report_key,omitempty"` // what the host says now
@@ -56,6 +59,17 @@ type Host struct {
 	nextCert      string    // sha256 of a renewed one, not yet used
 }
 
+// HostRoot is one of a host's file-system roots that has packages of its own: a chroot, a mounted image (R-305).
+type HostRoot struct {
+	PackageSet   string `json:"package_set"`
+	Origins      string `json:"origins,omitempty"`
+	Inventory    string `json:"inventory"`
+	Distribution string `json:"distribution"`
+	Release      string `json:"release"`
+	Arch         string `json:"arch"`
+	Lagging      int    `json:"lagging"` // files that were copies of the host's and stayed behind (R-306)
+}
+
 // CanExecute reports whether the host may be offered work: it has an executor, and the one it was enrolled with.
 func (h Host) CanExecute() bool {
 	return h.ReportKey != "" && h.ReportKey == h.SeenReportKey && h.ClonedAt.IsZero() && h.RetiredAt.IsZero()
@@ -64,6 +78,7 @@ func (h Host) CanExecute() bool {
 // HostSet is a host's package set with what matching it needs.
 type HostSet struct {
 	HostID        string
+	Root          string // empty: the host's own; else no kernel runs in it
 	Release       string
 	Environment   string
 	SetDigest     string
@@ -127,8 +142,8 @@ func (e *Estate) Hosts(ctx context.Context) (hosts []Host, err error) {
 	return hosts, err
 }
 
-// HostSets gives the hosts that changed after the change number since, and the number of the last one. One that no set is
-// known of has none. All hosts have changed since 0.
+// HostSets gives the sets of the hosts that changed after the change number since, and the number of the last one: the host's
+// own first, then those of its other roots. A host that no set is known of has an empty one. All hosts have changed since 0.
 func (e *Estate) HostSets(ctx context.Context, since int64) (sets []HostSet, upTo int64, err error) {
 	err = e.DB.Read(ctx, func(tx *db.Tx) error {
 		if upTo, err = lastChange(ctx, tx); err != nil || upTo <= since {
@@ -138,6 +153,24 @@ func (e *Estate) HostSets(ctx context.Context, since int64) (sets []HostSet, upT
 		return err
 	})
 	return sets, upTo, err
+}
+
+// InventoryOf gives an inventory by digest.
+func (e *Estate) InventoryOf(ctx context.Context, digest string) (i wire.Inventory, err error) {
+	return i, e.document(ctx, digest, wire.MaxDocument, &i)
+}
+
+// OriginsOf gives origins by digest.
+func (e *Estate) OriginsOf(ctx context.Context, digest string) (o wire.Origins, err error) {
+	return o, e.document(ctx, digest, wire.MaxObject, &o)
+}
+
+func (e *Estate) document(ctx context.Context, digest string, limit int64, v wire.Checker) error {
+	b, err := blob.ReadAll(ctx, e.Blobs, digest, limit)
+	if err != nil {
+		return err
+	}
+	return wire.Decode(bytes.NewReader(b), limit, v)
 }
 
 // PackageSet gives a set by digest.

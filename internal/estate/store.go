@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ import (
 const hostColumns = `id, name, reported_name, environment, cert, next_cert, cert_expires_at, report_key, seen_report_key,
  enrolled_at, counter, cloned_at, last_seen_at, silent_at, facts_at, package_set, inventory, trees, distribution, release, arch,
  kernel_running, kernel_version, reboot_required, index_at, log_size, log_root, trust_root_version, agent_version, alarm,
- retired_at, spoke_at, scanned_at`
+ retired_at, spoke_at, scanned_at, origins, roots`
 
 var (
 	hostByID   = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE id = $1`)
@@ -28,7 +29,7 @@ var (
  ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25)`)
 	hostPut = db.Q(`INSERT INTO hosts (` + hostColumns + `, changed) VALUES
  ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,
- $31,$32,$33,
+ $31,$32,$33,$34,$35,
  (SELECT COALESCE(MAX(changed), 0) + 1 FROM hosts))
  ON CONFLICT (id) DO UPDATE SET name = excluded.name, reported_name = excluded.reported_name, environment = excluded.environment,
  cert = excluded.cert, next_cert = excluded.next_cert, cert_expires_at = excluded.cert_expires_at,
@@ -40,13 +41,13 @@ var (
  reboot_required = excluded.reboot_required, index_at = excluded.index_at, log_size = excluded.log_size,
  log_root = excluded.log_root, trust_root_version = excluded.trust_root_version,
  agent_version = excluded.agent_version, alarm = excluded.alarm, retired_at = excluded.retired_at, spoke_at = excluded.spoke_at,
- scanned_at = excluded.scanned_at, changed = excluded.changed`)
+ scanned_at = excluded.scanned_at, origins = excluded.origins, roots = excluded.roots, changed = excluded.changed`)
 	beatPut = db.Q(`UPDATE hosts SET counter = $2, last_seen_at = $3, facts_at = $4, log_size = $5, log_root = $6
  WHERE id = $1 AND counter < $2 AND enrolled_at = $7 AND cloned_at = 0 AND retired_at = 0`)
 
 	changeLast  = db.Q(`SELECT COALESCE(MAX(changed), 0) FROM hosts`)
 	changedSets = db.Q(`SELECT id, release, environment, CASE WHEN retired_at = 0 THEN package_set ELSE '' END, kernel_running,
- kernel_version FROM hosts WHERE changed > $1`)
+ kernel_version, CASE WHEN retired_at = 0 THEN roots ELSE '' END FROM hosts WHERE changed > $1`)
 	changedAll = db.Q(`SELECT id, name, reported_name, environment, release, report_key, seen_report_key, cloned_at, silent_at, alarm,
  reboot_required, retired_at FROM hosts WHERE changed > $1`)
 
@@ -72,11 +73,11 @@ type row interface{ Scan(...any) error }
 func scanHost(r row) (Host, error) {
 	var h Host
 	var certExpires, enrolled, cloned, seen, silent, facts, index, reboot, retired, spoke, scanned int64
-	var trees string
+	var trees, roots string
 	err := r.Scan(&h.ID, &h.Name, &h.ReportedName, &h.Environment, &h.cert, &h.nextCert, &certExpires, &h.ReportKey, &h.SeenReportKey,
 		&enrolled, &h.Counter, &cloned, &seen, &silent, &facts, &h.PackageSet, &h.Inventory, &trees, &h.Distribution, &h.Release, &h.Arch,
 		&h.KernelRunning, &h.KernelVersion, &reboot, &index, &h.Log.Size, &h.Log.Root, &h.TrustRootVersion, &h.AgentVersion, &h.Alarm,
-		&retired, &spoke, &scanned)
+		&retired, &spoke, &scanned, &h.Origins, &roots)
 	if err != nil {
 		return Host{}, err
 	}
@@ -86,13 +87,35 @@ func scanHost(r row) (Host, error) {
 	if err := json.Unmarshal([]byte(trees), &h.Trees); err != nil {
 		return Host{}, fmt.Errorf("host %s: column trees: %w", h.ID, err)
 	}
+	if h.Roots, err = readRoots(roots); err != nil {
+		return Host{}, fmt.Errorf("host %s: %w", h.ID, err)
+	}
 	return h, nil
+}
+
+// readRoots reads the column roots; no roots are nil.
+func readRoots(column string) (roots map[string]HostRoot, err error) {
+	if column == "" {
+		return nil, nil
+	}
+	if err := json.Unmarshal([]byte(column), &roots); err != nil {
+		return nil, fmt.Errorf("column roots: %w", err)
+	}
+	return roots, nil
 }
 
 func saveHost(ctx context.Context, tx *db.Tx, h Host) error {
 	trees, err := json.Marshal(h.Trees)
 	if err != nil {
 		return err
+	}
+	roots := ""
+	if len(h.Roots) > 0 {
+		b, err := json.Marshal(h.Roots)
+		if err != nil {
+			return err
+		}
+		roots = string(b)
 	}
 	reboot := 0
 	if h.RebootRequired {
@@ -102,7 +125,7 @@ func saveHost(ctx context.Context, tx *db.Tx, h Host) error {
 		db.Micros(h.EnrolledAt), h.Counter, db.Micros(h.ClonedAt), db.Micros(h.LastSeen), db.Micros(h.SilentAt), db.Micros(h.FactsAt), h.PackageSet,
 		h.Inventory, string(trees), h.Distribution, h.Release, h.Arch, h.KernelRunning, h.KernelVersion, reboot, db.Micros(h.IndexAt),
 		h.Log.Size, h.Log.Root, h.TrustRootVersion, h.AgentVersion, h.Alarm, db.Micros(h.RetiredAt),
-		db.Micros(h.SpokeAt), db.Micros(h.ScannedAt))
+		db.Micros(h.SpokeAt), db.Micros(h.ScannedAt), h.Origins, roots)
 	if err != nil {
 		return fmt.Errorf("save host %s: %w", h.ID, err)
 	}
@@ -171,9 +194,21 @@ func lastChange(ctx context.Context, tx *db.Tx) (n int64, err error) {
 
 func loadSets(ctx context.Context, tx *db.Tx, since int64) ([]HostSet, error) {
 	rows, err := tx.Query(ctx, changedSets, since)
-	return db.Collect(rows, err, func(r *sql.Rows) (s HostSet, err error) {
-		return s, r.Scan(&s.HostID, &s.Release, &s.Environment, &s.SetDigest, &s.KernelRunning, &s.KernelVersion)
+	hosts, err := db.Collect(rows, err, func(r *sql.Rows) (all []HostSet, err error) {
+		var s HostSet
+		var column string
+		if err := r.Scan(&s.HostID, &s.Release, &s.Environment, &s.SetDigest, &s.KernelRunning, &s.KernelVersion, &column); err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+		roots, err := readRoots(column)
+		for _, path := range slices.Sorted(maps.Keys(roots)) {
+			root := roots[path]
+			all = append(all, HostSet{HostID: s.HostID, Root: path, Release: root.Release, Environment: s.Environment, SetDigest: root.PackageSet})
+		}
+		return all, err
 	})
+	return slices.Concat(hosts...), err
 }
 
 // loadEntries gives what the directory holds of the hosts changed after since.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/patchwarrant/patchwarrant/internal/agent"
+	"github.com/patchwarrant/patchwarrant/internal/agent/inventory"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -147,7 +147,7 @@ func (n *nano) look(names ...string) wire.Observation {
 	s, err := filetree.Scan(n.t.Context(), n.root, filetree.Options{Start: now}, nil)
 	n.must(err)
 	n.trees = append(n.trees, s)
-	facts, err := agent.Collect(n.root, names, filetree.Policy{}, now)
+	facts, err := inventory.Collect(n.root, names, filetree.Policy{}, now)
 	n.must(err)
 	return wire.Observation{At: facts.At, Trees: map[string]string{"/": s.Digest}, Facts: n.fact(&facts)}
 }

@@ -70,6 +70,7 @@ func sets(ctx context.Context, e *estate.Estate, release string) ([]pkgset.Set, 
 	if err != nil {
 		return nil, err
 	}
+	hosts = slices.DeleteFunc(hosts, func(h estate.HostSet) bool { return h.Root != "" }) // no order reaches into a chroot
 	var all []pkgset.Set
 	for _, digest := range digests(hosts, release) {
 		set, err := e.PackageSet(ctx, digest)

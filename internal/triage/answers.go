@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 )
@@ -14,14 +15,30 @@ type Finding struct {
 	Source  string  `json:"source"`
 	Version string  `json:"source_version"`
 	Verdict Verdict `json:"verdict"`
+	Root    string  `json:"root,omitempty"` // of the host's roots; empty: /
 }
 
-// Findings judges one host, sorted by source and ID; what is not affected is left out.
-func (f *Fleet) Findings(host string) []Finding {
-	if k := f.hosts[host]; k != nil {
-		return f.findingsOf(k)
+// place takes a place of the fleet apart. A host is one place, and each of its other roots is one of its own, named by the
+// host's ID and the root's path: a chroot is patched apart from what is around it.
+func place(name string) (host, root string) {
+	if i := strings.IndexByte(name, '/'); i >= 0 {
+		return name[:i], name[i:]
 	}
-	return []Finding{}
+	return name, ""
+}
+
+// Findings judges one place, sorted by source and ID; what is not affected is left out.
+func (f *Fleet) Findings(host string) []Finding {
+	k := f.hosts[host]
+	if k == nil {
+		return []Finding{}
+	}
+	all := f.findingsOf(k)
+	_, root := place(host)
+	for i := range all {
+		all[i].Root = root
+	}
+	return all
 }
 
 // findingsOf judges what the hosts of a class have, also of one that no host is in any more.
@@ -39,7 +56,7 @@ func (f *Fleet) findingsOf(k *class) []Finding {
 		}
 		judge := func(s intake.Statement) {
 			if v := p.judge(s); v.Status != NotAffected {
-				all = append(all, Finding{s.ID, p.source, p.version, v})
+				all = append(all, Finding{s.ID, p.source, p.version, v, ""})
 			}
 		}
 		for _, r := range b.rules[from:] { // no other can affect it
@@ -56,6 +73,7 @@ func (f *Fleet) findingsOf(k *class) []Finding {
 // HostVerdict is one host's verdict for one vulnerability.
 type HostVerdict struct {
 	Host        string  `json:"host"`
+	Root        string  `json:"root,omitempty"` // of the host's roots; empty: /
 	Release     string  `json:"release"`
 	Environment string  `json:"environment"`
 	Version     string  `json:"source_version"`
@@ -65,7 +83,7 @@ type HostVerdict struct {
 // HostPage is a part of the hosts that have a source package, by ID.
 type HostPage struct {
 	Status Status // only with this verdict; empty: all
-	After  string // the host before the first; empty: from the start
+	After  string // the host before the first, its root behind its ID; empty: from the start
 	Skip   int    // so many more are left out
 	Limit  int    // 0: all
 }
@@ -95,7 +113,8 @@ func (f *Fleet) Hosts(vulnerability, source string, p HostPage) []HostVerdict {
 			p.Skip--
 			continue
 		}
-		all = append(all, HostVerdict{host, k.Release, k.Environment, f.pairs[id].version, verdicts[id]})
+		of, root := place(host)
+		all = append(all, HostVerdict{of, root, k.Release, k.Environment, f.pairs[id].version, verdicts[id]})
 		if len(all) == p.Limit {
 			break
 		}

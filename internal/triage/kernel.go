@@ -14,6 +14,7 @@ import (
 type Kernel struct {
 	Release string // uname -r, e.g. 6.1.0-40-amd64
 	Version string // uname -v, e.g. "#1 SMP PREEMPT_DYNAMIC Debian 6.1.153-1 (2025-09-20)"
+	None    bool   // a root beside /, a chroot say: no kernel of it ever runs
 }
 
 // holding is one source package on hosts: what is judged. Several versions of one source on a host count as the oldest,
@@ -64,7 +65,7 @@ func (h *holding) kernel(set pkgset.Set, kernel Kernel) {
 	}
 	m := runningDebian.FindStringSubmatch(kernel.Version)
 	switch {
-	case newest == "":
+	case newest == "" || kernel.None:
 		h.artefacts = true
 	case ours && m != nil && deb.ValidVersion(m[1]) == nil:
 		h.version = newest
@@ -78,7 +79,7 @@ func (h *holding) kernel(set pkgset.Set, kernel Kernel) {
 func (h holding) judge(s intake.Statement) Verdict {
 	v := Judge(h.release, h.source, h.version, s)
 	if h.artefacts && v.Status == Affected {
-		return Verdict{Undetermined, v.Fixed, "no kernel image is installed, only packages built beside it; " + v.Reason}
+		return Verdict{Undetermined, v.Fixed, "no kernel image is installed that could run, only packages built beside it; " + v.Reason}
 	}
 	if h.running != "" && v.Status == NotAffected {
 		if Judge(h.release, h.source, h.running, s).Status == Affected {

@@ -58,17 +58,20 @@ type Triage struct {
 	mu        sync.RWMutex // guards what follows
 	fleet     *Fleet
 	knowledge *intake.Knowledge
-	placed    int64          // the last change of hosts in the fleet
-	inForce   []PastDecision // by vulnerability; nil before the first sync
-	decided   int64          // the last change of decisions in it
-	view      *View          // nil: to be made again
-	viewOf    [2]int64       // its version
-	departed  map[*class]int // hosts that left since the last sweep of the history, by what they had
+	placed    int64               // the last change of hosts in the fleet
+	inForce   []PastDecision      // by vulnerability; nil before the first sync
+	decided   int64               // the last change of decisions in it
+	view      *View               // nil: to be made again
+	viewOf    [2]int64            // its version
+	roots     map[string][]string // the places of a host besides its own root
+	departed  map[*class]int      // hosts that left since the last sweep of the history, by what they had
 	past      recall
 }
 
 // New makes a Triage.
-func New(c Config) *Triage { return &Triage{Config: c, fleet: NewFleet(), departed: map[*class]int{}} }
+func New(c Config) *Triage {
+	return &Triage{Config: c, fleet: NewFleet(), departed: map[*class]int{}, roots: map[string][]string{}}
+}
 
 // Vulnerability is the unit of work: one ID in one source package, over all releases and hosts.
 type Vulnerability struct {
@@ -139,7 +142,7 @@ func (t *Triage) look() *View {
 	for _, d := range t.inForce {
 		decisions[d.Vulnerability] = append(decisions[d.Vulnerability], d.Decision)
 	}
-	view := &View{Hosts: len(t.fleet.hosts), Unjudged: t.fleet.Unjudged()}
+	view := &View{Hosts: t.hostCount(), Unjudged: t.fleet.Unjudged()}
 	view.Rows = t.join(t.fleet.Tally())
 	for i := range view.Rows {
 		r := &view.Rows[i]
@@ -226,16 +229,13 @@ func (t *Triage) sync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.leave(changed)
 	for _, h := range changed {
 		if h.SetDigest == "" {
-			if k := t.fleet.hosts[h.HostID]; k != nil {
-				t.departed[k]++
-			}
-			t.fleet.Remove(h.HostID)
 			continue
 		}
-		c := Class{h.Release, h.Environment, h.SetDigest, Kernel{h.KernelRunning, h.KernelVersion}}
-		err := t.fleet.Place(h.HostID, c, func() (pkgset.Set, error) { return t.Estate.PackageSet(ctx, h.SetDigest) })
+		c := Class{h.Release, h.Environment, h.SetDigest, Kernel{h.KernelRunning, h.KernelVersion, h.Root != ""}}
+		err := t.fleet.Place(h.HostID+h.Root, c, func() (pkgset.Set, error) { return t.Estate.PackageSet(ctx, h.SetDigest) })
 		if err != nil {
 			return err
 		}
@@ -251,6 +251,44 @@ func (t *Triage) sync(ctx context.Context) error {
 		t.inForce, t.decided = append([]PastDecision{}, all...), last
 	}
 	return err
+}
+
+// leave takes out of the fleet the places of changed hosts that have no package set any more: a host's own, or a root's.
+func (t *Triage) leave(changed []estate.HostSet) {
+	now := make(map[string]bool, len(changed))
+	roots := map[string][]string{}
+	for _, h := range changed {
+		now[h.HostID+h.Root] = h.SetDigest != ""
+		if h.Root != "" {
+			roots[h.HostID] = append(roots[h.HostID], h.HostID+h.Root)
+		}
+	}
+	for _, h := range changed {
+		if h.Root != "" {
+			continue
+		}
+		for _, place := range append(t.roots[h.HostID], h.HostID) {
+			if now[place] {
+				continue
+			}
+			if k := t.fleet.hosts[place]; k != nil {
+				t.departed[k]++
+			}
+			t.fleet.Remove(place)
+		}
+		if delete(t.roots, h.HostID); len(roots[h.HostID]) > 0 {
+			t.roots[h.HostID] = roots[h.HostID]
+		}
+	}
+}
+
+// hostCount counts hosts, however many roots each has.
+func (t *Triage) hostCount() int {
+	n := len(t.fleet.hosts)
+	for _, places := range t.roots {
+		n -= len(places)
+	}
+	return n
 }
 
 // Case is everything about one vulnerability: what sources state, contradictions included, hosts with their verdict, its
@@ -303,8 +341,13 @@ func (t *Triage) caseOf(vulnerability string, history []PastDecision, page HostP
 	return c
 }
 
-// Findings judges one host, sorted by source and ID; what is not affected is left out. An unknown host has none.
+// Findings judges one host and then each of its other roots, sorted by source and ID; what is not affected is left out. An unknown host has none.
 func (t *Triage) Findings(ctx context.Context, host string) (all []Finding, err error) {
-	err = t.read(ctx, func() { all = t.fleet.Findings(host) })
+	err = t.read(ctx, func() {
+		all = t.fleet.Findings(host)
+		for _, place := range t.roots[host] {
+			all = append(all, t.fleet.Findings(place)...)
+		}
+	})
 	return all, err
 }

@@ -309,3 +309,40 @@ func TestSweepReopens(t *testing.T) {
 		})
 	}
 }
+
+// TestARootOfAHostIsMatchedOnItsOwn: a chroot that stayed behind is a finding of its host, with the root named, and goes when
+// the root goes. What no kernel runs in has no kernel that is affected.
+func TestARootOfAHostIsMatchedOnItsOwn(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	set := pkgset.Set{pkg("linux-image-6.1.0-1-amd64", "linux", "6.1.1-1"), pkg("openssl", "openssl", "3.0.9-1")}
+	w.sets[set.Digest()] = set
+	at := slices.IndexFunc(w.hosts, func(h estate.HostSet) bool { return h.HostID == "hst_c" })
+	root := estate.HostSet{HostID: "hst_c", Root: "/srv/chroot", Release: "bookworm", Environment: "production", SetDigest: set.Digest()}
+	before := w.view()
+	w.hosts = slices.Insert(w.hosts, at+1, root)
+	w.imports(debian.TrackerSource, strings.Replace(tracker("3.0.17-1~deb12u2"), `"vim":`, `"linux":{"CVE-2026-3":{"releases":{"bookworm":{"status":"open"}}}},"vim":`, 1))
+	if v := w.view(); v.Hosts != before.Hosts || v.Findings != before.Findings+1 {
+		t.Errorf("%d hosts with %d findings; without the root %d and %d", v.Hosts, v.Findings, before.Hosts, before.Findings)
+	}
+	findings, err := w.Findings(t.Context(), "hst_c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range findings {
+		got = append(got, fmt.Sprintf("%s/%s in %q: %s", f.ID, f.Source, f.Root, f.Verdict.Status))
+	}
+	want := []string{`CVE-2026-2/openssl in "": undetermined`, `CVE-2026-1/vim in "": affected`,
+		`CVE-2026-3/linux in "/srv/chroot": undetermined`, `CVE-2026-1/openssl in "/srv/chroot": affected`, `CVE-2026-2/openssl in "/srv/chroot": undetermined`}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	c, err := w.Case(t.Context(), openssl, triage.HostPage{Status: triage.Affected, After: "hst_c"})
+	if err != nil || len(c.Hosts) != 1 || c.Hosts[0].Host != "hst_c" || c.Hosts[0].Root != "/srv/chroot" {
+		t.Errorf("the case has %+v (%v)", c.Hosts, err)
+	}
+	w.hosts = slices.Delete(w.hosts, at+1, at+2)
+	if v := w.view(); v.Hosts != before.Hosts || v.Findings != before.Findings {
+		t.Errorf("after the root went: %d hosts with %d findings", v.Hosts, v.Findings)
+	}
+}

@@ -124,12 +124,37 @@ func (c *CheckIn) Check() error {
 		return invalid("trust_root_version")
 	case c.ReportKey != "" && !ValidReportKey(c.ReportKey):
 		return invalid("report_key")
+	case c.Origins != "" && !envelope.ValidDigest(c.Origins):
+		return invalid("origins")
 	case len(c.Alarm) > 200:
 		return invalid("alarm")
 	case c.Doing != nil && (!ValidOrder(c.Doing.Order) || len(c.Doing.Phase) > 32):
 		return invalid("doing")
 	}
+	if err := c.checkRoots(); err != nil {
+		return err
+	}
 	return checkTrees(c.Trees)
+}
+
+func (c *CheckIn) checkRoots() error {
+	if len(c.Roots) > MaxRoots || c.Spooled != nil && len(c.Spooled.States) > MaxSpooled {
+		return invalid("roots")
+	}
+	for root, r := range c.Roots {
+		if root == "/" || !ValidRoot(root) || !allDigests([]string{r.PackageSet, r.Inventory}) || r.Origins != "" && !envelope.ValidDigest(r.Origins) {
+			return invalid("roots")
+		}
+	}
+	if c.Spooled == nil {
+		return nil
+	}
+	for _, s := range c.Spooled.States {
+		if s.At.IsZero() || !allDigests([]string{s.PackageSet, s.Inventory}) || checkTrees(s.Trees) != nil {
+			return invalid("spooled")
+		}
+	}
+	return nil
 }
 
 func checkTrees(trees map[string]string) error {
@@ -219,14 +244,6 @@ func (r *Report) Check() error {
 		return err
 	}
 	return r.After.Check()
-}
-
-// Check implements Checker.
-func (i *Inventory) Check() error {
-	if len(i.Hostname) > MaxName || len(i.Distribution) > 64 || len(i.Release) > 64 || len(i.Arch) > 32 || len(i.Sources) > 1000 || len(i.Kernel.Installed) > 100 {
-		return invalid("inventory")
-	}
-	return nil
 }
 
 // Check implements Checker.

@@ -33,6 +33,7 @@ const (
 	MaxPath     = 240      // bytes of a carried file's path
 	MaxRoots    = 64       // file-system roots of a host; also trust roots in one answer
 	MaxName     = 253      // bytes of a host name
+	MaxSpooled  = 200      // states in one check-in
 )
 
 // Kinds of object, sent as the Content-Type of an upload. The kind decides how the server checks the bytes.
@@ -41,6 +42,7 @@ const (
 	TreeDelta       = "application/vnd.patchwarrant.tree-delta.v1" // the same, as what differs from another one
 	PackagesObject  = "application/vnd.patchwarrant.packages.v1"   // a package set
 	InventoryObject = "application/vnd.patchwarrant.inventory.v1"  // an Inventory
+	OriginsObject   = "application/vnd.patchwarrant.origins.v1"    // Origins of a package set
 	FactsObject     = "application/vnd.patchwarrant.facts.v1"      // HostFacts: what a prediction needs
 	SessionObject   = "application/vnd.patchwarrant.session.v1"    // the log of an executor's session
 )
@@ -79,12 +81,37 @@ type CheckIn struct {
 	AgentVersion     string            `json:"agent_version"`
 	PackageSet       string            `json:"package_set"`
 	Inventory        string            `json:"inventory"`
-	Trees            map[string]string `json:"trees"` // root → digest of its file tree
+	Origins          string            `json:"origins,omitempty"` // of PackageSet
+	Roots            map[string]Root   `json:"roots,omitempty"`   // those beside / that have packages of their own
+	Trees            map[string]string `json:"trees"`             // root → digest of its file tree
+	Spooled          *Spooled          `json:"spooled,omitempty"`
+	ClockJump        int64             `json:"clock_jump_seconds,omitempty"` // by which the host's clock jumped since the last check-in; also the length of a sleep
 	Log              LogSeen           `json:"log"`
 	TrustRootVersion int64             `json:"trust_root_version"`
 	ReportKey        string            `json:"report_key,omitempty"` // empty: no executor here, observe-only
 	Alarm            string            `json:"alarm,omitempty"`      // what the agent alarms about locally, e.g. FREEZE
 	Doing            *Doing            `json:"doing,omitempty"`
+}
+
+// Root is what a host says of one of its file-system roots that has packages of its own, by digest.
+type Root struct {
+	PackageSet string `json:"package_set"`
+	Origins    string `json:"origins,omitempty"`
+	Inventory  string `json:"inventory"`
+}
+
+// Spooled is what a host kept while no server answered: each state that differed from the one before, oldest first.
+type Spooled struct {
+	States  []State `json:"states"`
+	Dropped int64   `json:"dropped,omitempty"` // older ones that the spool's bound cost
+}
+
+// State is a host's state at a moment, by digest. The bytes behind Trees are not kept in a spool.
+type State struct {
+	At         time.Time         `json:"at"`
+	PackageSet string            `json:"package_set"`
+	Inventory  string            `json:"inventory"`
+	Trees      map[string]string `json:"trees"`
 }
 
 // LogSeen is the newest checkpoint of the ledger the host has verified; Size 0 when none.
@@ -150,36 +177,6 @@ type Report struct {
 	Envelope envelope.Envelope `json:"envelope"` // by the host's report key
 	Before   Observation       `json:"before"`
 	After    Observation       `json:"after"`
-}
-
-// Inventory is what changes rarely on a host.
-type Inventory struct {
-	Hostname       string    `json:"hostname"`
-	Distribution   string    `json:"distribution"` // os-release ID, e.g. debian
-	Release        string    `json:"release"`      // os-release VERSION_CODENAME, e.g. bookworm
-	Arch           string    `json:"arch"`         // dpkg's name, e.g. amd64
-	Kernel         Kernel    `json:"kernel"`
-	RebootRequired bool      `json:"reboot_required"`
-	Sources        []Source  `json:"sources"`
-	IndexAt        time.Time `json:"index_at"` // when the package index was last fetched; zero: never
-}
-
-// Kernel is the running kernel and the ones installed.
-type Kernel struct {
-	Running   string   `json:"running"`   // uname -r
-	Version   string   `json:"version"`   // uname -v, which names the Debian version
-	Installed []string `json:"installed"` // releases with an image under /boot, sorted
-}
-
-// Source is one package source the host trusts.
-type Source struct {
-	File       string   `json:"file"`
-	Types      []string `json:"types"`
-	URIs       []string `json:"uris"`
-	Suites     []string `json:"suites"`
-	Components []string `json:"components"`
-	SignedBy   string   `json:"signed_by,omitempty"` // path, fingerprint, or "inline"; empty: every key in trusted.gpg.d
-	Options    []string `json:"options,omitempty"`   // anything else that changes trust, e.g. trusted=yes
 }
 
 // Cloned is the code of the refusal that ends a host's identity: its counter went back, so two machines use it, or one was

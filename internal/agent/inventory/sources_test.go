@@ -1,4 +1,4 @@
-package agent
+package inventory
 
 import (
 	"os"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -102,7 +103,7 @@ func TestInventoryOfAHost(t *testing.T) {
 	if err := os.Chtimes(lists, fetched, fetched); err != nil {
 		t.Fatal(err)
 	}
-	got, err := readInventory(root, "amd64")
+	got, err := Read(root, pkgset.Set{{Name: "dpkg", Arch: "amd64"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package agent
+package inventory
 
 import (
 	"bufio"
@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -21,7 +20,7 @@ const maxSources = 1 << 20 // bytes of one file of package sources
 // .list and .sources files of sources.list.d in the order of their names. Source: sources.list(5).
 func readSources(root string) ([]wire.Source, error) {
 	names := []string{"etc/apt/sources.list"}
-	entries, err := os.ReadDir(filepath.Join(root, "etc/apt/sources.list.d"))
+	entries, err := readDir(root, "etc/apt/sources.list.d")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -30,6 +29,9 @@ func readSources(root string) ([]wire.Source, error) {
 	}
 	all := []wire.Source{}
 	for _, name := range names {
+		if len(all) >= wire.MaxSources {
+			break
+		}
 		parse := parseList
 		switch filepath.Ext(name) {
 		case ".list":
@@ -38,13 +40,14 @@ func readSources(root string) ([]wire.Source, error) {
 		default:
 			continue
 		}
-		b, err := readFile(filepath.Join(root, name), maxSources)
+		b, err := readFile(root, name, maxSources)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
-		} else if err != nil {
-			return nil, err
 		}
-		sources, err := parse(b)
+		var sources []wire.Source
+		if err == nil {
+			sources, err = parse(b)
+		}
 		if err != nil { // apt cannot read it either; a host with a broken file is still heard
 			sources = []wire.Source{{Options: []string{"unreadable"}}}
 		}

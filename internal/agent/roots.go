@@ -1,0 +1,202 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+
+	"github.com/patchwarrant/patchwarrant/internal/agent/inventory"
+	"github.com/patchwarrant/patchwarrant/internal/agent/lag"
+	"github.com/patchwarrant/patchwarrant/internal/agent/processes"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/filetree"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
+)
+
+// lagSeen is what lags in a root, of which two trees.
+type lagSeen struct {
+	of  string
+	lag []wire.Lagging
+}
+
+// originsSeen are a package set's origins, of which lists.
+type originsSeen struct {
+	of      string
+	origins []byte
+}
+
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// describe reads what the configured roots say of themselves, after their trees were taken. A root besides / that cannot be
+// read does not silence the host: what was known of it stands, and the host says so.
+func (a *Agent) describe(ctx context.Context, o *observation) error {
+	var unread []string
+	o.roots = map[string]wire.Root{}
+	for _, root := range a.config.Roots {
+		if root == "/" {
+			continue
+		}
+		r, err := a.readRoot(ctx, o, root)
+		switch {
+		case err == nil:
+			a.rootSeen[root] = r
+		case fault.KindOf(err) == fault.NotFound:
+			continue // files without a packager: its tree is told all the same
+		case ctx.Err() != nil:
+			return err
+		default:
+			a.log.Warn("a root cannot be read", "root", root, "error", err)
+			unread = append(unread, root)
+			known, ok := a.rootSeen[root]
+			if !ok {
+				continue
+			}
+			r = known
+		}
+		o.roots[root] = r.Root
+		for digest, x := range r.objects {
+			o.objects[digest] = x
+		}
+	}
+	host, err := a.readRoot(ctx, o, "/")
+	if err != nil {
+		return err
+	}
+	host.inventory.Unread = unread
+	a.processes(ctx, &host.inventory)
+	b, err := envelope.Encode(host.inventory)
+	if err != nil {
+		return fmt.Errorf("read inventory: %w", err)
+	}
+	o.PackageSet, o.origins, o.inventory = host.PackageSet, host.Origins, o.add(wire.InventoryObject, b)
+	for digest, x := range host.objects {
+		if digest != host.Inventory {
+			o.objects[digest] = x
+		}
+	}
+	return nil
+}
+
+// rootFacts are what one root says, with the bytes behind the digests.
+type rootFacts struct {
+	wire.Root
+	inventory wire.Inventory
+	objects   map[string]object
+}
+
+func (a *Agent) readRoot(ctx context.Context, o *observation, root string) (r rootFacts, err error) {
+	at := filepath.Join(a.places.Root, root)
+	set, keys, err := inventory.Packages(ctx, at)
+	if err != nil {
+		return r, fmt.Errorf("read packages of %s: %w", root, err)
+	}
+	if r.inventory, err = inventory.Read(at, set, keys); err != nil {
+		return r, fmt.Errorf("read inventory of %s: %w", root, err)
+	}
+	if root != "/" {
+		r.inventory.Kernel.Running, r.inventory.Kernel.Version = "", "" // it runs none
+		r.inventory.Hardware, r.inventory.Addresses = wire.Hardware{}, nil
+		if r.inventory.Lagging, err = a.lags(ctx, root, o.Trees); err != nil {
+			return r, fmt.Errorf("look for old copies in %s: %w", root, err)
+		}
+	}
+	facts := observation{objects: map[string]object{}}
+	r.PackageSet = facts.add(wire.PackagesObject, set.Canonical())
+	of := r.PackageSet + "\n" + inventory.ListsState(at)
+	seen := a.originsSeen[root]
+	if seen.of != of {
+		origins, err := inventory.Origins(at, set)
+		if err != nil {
+			return r, fmt.Errorf("read origins of packages of %s: %w", root, err)
+		}
+		if seen.origins, err = envelope.Encode(origins); err != nil {
+			return r, err
+		}
+		seen.of = of
+		a.originsSeen[root] = seen
+	}
+	r.Origins = facts.add(wire.OriginsObject, seen.origins)
+	b, err := envelope.Encode(r.inventory)
+	if err != nil {
+		return r, err
+	}
+	r.Inventory, r.objects = facts.add(wire.InventoryObject, b), facts.objects
+	return r, nil
+}
+
+// ownedLag names the packages of what lags.
+func (a *Agent) ownedLag(root string, behind []wire.Lagging) []wire.Lagging {
+	paths := make([]string, len(behind))
+	for i, l := range behind {
+		paths[i] = l.Path
+	}
+	return lag.Owned(behind, inventory.Owners(a.places.Root, paths), inventory.Owners(filepath.Join(a.places.Root, root), paths))
+}
+
+// lags looks for lagging copies in a root whose tree or the host's changed since the last look.
+func (a *Agent) lags(ctx context.Context, root string, trees map[string]string) ([]wire.Lagging, error) {
+	of := trees["/"] + " " + trees[root]
+	if seen, ok := a.lagSeen[root]; ok && seen.of == of {
+		return seen.lag, nil
+	}
+	if trees["/"] == "" || trees[root] == "" {
+		return nil, nil
+	}
+	host, err := filetree.Read(a.places.tree("/"))
+	if err != nil {
+		return nil, err
+	}
+	inside, err := filetree.Read(a.places.tree(root))
+	if err != nil {
+		return nil, err
+	}
+	was := map[string]string{}
+	if err := readJSON(a.places.copies(root), &was); err != nil && !isMissing(err) {
+		a.log.Warn("which files of a root were copies of the host's is not known any more", "root", root, "error", err)
+	}
+	copies, behind, err := lag.Find(ctx, lag.Tree{Objects: host, Digest: host.Digest}, lag.Tree{Objects: inside, Digest: inside.Digest}, was)
+	if err != nil {
+		return nil, err
+	}
+	if !maps.Equal(copies, was) {
+		if err := writeJSON(a.places.copies(root), 0o600, copies); err != nil {
+			return nil, err
+		}
+	}
+	behind = a.ownedLag(root, behind)
+	a.lagSeen[root] = lagSeen{of, behind}
+	return behind, nil
+}
+
+// processes adds which processes run replaced files, as the helper tells, with the packages that such files belong to; and
+// other systems, to which the processes lead as well.
+func (a *Agent) processes(ctx context.Context, i *wire.Inventory) {
+	r, err := processes.Ask(ctx, a.places.Looker)
+	if err != nil {
+		why := filetree.Quote(err.Error())
+		r.Processes = wire.Processes{Unknown: why[:min(len(why), wire.MaxText)]}
+		if isMissing(err) {
+			r.Processes.Unknown = "the unit patchwarrant-processes.socket does not run on this host"
+		}
+	}
+	var paths []string
+	for _, p := range r.Processes.Old {
+		for _, f := range p.Old {
+			paths = append(paths, f.Path)
+		}
+	}
+	owners := inventory.Owners(a.places.Root, paths)
+	for _, p := range r.Processes.Old {
+		for n := range p.Old {
+			if p.Root == "" {
+				p.Old[n].Package = owners[p.Old[n].Path]
+			}
+		}
+	}
+	i.Processes = r.Processes
+	i.Found = inventory.Found(a.places.Root, a.config.Roots, r.Roots)
+}
