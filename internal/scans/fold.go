@@ -2,6 +2,7 @@ package scans
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -210,9 +211,11 @@ func newDirectory(known map[string][]string) directory {
 	d := directory{map[string][]string{}, map[string][]string{}}
 	for id, names := range known {
 		for _, name := range names {
-			label, _, _ := strings.Cut(name, ".")
 			add(d.full, name, id)
-			add(d.short, label, id)
+			if _, err := netip.ParseAddr(name); err != nil {
+				label, _, _ := strings.Cut(name, ".")
+				add(d.short, label, id)
+			}
 		}
 	}
 	return d
@@ -224,13 +227,15 @@ func add(m map[string][]string, key, id string) {
 	}
 }
 
-// find gives our host that a report means: by a full name, else by a host name without a domain on either side. Two hosts
-// that answer to it are none.
+// find gives our host that a report means: by a full name or an address, else by a host name without a domain on either side.
+// Two hosts that answer to it are none.
 func (d directory) find(h scanner.Host) string {
-	called := append([]string{strings.ToLower(h.Name)}, h.Names...)
 	var full, short []string
-	for _, name := range called {
+	for _, name := range slices.Concat([]string{strings.ToLower(h.Name)}, h.Names, h.Addresses) {
 		full = union(full, d.full[name])
+		if _, err := netip.ParseAddr(name); err == nil {
+			continue
+		}
 		label, _, qualified := strings.Cut(name, ".")
 		if qualified {
 			short = union(short, d.full[label]) // ours has no domain

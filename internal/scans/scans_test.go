@@ -208,13 +208,15 @@ func TestHostsAreNotMistaken(t *testing.T) {
 	w.host("hst_a", "web.a.example", "bash 5-1 bash 5-1")
 	w.host("hst_b", "web.b.example", "bash 5-1 bash 5-1")
 	w.host("hst_c", "db", "bash 5-1 bash 5-1")
-	r := w.imports(nessus(w.now, map[string][]string{"web.a.example": {"banner CVE-2026-0001"}, "web": {"banner CVE-2026-0001"}, "web.c.example": {"banner CVE-2026-0001"},
+	w.host("hst_d", "app", "bash 5-1 bash 5-1")
+	w.names["hst_d"] = append(w.names["hst_d"], "192.0.2.9")
+	r := w.imports(nessus(w.now, map[string][]string{"192.0.2.9": {"banner CVE-2026-0001"}, "192.0.2.8": {"banner CVE-2026-0001"}, "web.a.example": {"banner CVE-2026-0001"}, "web": {"banner CVE-2026-0001"}, "web.c.example": {"banner CVE-2026-0001"},
 		"DB.x.example": {"banner CVE-2026-0001"}}))
 	_, hosts, err := w.Report(t.Context(), r.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"web.a.example": "hst_a", "web": "", "web.c.example": "", "DB.x.example": "hst_c"}
+	want := map[string]string{"web.a.example": "hst_a", "web": "", "web.c.example": "", "DB.x.example": "hst_c", "192.0.2.9": "hst_d", "192.0.2.8": ""}
 	for _, h := range hosts {
 		if h.Host != want[h.Name] {
 			t.Errorf("%s is taken for %q, want %q", h.Name, h.Host, want[h.Name])

@@ -11,6 +11,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
@@ -80,6 +81,7 @@ type hostBody struct {
 	Recorded record.Record // empty: there is no record about it
 	Fields   []fieldBody
 	Acts     []ledger.Entry
+	Scans    []scans.ScannedHost // the newest report of each scanner
 	Tab      string
 }
 
@@ -104,6 +106,9 @@ func (s *site) host(v *visit) error {
 		if f.Verdict.Status == triage.Affected {
 			body.Affected++
 		}
+	}
+	if body.Scans, err = s.Scans.OnHost(ctx, id); err != nil {
+		return err
 	}
 	switch body.Tab {
 	case "packages":

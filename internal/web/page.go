@@ -58,6 +58,7 @@ var sections = []struct{ Path, Name, Key string }{
 	{"/investigations", "Investigations", "i"},
 	{"/reports", "Reports", "e"},
 	{"/ledger", "Ledger", "l"},
+	{"/scans", "Scans", "n"},
 	{"/sources", "Sources", "s"},
 	{"/people", "People", "p"},
 }
@@ -110,6 +111,8 @@ var notices = map[string]string{
 	"notice":           "The account is off. The trust root must drop the person within 24 hours.",
 	"notice-withdrawn": "The notice is withdrawn.",
 	"recorded":         "Recorded, and in the ledger.",
+	"report":           "The report is in, and stands beside our own verdicts.",
+	"same-report":      "These are the bytes of this report, which was imported before.",
 	"unchanged":        "Received: the same bytes as before. The source's clock was set.",
 }
 
@@ -317,7 +320,7 @@ func count(n int) string {
 // say writes a state for reading; terms such as back-out keep their hyphen.
 func say(state any) string {
 	text := fmt.Sprint(state)
-	if slices.Contains([]string{"under-investigation", "fixed-after-reboot", "not-affected"}, text) {
+	if slices.Contains([]string{"under-investigation", "fixed-after-reboot", "not-affected", "only-theirs", "only-ours", "unknown-host"}, text) {
 		return strings.ReplaceAll(text, "-", " ")
 	}
 	return text
@@ -326,10 +329,10 @@ func say(state any) string {
 // tones colour the words for states; what is in none stays neutral.
 var tones = map[string][]string{
 	"bad": {"affected", "failed", "refused", "lost", "missed", "interrupted", "unexplained", "missing", "halted", "silent", "exploited",
-		"alarms", "overdue", "incident", "cloned", "under-investigation", "open", "rejected"},
-	"warn": {"undetermined", "proposed", "begun", "offered", "fixed-after-reboot", "defer", "deferred", "undecided", "observe-only", "reboot", "waiting for a second person",
+		"alarms", "contradiction", "overdue", "incident", "cloned", "under-investigation", "open", "rejected"},
+	"warn": {"undetermined", "only-theirs", "unknown-host", "proposed", "begun", "offered", "fixed-after-reboot", "defer", "deferred", "undecided", "observe-only", "reboot", "waiting for a second person",
 		"expired", "not signed", "unjudged"},
-	"good":  {"done", "closed", "accept", "accepted", "as shipped", "signed", "not-affected", "reports", "legitimate", "clean", "current"},
+	"good":  {"agree", "done", "closed", "accept", "accepted", "as shipped", "signed", "not-affected", "reports", "legitimate", "clean", "current"},
 	"quiet": {"derived", "as staged", "reject", "ended", "withdrawn", "waiting"},
 	"live":  {"warranted", "running"},
 }

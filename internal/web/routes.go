@@ -90,6 +90,10 @@ var routes = []route{
 	{"POST", "/account/passkeys", staff.RegisterKey, (*site).registerPasskey},
 	{"POST", "/account/passkeys/drop", staff.OwnAccount, (*site).dropPasskey},
 
+	{"GET", "/scans", staff.Read, (*site).scans},
+	{"POST", "/scans", staff.ImportAdvisories, (*site).importReport},
+	{"GET", "/scans/{id}", staff.Read, (*site).scan},
+
 	{"GET", "/sources", staff.Read, (*site).sources},
 	{"POST", "/sources/{id}/content", staff.ImportAdvisories, (*site).importSource},
 	{"POST", "/sources/reviews", staff.Decide, (*site).reviewAdvisories},

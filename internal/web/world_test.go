@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -32,6 +33,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
+	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -58,6 +60,7 @@ type world struct {
 	waiting       change.Order // has no signature yet
 	investigation string
 	inventory     string // record of db-1
+	scan          string // a scanner's report
 }
 
 // machine is a host as the world imitates it.
@@ -139,6 +142,7 @@ func newWorld(t *testing.T, mark string) *world {
 	_, err = w.Records.Create(t.Context(), "erin", record.Fields{Hostname: "web-1.example.org"})
 	w.ok(err)
 	w.ok(w.Triage.SweepHistory(t.Context()))
+	w.scanned()
 	w.now = w.now.Add(16 * time.Hour)
 	w.decide("alice", triage.Decision{Vulnerability: "CVE-2026-1001/openssl", Kind: triage.Accept, Scope: triage.FleetScope, Reason: w.text("The vendor's fix is small.")})
 	w.decide("bob", triage.Decision{Vulnerability: "CVE-2026-1003/openssl", Kind: triage.Defer, Scope: triage.FleetScope, Reason: w.text("No fix yet."), Until: w.now.Add(30 * time.Hour)})
@@ -189,6 +193,21 @@ func (w *world) learn() {
 	w.archive.Add("openssl", "3.0.2-1", "amd64")
 	w.archive.Publish(w.now.Add(-time.Minute), w.now.Add(7*24*time.Hour))
 	w.ok(w.Mirror.RefreshAll(ctx))
+}
+
+// scanned imports a report about a host of ours and a stranger.
+func (w *world) scanned() {
+	w.t.Helper()
+	type m map[string]any
+	vulnerability := m{"VulnerabilityID": "CVE-2026-1001", "PkgName": w.text("openssl"), "InstalledVersion": w.text("3.0.1-1"), "FixedVersion": w.text("3.0.2-1"),
+		"Title": w.text("Heap overflow"), "Severity": "HIGH"}
+	report, err := json.Marshal(m{"ClusterName": "", "Vulnerabilities": []m{
+		{"Name": "web-1", "Results": []m{{"Target": "web-1", "Vulnerabilities": []m{vulnerability, {"VulnerabilityID": "CVE-2026-9001", "PkgName": "openssl"}}}}},
+		{"Name": w.text("printer"), "Results": []m{{"Target": "x", "Vulnerabilities": []m{vulnerability}}}}}})
+	w.ok(err)
+	r, _, err := w.Scans.Import(w.t.Context(), "alice", bytes.NewReader(report), scans.Delivery{From: w.text("file")})
+	w.ok(err)
+	w.scan = r.ID
 }
 
 // enrol makes a host and has it report what it has.

@@ -38,6 +38,7 @@ export function places(at = site) {
     ledger: "/ledger",
     "ledger, filtered": "/ledger?kind=order.",
     act: "/ledger/3",
+    scans: "/scans",
     sources: "/sources",
     people: "/people",
     account: "/account",
