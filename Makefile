@@ -41,7 +41,7 @@ BROWSER = cd test/pages && npm ci --ignore-scripts --no-audit --no-fund --silent
 pages: need build ## the people's pages in a real browser, as a test
 	$(BROWSER)
 	go vet -tags pages ./test/pages/...
-	go test -tags pages -count=1 -timeout 10m -run TestPages ./test/pages/world
+	.ci/with-postgres go test -tags pages -count=1 -timeout 15m -run TestPages ./test/pages/world
 
 pictures: need build ## the pictures of docs/pictures
 	$(BROWSER)

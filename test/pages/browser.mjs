@@ -20,7 +20,7 @@ export function launch(at = site) {
   return chromium.launch({
     executablePath: "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-      "--disable-sync", `--host-resolver-rules=MAP patch.example.org:443 127.0.0.1:${port}`, `--ignore-certificate-errors-spki-list=${at.pin}`],
+      "--disable-sync", `--host-resolver-rules=MAP patch.example.org:443 127.0.0.1:${port}`, `--ignore-certificate-errors-spki-list=${at.pin},${at.provider}`],
   });
 }
 

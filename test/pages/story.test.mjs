@@ -1,5 +1,5 @@
 // A change from review to evidence, done in the browser by the people whose work it is. What stands here happens in this order, and after
-// all other files (node takes them by name): they look at the site as it was before.
+// all other files but work.test.mjs (node takes them by name): they look at the site as it was before.
 
 import assert from "node:assert/strict";
 import { mkdtempSync } from "node:fs";

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 )
 
 // shown is what the browser's side learns of a site.
@@ -23,6 +25,9 @@ type shown struct {
 	Hosts   map[string]string  `json:"hosts"` // IDs by name
 	Story   settled            `json:"story"`
 	First   *first             `json:"first,omitempty"`
+
+	Provider string `json:"provider"`           // pin of the OpenID provider's key
+	Controls string `json:"controls,omitempty"` // address of what tests do to the world
 }
 
 func (s *site) show(told settled) shown {
@@ -33,7 +38,7 @@ func (s *site) show(told settled) shown {
 		s.t.Fatalf("make build comes first: %v", err)
 	}
 	out := shown{URL: "https://" + name, Address: s.config.Listen.People, Pin: s.pin(), CA: s.keys.CA.Hash(), Root: s.root, CLI: cli, Mark: s.mark,
-		People: s.people, Hosts: map[string]string{}, Story: told}
+		People: s.people, Provider: s.provider, Hosts: map[string]string{}, Story: told}
 	for name, m := range s.hosts {
 		out.Hosts[name] = m.ID
 	}
@@ -64,14 +69,26 @@ const hostile = `<i data-evil>"'&amp;`
 
 func TestPages(t *testing.T) {
 	sites := map[string]shown{}
-	s, told := tell(t, "")
-	sites["plain"] = s.show(told)
-	s, told = tell(t, hostile)
+	s, told := tell(t, "", "")
+	plain := s.show(told)
+	plain.Controls = s.controls()
+	sites["plain"] = plain
+	s, told = tell(t, hostile, "")
 	sites["hostile"] = s.show(told)
-	s = begin(t, "", 0)
+	s = begin(t, "", "", 0)
 	f := s.virgin()
 	fresh := s.show(settled{})
 	fresh.First = f
 	sites["new"] = fresh
 	node(t, sites, "--test", "--test-concurrency=1", "--test-reporter=spec")
+}
+
+// TestPagesOnPostgres goes through all pages, and through the story, with PostgreSQL beneath.
+func TestPagesOnPostgres(t *testing.T) {
+	database := dbtest.Address(t)
+	if database == "" {
+		t.Skipf("%s names no server", dbtest.Postgres)
+	}
+	s, told := tell(t, "", database)
+	node(t, map[string]shown{"plain": s.show(told)}, "--test", "--test-concurrency=1", "--test-reporter=spec", "pages.test.mjs", "story.test.mjs")
 }

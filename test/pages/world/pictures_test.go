@@ -17,7 +17,7 @@ const largest = 150_000
 
 // TestPictures takes the pictures of docs/pictures.
 func TestPictures(t *testing.T) {
-	s, told := tell(t, "")
+	s, told := tell(t, "", "")
 	node(t, map[string]shown{"plain": s.show(told)}, "pictures.mjs")
 	files, err := filepath.Glob("../../../docs/pictures/*.png")
 	s.ok(err)

@@ -33,7 +33,6 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
-	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/envelope/envelopetest"
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
@@ -78,19 +77,21 @@ var employed = []person{
 
 // site is a server with its people. Its clock can stand in the past.
 type site struct {
-	t       *testing.T
-	mark    string // is added to every text that comes from outside
-	dir     string
-	late    atomic.Int64 // how far the clock is behind, in nanoseconds
-	config  server.Config
-	keys    *server.Keys
-	server  *server.Server
-	stop    func()
-	door    http.Handler // of the people, for what is arranged
-	root    string       // digest of the trust root
-	people  map[string]*person
-	archive *mirrortest.Archive
-	hosts   map[string]*machine
+	t        *testing.T
+	mark     string // is added to every text that comes from outside
+	dir      string
+	database string       // address; empty: a SQLite file
+	late     atomic.Int64 // how far the clock is behind, in nanoseconds
+	config   server.Config
+	keys     *server.Keys
+	server   *server.Server
+	stop     func()
+	door     http.Handler // of the people, for what is arranged
+	provider string       // pin of the OpenID provider's key
+	root     string       // digest of the trust root
+	people   map[string]*person
+	archive  *mirrortest.Archive
+	hosts    map[string]*machine
 }
 
 func (s *site) ok(err error) {
@@ -122,18 +123,18 @@ func (s *site) pause(d time.Duration) {
 func (s *site) text(words string) string { return words + s.mark }
 
 // found makes a site, in the past, with a trust root in force, and serves it.
-func found(t *testing.T, mark string, past time.Duration) *site {
+func found(t *testing.T, mark, database string, past time.Duration) *site {
 	t.Helper()
-	s := begin(t, mark, past)
+	s := begin(t, mark, database, past)
 	s.installRoot()
 	s.serve()
 	return s
 }
 
 // begin makes a site without a trust root.
-func begin(t *testing.T, mark string, past time.Duration) *site {
+func begin(t *testing.T, mark, database string, past time.Duration) *site {
 	t.Helper()
-	s := &site{t: t, mark: mark, dir: t.TempDir(), people: map[string]*person{}, hosts: map[string]*machine{}}
+	s := &site{t: t, mark: mark, database: database, dir: t.TempDir(), people: map[string]*person{}, hosts: map[string]*machine{}}
 	s.behind(past)
 	s.archive = mirrortest.New(t, s.now().Add(-time.Hour))
 	for _, p := range fixes {
@@ -141,6 +142,7 @@ func begin(t *testing.T, mark string, past time.Duration) *site {
 	}
 	s.archive.Publish(s.now().Add(-time.Minute), time.Now().Add(7*24*time.Hour))
 	s.configure()
+	s.provide()
 	for _, p := range employed {
 		s.employ(p)
 	}
@@ -155,8 +157,8 @@ func (s *site) configure() {
 	s.ok(err)
 	s.config, err = server.Load(file)
 	s.ok(err)
-	if address := dbtest.Address(s.t); address != "" {
-		s.config.Database = address
+	if s.database != "" {
+		s.config.Database = s.database
 	}
 	s.keys, err = server.Init(s.config, s.now)
 	s.ok(err)

@@ -31,9 +31,9 @@ type settled struct {
 }
 
 // tell arranges what happened on the site in the last 28 hours, and sets its clock to now.
-func tell(t *testing.T, mark string) (*site, settled) {
+func tell(t *testing.T, mark, database string) (*site, settled) {
 	t.Helper()
-	s := found(t, mark, 28*time.Hour)
+	s := found(t, mark, database, 28*time.Hour)
 	var told settled
 	s.learn()
 	for _, h := range hosts {
