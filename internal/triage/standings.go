@@ -1,0 +1,103 @@
+package triage
+
+import (
+	"context"
+	"slices"
+)
+
+// Standings gives for each vulnerability that hosts are affected by, or were until their next boot, the distinct standings
+// of those hosts, sorted. A standing is whatever the caller tells apart, such as a zone; it is asked once for each host.
+func (t *Triage) Standings(ctx context.Context, of func(host string) string) (all map[string][]string, err error) {
+	err = t.read(ctx, func() { all = t.fleet.standings(of) })
+	return all, err
+}
+
+// bits is a set of small numbers.
+type bits []uint64
+
+func (b *bits) add(n int) {
+	for len(*b) <= n/64 {
+		*b = append(*b, 0)
+	}
+	(*b)[n/64] |= 1 << (n % 64)
+}
+
+func (b *bits) join(other bits) {
+	for len(*b) < len(other) {
+		*b = append(*b, 0)
+	}
+	for i, word := range other {
+		(*b)[i] |= word
+	}
+}
+
+// standings costs one pass over the hosts, one over the pairs of each class, and one over the rules: findings are not
+// enumerated. A rule's affected holdings are a prefix sum of sets, as they are of numbers in tallyBook.
+func (f *Fleet) standings(of func(host string) string) map[string][]string {
+	var names []string
+	ids := map[string]int{}
+	held := make([]bits, len(f.pairs))
+	for _, k := range f.classes {
+		var here bits
+		for host := range k.hosts {
+			name := of(host)
+			n, known := ids[name]
+			if !known {
+				n, names = len(names), append(names, name)
+				ids[name] = n
+			}
+			here.add(n)
+		}
+		for _, p := range k.pairs {
+			held[p].join(here)
+		}
+	}
+	found := map[string]bits{}
+	for _, b := range f.books {
+		f.standingsOf(b, held, found)
+	}
+	all := make(map[string][]string, len(found))
+	for name, set := range found {
+		var list []string
+		for n := range names {
+			if n/64 < len(set) && set[n/64]&(1<<(n%64)) != 0 {
+				list = append(list, names[n])
+			}
+		}
+		slices.Sort(list)
+		all[name] = list
+	}
+	return all
+}
+
+func (f *Fleet) standingsOf(b *book, held []bits, found map[string]bits) {
+	from := make([]bits, len(b.rules)+1)
+	some := false
+	for _, id := range b.pairs {
+		p := &f.pairs[id]
+		if p.hosts == 0 || p.artefacts {
+			continue
+		}
+		i := b.above(p.key)
+		if p.runningKey != nil {
+			i = min(i, b.above(p.runningKey))
+		}
+		from[i].join(held[id])
+		some = true
+	}
+	if !some {
+		return
+	}
+	var sum bits
+	for i, r := range b.rules {
+		if sum.join(from[i]); len(sum) == 0 {
+			continue
+		}
+		s := &b.statements[r.statement]
+		name := s.ID + "/" + s.Package
+		set := found[name]
+		joined := slices.Clone(set)
+		joined.join(sum)
+		found[name] = joined
+	}
+}
