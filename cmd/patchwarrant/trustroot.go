@@ -58,6 +58,7 @@ func shippedRules() []trustroot.Rule {
 	all := []string{cirt, product, risk, operations, owner}
 	return []trustroot.Rule{
 		{Class: trustroot.TrustRoot, Seats: [][]string{all, all}, Local: 2},
+		{Class: trustroot.Policy, Seats: [][]string{{risk, owner}, {cirt, product}}, Local: 1},
 		{Class: trustroot.Curation, Seats: [][]string{{product, operations, risk}, {cirt}}, Local: 1},
 		{Class: trustroot.Stage, Environments: []string{"stage"}, Seats: [][]string{{product, operations, owner, risk}, {cirt, operations, owner}}, Local: 1, MaxWindowHours: 168},
 		{Class: trustroot.Routine, Seats: [][]string{{risk, cirt}, {operations, owner}}, Local: 1, MaxWindowHours: 72},

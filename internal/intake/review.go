@@ -46,6 +46,15 @@ func (in *Intake) QueueAfter(ctx context.Context, last Advisory, limit int) (que
 	return queue, all, err
 }
 
+// Unreviewed gives the IDs of all advisories in the queue.
+func (in *Intake) Unreviewed(ctx context.Context) (ids map[string]bool, err error) {
+	err = in.DB.Read(ctx, func(tx *db.Tx) error {
+		ids, err = unreviewed(ctx, tx)
+		return err
+	})
+	return ids, err
+}
+
 // WholeQueue is Queue with MaxQueue. While no receipt and no review changed the queue it comes from memory: what it gives is
 // shared, and nobody changes it.
 func (in *Intake) WholeQueue(ctx context.Context) (queue []Advisory, all int, err error) {

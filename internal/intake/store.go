@@ -32,6 +32,7 @@ var (
 	qQueue = db.Q(`SELECT source, id, revision, first_at, revised_at, review_due_at FROM advisories
 		WHERE review_due_at > 0 AND (review_due_at, source, id) > ($1, $2, $3) ORDER BY review_due_at, source, id LIMIT $4`)
 	qCountQueue = db.Q(`SELECT count(*) FROM advisories WHERE review_due_at > 0`)
+	qUnreviewed = db.Q(`SELECT DISTINCT id FROM advisories WHERE review_due_at > 0`)
 	qDue        = db.Q(`SELECT revision FROM advisories WHERE source = $1 AND id = $2 AND review_due_at > 0`)
 	qSaveReview = db.Q(`UPDATE advisories SET review_due_at = 0, review = $3, reviewed_by = $4, reviewed_at = $5, review_reason = $6
 		WHERE source = $1 AND id = $2`)
@@ -131,4 +132,14 @@ func saveReview(ctx context.Context, tx *db.Tx, who string, r Review, id string,
 	}
 	_, err := tx.Exec(ctx, qSaveReview, r.Source, id, word, who, db.Micros(now), r.Reason)
 	return err
+}
+
+func unreviewed(ctx context.Context, tx *db.Tx) (map[string]bool, error) {
+	rows, err := tx.Query(ctx, qUnreviewed)
+	all, err := db.Collect(rows, err, func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) })
+	ids := make(map[string]bool, len(all))
+	for _, id := range all {
+		ids[id] = true
+	}
+	return ids, err
 }

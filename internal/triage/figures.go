@@ -19,6 +19,15 @@ func (t *Triage) History(ctx context.Context, vulnerability string) (all []Episo
 	return all, err
 }
 
+// OpenEpisodes gives all that have not ended, by vulnerability.
+func (t *Triage) OpenEpisodes(ctx context.Context) (all []Episode, err error) {
+	err = t.DB.Read(ctx, func(tx *db.Tx) error {
+		all, err = episodes(ctx, tx, qOpenEpisodes)
+		return err
+	})
+	return all, err
+}
+
 // Days gives the totals from a day on, the oldest first; a day on which no sweep ran has none.
 func (t *Triage) Days(ctx context.Context, since time.Time) (all []Day, err error) {
 	err = t.DB.Read(ctx, func(tx *db.Tx) error {

@@ -49,7 +49,7 @@ var (
 	apart     = []string{"administrator", "auditor"}
 )
 
-// Classes of what people sign. Under the last two nothing happens on hosts, so their rules have no window.
+// Classes of what people sign. Under the last three nothing happens on hosts, so their rules have no window.
 const (
 	Stage      = "stage"
 	Routine    = "routine"
@@ -58,9 +58,10 @@ const (
 	RetireHost = "retire-host"
 	TrustRoot  = "trust-root"
 	Curation   = "curation"
+	Policy     = "policy" // limits for vulnerabilities
 )
 
-var classes = []string{Stage, Routine, Emergency, Standing, RetireHost, TrustRoot, Curation}
+var classes = []string{Stage, Routine, Emergency, Standing, RetireHost, TrustRoot, Curation, Policy}
 
 // Rule is the quorum of one class. Seats are filled by different people (bipartite assignment), none of them the author;
 // each seat is the list of roles any one of which fills it. Local counts the signatures that must be sshsig from the CLI.
@@ -190,7 +191,7 @@ func (rule Rule) valid() bool {
 			return false
 		}
 	}
-	timed := rule.Class != TrustRoot && rule.Class != Curation
+	timed := !slices.Contains([]string{TrustRoot, Curation, Policy}, rule.Class)
 	return slices.Contains(classes, rule.Class) && 2 <= len(rule.Seats) && len(rule.Seats) <= 8 &&
 		1 <= rule.Local && rule.Local <= len(rule.Seats) && (timed && hours(rule.MaxWindowHours) || !timed && rule.MaxWindowHours == 0)
 }

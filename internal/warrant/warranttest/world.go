@@ -32,7 +32,8 @@ const Origin = "ledger.example.org/test"
 //	bob    product-manager    dave   system-owner, risk-manager            frank  auditor
 //
 // Every class needs two people, one local signature: orders one of alice, bob, dave and one of carol, dave; curation one
-// of alice and one of bob, carol; the trust root two of alice, bob, carol, dave. Class stage is for environment stage.
+// of alice and one of bob, carol; the trust root two of alice, bob, carol, dave; a policy dave and one of
+// alice, bob, carol. Class stage is for environment stage.
 type World struct {
 	TB           testing.TB
 	Root         *trustroot.Root
@@ -65,6 +66,7 @@ func New(tb testing.TB) *World {
 			{Class: trustroot.Emergency, Seats: deciders, Local: 1, MaxWindowHours: 12},
 			{Class: trustroot.Curation, Seats: [][]string{{"cirt-analyst"}, {"product-manager"}}, Local: 1},
 			{Class: trustroot.TrustRoot, Seats: [][]string{anyone, anyone}, Local: 2},
+			{Class: trustroot.Policy, Seats: [][]string{{"risk-manager"}, {"cirt-analyst", "product-manager"}}, Local: 1},
 		},
 		Ledger:     trustroot.Ledger{Origin: Origin, Keys: []string{w.Log.VerifierKey}, MaxCheckpointAgeHours: 24},
 		Repository: trustroot.Repository{Keys: []string{"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n-----END PGP PUBLIC KEY BLOCK-----\n"}},
