@@ -30,7 +30,7 @@ import (
 // world is a triage over a real intake, ledger, blobs and database; hosts and the trust root are given.
 type world struct {
 	*triage.Triage
-	t      *testing.T
+	t      testing.TB
 	people *warranttest.World
 	intake *intake.Intake
 	ledger *ledger.Ledger
@@ -57,7 +57,7 @@ func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) { return w
 
 const openssl = "CVE-2026-1/openssl"
 
-func newWorld(t *testing.T, d *db.DB) *world {
+func newWorld(t testing.TB, d *db.DB) *world {
 	t.Helper()
 	secret, verifier, err := note.GenerateKey(rand.Reader, "example.org/log")
 	if err != nil {
