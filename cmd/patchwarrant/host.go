@@ -14,7 +14,7 @@ import (
 )
 
 func newHostCommand() *cobra.Command {
-	return noun("host", "Hosts: enrol, list, look at", newHostEnrol(), newHostList(), newHostShow(), newHostUnmatched())
+	return noun("host", "Hosts: enrol, list, look at", newHostEnrol(), newHostList(), newHostShow(), newHostStates(), newHostUnmatched())
 }
 
 func newHostEnrol() *cobra.Command {
@@ -115,6 +115,19 @@ func newHostShow() *cobra.Command {
 		}
 		t.print(w)
 	})
+}
+
+func newHostStates() *cobra.Command {
+	return verb("states HOST", "The newest file states of a host", cobra.ExactArgs(1),
+		func(ctx context.Context, c *client, args []string) (s v1.FileStates, err error) {
+			return s, c.get(ctx, "/hosts/"+segment(args[0])+"/states", &s)
+		}, func(w io.Writer, all v1.FileStates) {
+			t := newTable("FIRST REPORTED", "TREE", "SHA-256")
+			for _, s := range all.States {
+				t.add(s.FirstAt, s.Tree, s.Digest)
+			}
+			t.print(w)
+		})
 }
 
 func hostState(h estate.Host) string {

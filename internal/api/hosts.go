@@ -17,6 +17,7 @@ import (
 func (d *door) hosts() {
 	serve(d, operation{"hosts", http.MethodGet, "/hosts", "All hosts", staff.Read}, d.listHosts)
 	serve(d, operation{"host", http.MethodGet, "/hosts/{id}", "One host", staff.Read}, d.host)
+	serve(d, operation{"file-states", http.MethodGet, "/hosts/{id}/states", "The newest file states of a host", staff.Read}, d.fileStates)
 	create(d, operation{"enrol-host", http.MethodPost, "/enrolments", "Make a one-time enrolment line", staff.EnrolHost}, once.Secret, d.enrol)
 }
 
@@ -50,6 +51,11 @@ func (d *door) listHosts(ctx context.Context, _ staff.Session, in *chosenHosts) 
 		}
 		in.After = hosts[len(hosts)-1].ID
 	}
+}
+
+func (d *door) fileStates(ctx context.Context, _ staff.Session, in *Named) (v1.FileStates, error) {
+	all, err := d.Estate.FileStates(ctx, in.ID)
+	return v1.FileStates{States: list(all)}, err
 }
 
 func (d *door) host(ctx context.Context, _ staff.Session, in *Named) (estate.Host, error) {

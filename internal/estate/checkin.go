@@ -74,6 +74,9 @@ func (e *Estate) take(ctx context.Context, hostID string, c wire.CheckIn, f *fac
 		if err := saveHost(ctx, tx, host); err != nil {
 			return err
 		}
+		if err := keepFileStates(ctx, tx, before, host, now); err != nil {
+			return err
+		}
 		if f != nil {
 			for digest, packages := range f.packages {
 				if err := saveSet(ctx, tx, digest, packages, now); err != nil {

@@ -55,6 +55,12 @@ var (
  COALESCE(SUM(CASE WHEN package_set <> '' THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN facts_at > $1 THEN 1 ELSE 0 END), 0),
  COALESCE(SUM(CASE WHEN facts_at > $2 THEN 1 ELSE 0 END), 0) FROM hosts WHERE retired_at = 0`)
 
+	stateGet = db.Q(`SELECT tree, digest, first_at FROM host_state WHERE host = $1 ORDER BY first_at DESC, tree`)
+	statePut = db.Q(`INSERT INTO host_state (host, tree, digest, first_at) VALUES ($1, $2, $3, $4)
+ ON CONFLICT (host, tree, first_at) DO UPDATE SET digest = excluded.digest`)
+	stateTrim = db.Q(`DELETE FROM host_state WHERE host = $1 AND tree = $2 AND first_at <=
+ (SELECT first_at FROM host_state WHERE host = $1 AND tree = $2 ORDER BY first_at DESC LIMIT 1 OFFSET $3)`)
+
 	tokenPut   = db.Q(`INSERT INTO enrolment_tokens (hash, name, environment, host, made_by, made_at, expires_at) VALUES ($1,$2,$3,$4,$5,$6,$7)`)
 	tokenGet   = db.Q(`SELECT name, environment, host, expires_at, used_at FROM enrolment_tokens WHERE hash = $1`)
 	tokenDrop  = db.Q(`DELETE FROM enrolment_tokens WHERE hash = $1`)
@@ -291,4 +297,22 @@ func lastTold(ctx context.Context, tx *db.Tx, what string) (day string, err erro
 func tell(ctx context.Context, tx *db.Tx, what, day string) (first bool, err error) {
 	n, err := tx.Exec(ctx, toldPut, what, day)
 	return n == 1, err
+}
+
+func saveFileState(ctx context.Context, tx *db.Tx, host string, s FileState) error {
+	if _, err := tx.Exec(ctx, statePut, host, s.Tree, s.Digest, db.Micros(s.FirstAt)); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, stateTrim, host, s.Tree, MostFileStates)
+	return err
+}
+
+func loadFileStates(ctx context.Context, tx *db.Tx, host string) ([]FileState, error) {
+	rows, err := tx.Query(ctx, stateGet, host)
+	return db.Collect(rows, err, func(r *sql.Rows) (s FileState, err error) {
+		var first int64
+		err = r.Scan(&s.Tree, &s.Digest, &first)
+		s.FirstAt = db.Time(first)
+		return s, err
+	})
 }

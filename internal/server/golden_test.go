@@ -57,6 +57,7 @@ func TestTheAPIIsWhatItWas(t *testing.T) {
 		{"sessions", "/sessions", "/sessions", new(v1.Sessions)},
 		{"hosts", "/hosts", "/hosts", new(v1.Hosts)},
 		{"host", "/hosts/" + s.hosts[1].host.ID, "/hosts/{id}", new(estate.Host)},
+		{"states", "/hosts/" + s.hosts[1].host.ID + "/states", "/hosts/{id}/states", new(v1.FileStates)},
 		{"findings", "/hosts/" + s.hosts[2].host.ID + "/findings", "/hosts/{id}/findings", new(v1.Findings)},
 		{"vulnerabilities", "/vulnerabilities", "/vulnerabilities", new(triage.View)},
 		{"vulnerability", "/vulnerabilities/CVE-2026-1001/openssl", "/vulnerabilities/{cve}/{source}", new(triage.Case)},

@@ -20,7 +20,7 @@ func TestAListOfNothingIsAnEmptyArray(t *testing.T) {
 	for path, name := range map[string]string{
 		"/hosts": "hosts", "/sources": "sources", "/advisories": "advisories", "/accepted": "accepted", "/upstreams": "upstreams",
 		"/snapshots": "snapshots", "/orders": "orders", "/investigations?order=ord_x": "investigations",
-		"/hosts/hst_x/findings": "findings", "/acts?subject=order/ord_x": "acts", "/vulnerabilities": "rows", "/views?list=hosts": "views",
+		"/hosts/hst_x/findings": "findings", "/hosts/hst_x/states": "states", "/acts?subject=order/ord_x": "acts", "/vulnerabilities": "rows", "/views?list=hosts": "views",
 		"/vulnerabilities/CVE-2026-1/none/history": "episodes", "/figures/days": "days", "/figures/remediation": "months", "/figures/remediation/2026-11": "episodes",
 		"/figures/emergencies?since=2026-01-01": "months",
 	} {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -78,6 +79,7 @@ type hostBody struct {
 	Affected int
 	Packages cut[pkgset.Package]
 	Runs     []rollout.Run
+	States   []fileState
 	Recorded record.Record // empty: there is no record about it
 	Fields   []fieldBody
 	Acts     []ledger.Entry
@@ -113,6 +115,8 @@ func (s *site) host(v *visit) error {
 	switch body.Tab {
 	case "packages":
 		err = body.packages(s, v)
+	case "files":
+		body.States, err = s.fileStates(ctx, id)
 	case "runs":
 		body.Runs, err = s.Rollouts.RunsOf(ctx, id, "", hostRuns)
 	case "inventory":
@@ -130,6 +134,36 @@ func (s *site) host(v *visit) error {
 		return err
 	}
 	return v.show(http.StatusOK, "host", h.Name, body)
+}
+
+// fileState is a state that a host reported, and the order whose run left it; none: nothing that is known here explains it.
+type fileState struct {
+	estate.FileState
+	Order string
+}
+
+func (s *site) fileStates(ctx context.Context, host string) ([]fileState, error) {
+	states, err := s.Estate.FileStates(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := s.Rollouts.RunsOf(ctx, host, "", hostRuns)
+	if err != nil {
+		return nil, err
+	}
+	left := map[string]string{} // order by tree and digest
+	for _, r := range runs {
+		if r.After != nil {
+			for tree, digest := range r.After.Trees {
+				left[tree+" "+digest] = r.Order
+			}
+		}
+	}
+	all := make([]fileState, 0, len(states))
+	for _, x := range states {
+		all = append(all, fileState{x, left[x.Tree+" "+x.Digest]})
+	}
+	return all, nil
 }
 
 func (b *hostBody) packages(s *site, v *visit) error {

@@ -57,6 +57,16 @@ func TestTheDossierTellsWhenItWasHere(t *testing.T) {
 	}
 }
 
+// TestAHostsFileStatesNameTheOrderThatLeftThem: the state after a run leads to what it changed.
+func TestAHostsFileStatesNameTheOrderThatLeftThem(t *testing.T) {
+	w := newWorld(t, "")
+	host := w.hosts["web-2"].id
+	body := w.ask(w.login("frank"), http.MethodGet, "/hosts/"+host+"?tab=files", nil).Body.String()
+	if !strings.Contains(body, `href="/changes/`+w.order.ID+`/hosts/`+host+`"`) || !strings.Contains(body, "no order") {
+		t.Error("the states do not say which order left them")
+	}
+}
+
 // TestAViewIsItsOwners: by its ID nobody else drops it, and a private one is on nobody else's pages.
 func TestAViewIsItsOwners(t *testing.T) {
 	w := newWorld(t, "")

@@ -16,6 +16,7 @@ export function places(at = site) {
     "hosts, silent": "/hosts?state=silent",
     host: host("web-02"),
     "host, packages": `${host("web-02")}?tab=packages`,
+    "host, file states": `${host("web-02")}?tab=files`,
     "host, runs": `${host("web-02")}?tab=runs`,
     "host, record": `${host("web-02")}?tab=record`,
     "host, inventory": `${host("web-02")}?tab=inventory`,

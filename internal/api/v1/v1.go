@@ -68,6 +68,11 @@ type RecordLink struct {
 	Host string `json:"host" minLength:"1" maxLength:"200"`
 }
 
+// FileStates are the newest file states of a host, the newest first.
+type FileStates struct {
+	States []estate.FileState `json:"states"`
+}
+
 // Enrolment asks for an enrolment line: for a new host of a name and an environment, or for a host enrolled before.
 type Enrolment struct {
 	Name        string `json:"name,omitempty"`
