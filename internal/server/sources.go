@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake/epss"
 	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
 	"github.com/patchwarrant/patchwarrant/internal/intake/osv"
+	"github.com/patchwarrant/patchwarrant/internal/intake/ubuntu"
 	"github.com/patchwarrant/patchwarrant/internal/pgp"
 )
 
@@ -60,9 +61,14 @@ var kinds = []kind{
 	{name: "redhat-vex", document: csaf.RedHat, is: csaf.IsDocument, largest: csaf.MaxDocument, maxAge: 2 * day, protocol: redHat},
 	{name: "redhat-csaf", document: csaf.RedHat, is: csaf.IsDocument, largest: csaf.MaxDocument, maxAge: 2 * day, protocol: redHat},
 	{name: debian.ArchiveSource, file: func(...string) intake.Parser { return debian.ParseArchive }, largest: 64 << 20, maxAge: 2 * day},
+	{name: "debian-cves", file: debian.Issues, largest: debian.MaxList, maxAge: 2 * day},
+	{name: "debian-advisories", file: debian.Advisories, largest: debian.MaxList, maxAge: 7 * day},
 	{name: "ubuntu-osv", document: osv.Parse, is: osv.IsDocument, largest: osv.MaxDocument, maxAge: 2 * day},
+	{name: "ubuntu-oval", file: ubuntu.OVAL, largest: ubuntu.MaxOVAL, maxAge: 2 * day},
+	{name: "ubuntu-notices", document: ubuntu.Notices, is: osv.IsDocument, largest: ubuntu.MaxNotices, maxAge: 7 * day},
 	{name: "osv", document: osv.Parse, is: osv.IsDocument, largest: osv.MaxDocument, maxAge: 2 * day},
 	{name: "csaf", document: csaf.Parse, is: csaf.IsDocument, largest: csaf.MaxDocument, maxAge: 7 * day, protocol: provider},
+	{name: "distro-support", document: func(...string) intake.DocumentParser { return debian.Support }, is: debian.IsSupport, largest: debian.MaxSupport, maxAge: 90 * day},
 	{name: "kev", file: func(...string) intake.Parser { return kev.Parse }, largest: 64 << 20, maxAge: 7 * day},
 	{name: "epss", file: func(...string) intake.Parser { return epss.Parse }, largest: 256 << 20, maxAge: 2 * day},
 }

@@ -1,0 +1,136 @@
+package ubuntu_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/intake/ubuntu"
+)
+
+const page = `{"notices":[{"id":"USN-1-1","title":"tool vulnerability","cves_ids":["CVE-2026-1","CVE-2026-2"],"release_packages":{
+"jammy":[{"name":"tool","version":"1.0-1ubuntu1","is_source":true},{"name":"tool-bin","version":"1.0-1ubuntu1","is_source":false}],
+"focal":[{"name":"tool-bin","version":"0.9-1ubuntu1~esm1","is_source":false,"pocket":"esm-infra"}]}},
+{"id":"USN-2-1","cves_ids":[],"release_packages":{"jammy":[{"name":"old","version":"","is_source":false}]}}],"limit":20,"offset":0,"total_results":2}`
+
+// definitions in the forms by vulnerability and by notice.
+const definitions = `<?xml version="1.0"?>
+<oval_definitions xmlns="http://oval.mitre.org/XMLSchema/oval-definitions-5" xmlns:ind="x"><definitions>
+<definition class="vulnerability" id="oval:com.ubuntu.jammy:def:1" version="1"><metadata><title>CVE-2026-1 on Ubuntu 22.04</title>
+<advisory><cve priority="medium" cvss_vector="CVSS:3.1/x" usns="1-1">CVE-2026-1</cve></advisory></metadata><criteria><criteria operator="OR">
+<criterion test_ref="t1" comment="tool package in jammy was vulnerable but has been fixed (note: '1.0-1ubuntu1')."/>
+<criterion test_ref="t2" comment="other package in jammy is affected and needs fixing."/>
+<criterion test_ref="t3" comment="third package in jammy is affected, but a decision has been made to defer addressing it (note: '2026-01-01')."/>
+<criterion test_ref="t4" comment="fourth package in jammy may be odd."/>
+<criterion test_ref="t5" comment="(CVE-2026-9) tool package in jammy is affected and needs fixing."/></criteria></criteria></definition>
+<definition class="patch" id="oval:com.ubuntu.jammy:def:2" version="1"><metadata><title>USN-1-1 -- tool</title><reference source="USN" ref_id="USN-1-1"/>
+<advisory><cve priority="low">CVE-2026-3</cve></advisory></metadata><criteria><criterion test_ref="t6" comment="Long Term Support"/></criteria></definition>
+</definitions><tests><ind:textfilecontent54_test id="t6"><ind:object object_ref="o6"/><ind:state state_ref="s6"/></ind:textfilecontent54_test></tests>
+<objects><ind:textfilecontent54_object id="o6"><ind:pattern var_ref="v6"/></ind:textfilecontent54_object></objects>
+<states><ind:textfilecontent54_state id="s6"><ind:subexpression operation="less than">0:1.0-2</ind:subexpression></ind:textfilecontent54_state></states>
+<variables><constant_variable id="v6"><value>^tool-bin(?::\w+|)\s+(.*)$</value><value>^libtool\+\+(?::\w+|)\s+(.*)$</value></constant_variable></variables></oval_definitions>`
+
+func lines(statements []intake.Statement) (all []string) {
+	for _, s := range statements {
+		binary := ""
+		if s.Binary {
+			binary = "binary"
+		}
+		all = append(all, strings.Join(strings.Fields(strings.Join([]string{s.Release, s.Package, binary, s.ID, string(s.Status), s.FixedVersion, s.Advisory, s.Condition,
+			s.Urgency, s.Expectation}, " ")), " "))
+	}
+	return all
+}
+
+func TestNoticesBecomeStatements(t *testing.T) {
+	r, err := ubuntu.Notices()("p.json", strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"focal tool-bin binary CVE-2026-1 fixed 0.9-1ubuntu1~esm1 USN-1-1 esm-infra", "focal tool-bin binary CVE-2026-2 fixed 0.9-1ubuntu1~esm1 USN-1-1 esm-infra",
+		"jammy old binary USN-2-1 undetermined USN-2-1", "jammy tool CVE-2026-1 fixed 1.0-1ubuntu1 USN-1-1", "jammy tool CVE-2026-2 fixed 1.0-1ubuntu1 USN-1-1"}
+	if d := cmp.Diff(want, lines(r.Statements)); d != "" {
+		t.Error(d)
+	}
+	if r, err = ubuntu.Notices("focal")("p.json", strings.NewReader(page)); err != nil || len(r.Statements) != 2 {
+		t.Errorf("of focal: %+v, %v", r.Statements, err)
+	}
+}
+
+func TestDefinitionsBecomeStatements(t *testing.T) {
+	r, err := ubuntu.OVAL("jammy")(strings.NewReader(definitions))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"jammy fourth CVE-2026-1 undetermined medium", "jammy libtool++ binary CVE-2026-3 fixed 1.0-2 USN-1-1 low", "jammy other CVE-2026-1 open medium",
+		"jammy third CVE-2026-1 open medium postponed", "jammy tool CVE-2026-1 fixed 1.0-1ubuntu1 medium", "jammy tool-bin binary CVE-2026-3 fixed 1.0-2 USN-1-1 low"}
+	if d := cmp.Diff(want, lines(r.Statements)); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestDamageIsRefused(t *testing.T) {
+	for name, doc := range map[string]string{"empty": "", "HTML": "<html>", "cut page": page[:200], "two pages": page + page, "no notices": "{}", "UTF-16": "\xff\xfe{\x00",
+		"a bad name": strings.Replace(page, "USN-1-1", "<b>", 1), "a bad package": strings.Replace(page, `"tool"`, `"../x"`, 1), "deep JSON": `{"notices":` + strings.Repeat("[", 20_000)} {
+		if r, err := ubuntu.Notices()("p.json", strings.NewReader(doc)); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+	laughs := `<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><oval_definitions>&b;</oval_definitions>`
+	for name, doc := range map[string]string{"empty": "", "not XML": page, "cut": definitions[:900], "billion laughs": laughs, "another release": strings.ReplaceAll(definitions, "jammy", "focal"),
+		"deep": strings.Repeat("<a>", 100), "endless": "<a x='" + strings.Repeat("x", 70<<20), "a charset of its own": `<?xml version="1.0" encoding="UTF-7"?><a/>`,
+		"no definitions": "<oval_definitions></oval_definitions>", "a cut gzip": "\x1f\x8b\x08"} {
+		if r, err := ubuntu.OVAL("jammy")(strings.NewReader(doc)); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
+
+// TestRealFiles: what Canonical published is understood.
+func TestRealFiles(t *testing.T) {
+	dir := os.Getenv("PATCHWARRANT_SHARED")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "..", "shared", "data")
+	}
+	for file, want := range map[string]int{"oci.com.ubuntu.jammy.usn.oval.xml.bz2": 5, "oci.com.ubuntu.jammy.cve.oval.xml.bz2": 2, "oci.com.ubuntu.jammy.pkg.oval.xml.bz2": 2, "api-notices.json": 7} {
+		f, err := os.Open(filepath.Join(dir, "ubuntu", file))
+		if err != nil {
+			t.Skipf("sample data is not here; set PATCHWARRANT_SHARED to its directory: %v", err)
+		}
+		var r intake.Reading
+		if strings.HasSuffix(file, ".json") {
+			r, err = ubuntu.Notices()(file, f)
+		} else {
+			r, err = ubuntu.OVAL("jammy")(f)
+		}
+		if err != nil || len(r.Statements) != want {
+			t.Errorf("%s: %q, %v; want %d", file, lines(r.Statements), err, want)
+		}
+		f.Close()
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(page))
+	f.Add([]byte(definitions))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		one, err := ubuntu.Notices()("p.json", strings.NewReader(string(b)))
+		if err != nil && fault.KindOf(err) != fault.Invalid {
+			t.Error(err)
+		}
+		other, err := ubuntu.OVAL()(strings.NewReader(string(b)))
+		if err != nil && fault.KindOf(err) != fault.Invalid {
+			t.Error(err)
+		}
+		for _, s := range append(one.Statements, other.Statements...) {
+			if s.Package == "" || s.Release == "" || s.ID == "" || (s.FixedVersion != "") != (s.Status == intake.Fixed) {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
+}
