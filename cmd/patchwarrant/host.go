@@ -14,7 +14,7 @@ import (
 )
 
 func newHostCommand() *cobra.Command {
-	return noun("host", "Hosts: enrol, list, look at", newHostEnrol(), newHostList(), newHostShow(), newHostStates(), newHostUnmatched())
+	return noun("host", "Hosts: enrol, list, look at", newHostEnrol(), newHostList(), newHostShow(), newHostStates(), newHostUnmatched(), newHostRetire())
 }
 
 func newHostEnrol() *cobra.Command {
@@ -27,7 +27,7 @@ func newHostEnrol() *cobra.Command {
 		})
 	c.Flags().StringVar(&in.Name, "name", "", "name of the new host")
 	c.Flags().StringVar(&in.Environment, "environment", "", "stage, production, …")
-	c.Flags().StringVar(&in.Host, "host", "", "ID of a host enrolled before, instead of a name")
+	c.Flags().StringVar(&in.Host, "host", "", "ID of a host enrolled before (reinstalled, or cloned), instead of a name: it keeps its ID and history")
 	c.Flags().IntVar(&in.Hours, "hours", 1, "how long the line is good")
 	return c
 }

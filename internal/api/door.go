@@ -27,6 +27,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/once"
 	"github.com/patchwarrant/patchwarrant/internal/record"
+	"github.com/patchwarrant/patchwarrant/internal/retirement"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
@@ -57,6 +58,8 @@ type Config struct {
 	Agents    string      // URL of the agents' door, for enrolment lines
 	Identity  v1.Identity // of the server, for the first trust root
 	Log       *slog.Logger
+
+	Retirements *retirement.Retirements
 }
 
 type door struct {
@@ -82,6 +85,7 @@ func New(c Config) http.Handler {
 	d.accounts()
 	d.hosts()
 	d.records()
+	d.retirements()
 	d.sources()
 	d.vulnerabilities()
 	d.scans()

@@ -55,7 +55,9 @@ func (e *Estate) CheckIn(ctx context.Context, hostID string, c wire.CheckIn) (ho
 	} else {
 		host, err = e.take(ctx, hostID, c, f, now)
 	}
-	if err == nil && !host.ClonedAt.IsZero() {
+	if err == nil && !host.RetiredAt.IsZero() {
+		err = errRetired()
+	} else if err == nil && !host.ClonedAt.IsZero() {
 		err = errCloned()
 	}
 	return host, need, err
@@ -96,7 +98,7 @@ func (e *Estate) take(ctx context.Context, hostID string, c wire.CheckIn, f *fac
 
 // hear decides what a check-in makes of a host, and which acts it is worth.
 func (h Host) hear(c wire.CheckIn, f *facts, now time.Time) (Host, []event) {
-	if !h.ClonedAt.IsZero() {
+	if !h.ClonedAt.IsZero() || !h.RetiredAt.IsZero() {
 		return h, nil
 	}
 	if c.Counter <= h.Counter {

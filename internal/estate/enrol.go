@@ -43,7 +43,7 @@ func (e *Estate) MakeToken(ctx context.Context, who string, n NewToken) (secret 
 	t := token{name: n.Name, environment: n.Environment, host: n.Host, expires: now.Add(n.Life).UTC()}
 	err = e.DB.Write(ctx, func(tx *db.Tx) error {
 		if n.Host != "" {
-			h, err := loadHost(ctx, tx, n.Host)
+			h, err := InService(ctx, tx, n.Host)
 			if err != nil {
 				return err
 			}
@@ -91,7 +91,7 @@ func (e *Estate) Enrol(ctx context.Context, r wire.EnrolRequest) (host Host, cer
 		host = Host{ID: id.New("hst", now), Name: t.name, Environment: t.environment}
 		if t.host != "" {
 			kind = "host.reenrolled"
-			if host, err = loadHost(ctx, tx, t.host); err != nil {
+			if host, err = InService(ctx, tx, t.host); err != nil {
 				return err
 			}
 		}
@@ -147,6 +147,9 @@ func (e *Estate) Authenticate(ctx context.Context, cert *x509.Certificate) (host
 		host, err = loadHostByCert(ctx, tx, print)
 		return err
 	})
+	if fault.KindOf(err) == fault.Unauthenticated {
+		err = e.refuseRetired(ctx, cert, err)
+	}
 	if err != nil {
 		return Host{}, err
 	}
@@ -173,7 +176,7 @@ func (e *Estate) Renew(ctx context.Context, host string, csr []byte) ([]byte, er
 		return nil, err
 	}
 	err = e.DB.Write(ctx, func(tx *db.Tx) error {
-		h, err := loadHost(ctx, tx, host)
+		h, err := InService(ctx, tx, host)
 		if err != nil {
 			return err
 		}

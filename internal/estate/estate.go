@@ -12,8 +12,6 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/record"
-	"github.com/patchwarrant/patchwarrant/internal/trustroot"
-	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -91,13 +89,6 @@ type Ledger interface {
 	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
 }
 
-// Root gives the trust root in force.
-type Root interface {
-	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
-	// RootInForce names it as tx sees it, for good once tx has appended an act.
-	RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error)
-}
-
 // Config of an Estate.
 type Config struct {
 	DB     *db.DB
@@ -108,7 +99,6 @@ type Config struct {
 	Silent time.Duration // after which a host that says nothing counts as silent
 
 	Records *record.Records // the inventory; nil: there is none
-	Root    Root            // for signatures
 }
 
 // Estate is the hosts.

@@ -80,7 +80,7 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	root, err := trustroot.Decode(w.people.RootEnvelope.Payload)
 	check(t, err)
 	records := record.New(record.Config{DB: d, Ledger: w.log, Blobs: blobs, Root: inForce{root}, Now: now})
-	w.Estate = New(Config{DB: d, Ledger: w.log, Blobs: blobs, CA: ca, Now: now, Silent: 15 * time.Minute, Records: records, Root: inForce{root}})
+	w.Estate = New(Config{DB: d, Ledger: w.log, Blobs: blobs, CA: ca, Now: now, Silent: 15 * time.Minute, Records: records})
 	return w
 }
 

@@ -116,7 +116,7 @@ func (e *Estate) contest(ctx context.Context, tx *db.Tx, host string, b heartbea
 		return nil
 	}
 	ours := h.LastSeen.Equal(b.at.Truncate(time.Microsecond)) // written before, and told otherwise
-	if err != nil || ours || h.Counter != b.counter || !h.EnrolledAt.Equal(b.enrolled) || !h.ClonedAt.IsZero() {
+	if err != nil || ours || h.Counter != b.counter || !h.EnrolledAt.Equal(b.enrolled) || !h.ClonedAt.IsZero() || !h.RetiredAt.IsZero() {
 		return err
 	}
 	h.ClonedAt = e.Now()

@@ -66,8 +66,9 @@ var (
 	tokenDrop  = db.Q(`DELETE FROM enrolment_tokens WHERE hash = $1`)
 	tokenSpend = db.Q(`UPDATE enrolment_tokens SET used_at = $1, used_for = $2 WHERE hash = $3`)
 
-	toldGet = db.Q(`SELECT day FROM estate_daily WHERE what = $1`)
-	toldPut = db.Q(`INSERT INTO estate_daily (what, day) VALUES ($1,$2) ON CONFLICT (what) DO UPDATE SET day = excluded.day
+	hostsSpoke = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE spoke_at > $1 ORDER BY spoke_at DESC LIMIT 100`)
+	toldGet    = db.Q(`SELECT day FROM estate_daily WHERE what = $1`)
+	toldPut    = db.Q(`INSERT INTO estate_daily (what, day) VALUES ($1,$2) ON CONFLICT (what) DO UPDATE SET day = excluded.day
  WHERE estate_daily.day <> excluded.day`)
 
 	setKnown = db.Q(`SELECT COUNT(*) FROM package_sets WHERE digest = $1`)
@@ -315,4 +316,9 @@ func loadFileStates(ctx context.Context, tx *db.Tx, host string) ([]FileState, e
 		s.FirstAt = db.Time(first)
 		return s, err
 	})
+}
+
+func loadSpoke(ctx context.Context, tx *db.Tx, after time.Time) ([]Host, error) {
+	rows, err := tx.Query(ctx, hostsSpoke, db.Micros(after))
+	return db.Collect(rows, err, func(r *sql.Rows) (Host, error) { return scanHost(r) })
 }

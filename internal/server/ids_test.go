@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/record"
+	"github.com/patchwarrant/patchwarrant/internal/retirement"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/web"
@@ -118,6 +120,13 @@ func (s *story) things(session, token string) map[string][2]string {
 	both(session, "ses_none", api+"/sessions/{id}", "/account/sessions/{id}/end")
 	both(token, "tok_none", api+"/tokens/{id}", "/account/tokens/{id}/end")
 	both(s.now.Format("2006-01"), "1970-01", api+"/figures/remediation/{month}")
+	var rec record.Record
+	s.as("erin", http.MethodPost, "/records", record.Fields{Hostname: "printer-1"}, &rec)
+	both(rec.ID, "rec_none", api+"/records/{id}", api+"/records/{id}/host", "/hosts/records/{id}", "/hosts/records/{id}/host", "/hosts/records/{id}/drop")
+	var leaving retirement.Retirement
+	s.as("carol", http.MethodPost, "/retirements", v1.RetirementProposal{Host: s.hosts[2].host.ID, Reason: "old"}, &leaving)
+	both(leaving.ID, "ret_none", api+"/retirements/{id}", api+"/retirements/{id}/signatures", api+"/retirements/{id}/end",
+		"/hosts/retirements/{id}", "/hosts/retirements/{id}/signatures", "/hosts/retirements/{id}/end")
 	both("waits", "none", api+"/passkeys/{id}")
 	both(s.view("alice"), "vew_none", api+"/views/{id}", "/views/{id}/drop")
 	return pairs

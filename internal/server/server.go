@@ -31,6 +31,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/once"
 	"github.com/patchwarrant/patchwarrant/internal/pool"
 	"github.com/patchwarrant/patchwarrant/internal/record"
+	"github.com/patchwarrant/patchwarrant/internal/retirement"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
@@ -66,6 +67,8 @@ type Server struct {
 	evidence  *evidence.Sealer
 	once      *once.Once
 	views     *savedview.Views
+
+	retirements *retirement.Retirements
 }
 
 // Open opens the database and makes the rooms. The caller closes the server.
@@ -133,7 +136,8 @@ func (s *Server) furnish() error {
 	}
 	s.records = record.New(record.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Now: s.now})
 	s.estate = estate.New(estate.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, CA: s.keys.CA, Now: s.now,
-		Silent: s.config.Silent.Duration, Records: s.records, Root: s.Staff})
+		Silent: s.config.Silent.Duration, Records: s.records})
+	s.retirements = retirement.New(retirement.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Estate: s.estate, Now: s.now})
 	s.archive = &archive{intake: s.intake, mirror: s.mirror, estate: s.estate, pool: packages, now: s.now}
 	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Intake: s.intake,
 		Root: s.Staff, Now: s.now})
@@ -199,7 +203,8 @@ func (s *Server) doors() ([]*http.Server, error) {
 	}
 	tls := s.keys.CA.ServerTLS(s.config.Names)
 	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Feeds: s.feeds, Estate: s.estate, Records: s.records,
-		Triage: s.triage, Scans: s.scans, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
+		Retirements: s.retirements,
+		Triage:      s.triage, Scans: s.scans, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
 		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Once: s.once, Views: s.views, Agents: s.config.agentsURL(),
 		Identity: identity, Log: s.log})
 	public, err := json.Marshal(identity)
@@ -207,7 +212,8 @@ func (s *Server) doors() ([]*http.Server, error) {
 		return nil, err
 	}
 	pages := web.New(web.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate, Records: s.records,
-		Triage: s.triage, Scans: s.scans, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
+		Retirements: s.retirements,
+		Triage:      s.triage, Scans: s.scans, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
 		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Views: s.views, Agents: s.config.agentsURL(),
 		Identity: string(public), Now: s.now, Log: s.log})
 	agents := agentapi.New(agentapi.Config{Estate: s.estate, Blobs: s.blobs, Rollout: s.rollouts, Ledger: s.ledger,

@@ -11,6 +11,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/record"
+	"github.com/patchwarrant/patchwarrant/internal/retirement"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -82,6 +83,7 @@ type hostBody struct {
 	States   []fileState
 	Recorded record.Record // empty: there is no record about it
 	Fields   []fieldBody
+	Leaving  []retirement.Retirement
 	Acts     []ledger.Entry
 	Scans    []scans.ScannedHost // the newest report of each scanner
 	Tab      string
@@ -110,6 +112,9 @@ func (s *site) host(v *visit) error {
 		}
 	}
 	if body.Scans, err = s.Scans.OnHost(ctx, id); err != nil {
+		return err
+	}
+	if body.Leaving, err = s.Retirements.List(ctx, id); err != nil {
 		return err
 	}
 	switch body.Tab {

@@ -110,6 +110,7 @@ var notices = map[string]string{
 	"reviewed-account": "The review is in the ledger. The next is due in three months.",
 	"notice":           "The account is off. The trust root must drop the person within 24 hours.",
 	"notice-withdrawn": "The notice is withdrawn.",
+	"retired":          "With your signature the quorum is there: the host is out of service, and counts nowhere.",
 	"recorded":         "Recorded, and in the ledger.",
 	"report":           "The report is in, and stands beside our own verdicts.",
 	"same-report":      "These are the bytes of this report, which was imported before.",
@@ -333,7 +334,7 @@ var tones = map[string][]string{
 	"warn": {"undetermined", "only-theirs", "unknown-host", "proposed", "begun", "offered", "fixed-after-reboot", "defer", "deferred", "undecided", "observe-only", "reboot", "waiting for a second person",
 		"expired", "not signed", "unjudged"},
 	"good":  {"agree", "done", "closed", "accept", "accepted", "as shipped", "signed", "not-affected", "reports", "legitimate", "clean", "current"},
-	"quiet": {"derived", "as staged", "reject", "ended", "withdrawn", "waiting"},
+	"quiet": {"derived", "as staged", "reject", "ended", "withdrawn", "retired", "in force", "waiting"},
 	"live":  {"warranted", "running"},
 }
 

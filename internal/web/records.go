@@ -222,7 +222,7 @@ func (s *site) importRecords(v *visit) error {
 
 func (s *site) exportRecords(v *visit) error {
 	format := record.CSV
-	if v.r.PathValue("file") == "inventory.json" {
+	if strings.HasSuffix(v.r.URL.Path, ".json") {
 		format = record.JSON
 	}
 	all, err := s.Records.Export(v.r.Context())

@@ -159,6 +159,11 @@ func (s *site) duties(v *visit, orders []change.Order, investigations []integrit
 		return nil, err
 	}
 	all = append(all, unsigned...)
+	leaving, err := s.retiring(ctx, root, me)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, leaving...)
 	if v.session.Can(staff.Investigate) {
 		for _, i := range investigations {
 			switch {
@@ -286,6 +291,13 @@ func (s *site) alarms(ctx context.Context) ([]alarm, error) {
 			}
 			all = append(all, a)
 		}
+	}
+	spoke, err := s.Estate.RetiredWhoSpoke(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range spoke {
+		all = append(all, alarm{"Retired host " + h.Name + " speaks", "/hosts/" + h.ID, "somebody uses an identity that is out of service", h.SpokeAt})
 	}
 	slices.SortStableFunc(all, func(a, b alarm) int { return b.Since.Compare(a.Since) })
 	return all, nil

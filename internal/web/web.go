@@ -20,6 +20,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/record"
+	"github.com/patchwarrant/patchwarrant/internal/retirement"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
@@ -49,6 +50,8 @@ type Config struct {
 	Identity  string // what the first trust root says about the server: the JSON that patchwarrantd init prints
 	Now       func() time.Time
 	Log       *slog.Logger
+
+	Retirements *retirement.Retirements
 }
 
 // Composer puts together what a snapshot is made of: the accepted fixes and the package sets of a release's hosts.

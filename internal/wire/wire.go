@@ -183,6 +183,9 @@ type Report struct {
 // restored from a copy. Only a new enrolment helps.
 const Cloned = "CLONED"
 
+// Retired is the code of the refusal of a host that two people took out of service: its identity is gone for good.
+const Retired = "RETIRED"
+
 // Quota is the code of the refusal of an object that is more than a host may upload in a day.
 const Quota = "QUOTA"
 

@@ -13,6 +13,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/record"
+	"github.com/patchwarrant/patchwarrant/internal/retirement"
 )
 
 // Prefix of all routes.
@@ -71,6 +72,17 @@ type RecordLink struct {
 // FileStates are the newest file states of a host, the newest first.
 type FileStates struct {
 	States []estate.FileState `json:"states"`
+}
+
+// RetirementProposal asks to take a host out of service.
+type RetirementProposal struct {
+	Host   string `json:"host" minLength:"1" maxLength:"200"`
+	Reason string `json:"reason" minLength:"1" maxLength:"4000"`
+}
+
+// Retirements are hosts on their way out of service.
+type Retirements struct {
+	Retirements []retirement.Retirement `json:"retirements"`
 }
 
 // Enrolment asks for an enrolment line: for a new host of a name and an environment, or for a host enrolled before.

@@ -64,6 +64,7 @@ func New(tb testing.TB) *World {
 			{Class: trustroot.Stage, Environments: []string{"stage"}, Seats: deciders, Local: 1, MaxWindowHours: 72},
 			{Class: trustroot.Routine, Seats: deciders, Local: 1, MaxWindowHours: 72},
 			{Class: trustroot.Emergency, Seats: deciders, Local: 1, MaxWindowHours: 12},
+			{Class: trustroot.RetireHost, Seats: [][]string{{"operations-manager", "system-owner"}, {"cirt-analyst", "risk-manager"}}, Local: 1, MaxWindowHours: 72},
 			{Class: trustroot.Curation, Seats: [][]string{{"cirt-analyst"}, {"product-manager"}}, Local: 1},
 			{Class: trustroot.TrustRoot, Seats: [][]string{anyone, anyone}, Local: 2},
 			{Class: trustroot.Policy, Seats: [][]string{{"risk-manager"}, {"cirt-analyst", "product-manager"}}, Local: 1},

@@ -1,0 +1,116 @@
+package web
+
+import (
+	"bytes"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/record"
+	"github.com/patchwarrant/patchwarrant/internal/retirement"
+)
+
+// TestARecordIsEditedInThePage: with the revision the form was made from, else not.
+func TestARecordIsEditedInThePage(t *testing.T) {
+	w := newWorld(t, "")
+	token, path := w.login("erin"), "/hosts/records/"+w.inventory
+	rec, err := w.Records.Get(t.Context(), w.inventory)
+	w.ok(err)
+	page := w.ask(token, http.MethodGet, path, nil).Body.String()
+	if !strings.Contains(page, `name="revision" value="2"`) || !strings.Contains(page, `value="A 12"`) {
+		t.Errorf("the form: %s", page)
+	}
+	form := url.Values{"revision": {"2"}, "hostname": {rec.Hostname}, "zone": {"lab"}, "host": {"hst_evil"}}
+	if a := w.ask(token, http.MethodPost, path, form); a.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	if a := w.ask(token, http.MethodPost, path, form); a.Code != http.StatusConflict || !strings.Contains(a.Body.String(), record.Stale) {
+		t.Errorf("over another change: %d %s", a.Code, a.Body)
+	}
+	now, err := w.Records.Get(t.Context(), w.inventory)
+	if err != nil || now.Zone != "lab" || now.Rack != "" || now.Host != rec.Host {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if a := w.ask(w.login("frank"), http.MethodPost, path, form); a.Code != http.StatusForbidden {
+		t.Errorf("an auditor edits: %d", a.Code)
+	}
+	if page := w.ask(token, http.MethodGet, "/hosts?zone=lab", nil).Body.String(); !strings.Contains(page, ">db-1<") || strings.Contains(page, ">web-1<") {
+		t.Error("the list of hosts is not by zone")
+	}
+}
+
+func TestAFileIsLookedAtBeforeItIsTakenOver(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.login("erin")
+	send := func(do string) *httptest.ResponseRecorder {
+		var b bytes.Buffer
+		m := multipart.NewWriter(&b)
+		w.ok(m.WriteField("do", do))
+		f, err := m.CreateFormFile("content", "assets.csv")
+		w.ok(err)
+		_, err = f.Write([]byte("hostname,zone\nrouter-1,core\n"))
+		w.ok(err)
+		w.ok(m.Close())
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+site1+"/hosts/imports", &b)
+		r.Header.Set("Content-Type", m.FormDataContentType())
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		r.RemoteAddr = netip.AddrPortFrom(w.from, 1024).String()
+		r.AddCookie(&http.Cookie{Name: sessionCookie, Value: token})
+		answer := httptest.NewRecorder()
+		w.door.ServeHTTP(answer, r)
+		return answer
+	}
+	found := func() int {
+		all, err := w.Records.List(t.Context(), record.Filter{Text: "router"}, "", 10)
+		w.ok(err)
+		return len(all)
+	}
+	if a := send("look"); a.Code != http.StatusOK || !strings.Contains(a.Body.String(), "What the file would change") || found() != 0 {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	if a := send("import"); a.Code != http.StatusOK || !strings.Contains(a.Body.String(), "Imported") || found() != 1 {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+}
+
+// TestAHostIsRetiredInThePage: proposed by one, signed by two others; it leaves lists and totals at once.
+func TestAHostIsRetiredInThePage(t *testing.T) {
+	w := newWorld(t, "")
+	ctx, host := t.Context(), w.hosts["db-1"].id
+	before, err := w.Triage.Vulnerabilities(ctx)
+	w.ok(err)
+	a := w.ask(w.login("carol"), http.MethodPost, "/hosts/retirements", url.Values{"host": {host}, "reason": {"hall closed"}})
+	id := strings.TrimSuffix(strings.TrimPrefix(a.Header().Get("Location"), "/hosts/retirements/"), "?said=proposed")
+	r, err := w.Retirements.Get(ctx, id)
+	if err != nil || a.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s %v", a.Code, a.Body, err)
+	}
+	token := w.login("alice")
+	if page := w.ask(token, http.MethodGet, "/", nil).Body.String(); !strings.Contains(page, "Sign the retirement of db-1") {
+		t.Error("it does not wait for alice")
+	}
+	page := w.ask(token, http.MethodGet, "/hosts/retirements/"+id, nil).Body.String()
+	if !strings.Contains(page, r.SHA256) || !strings.Contains(page, challengeOf(retirement.PayloadType, r.Payload)) {
+		t.Error("the page does not show what is signed")
+	}
+	if a := w.ask(token, http.MethodPost, "/hosts/retirements/"+id+"/signatures", w.assertion(url.Values{}, retirement.PayloadType, r.Payload)); a.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	_, err = w.Retirements.Approve(ctx, "dave", id, w.people.Sign(retirement.PayloadType, r.Payload, "dave").Signatures[0])
+	w.ok(err)
+	after, err := w.Triage.Vulnerabilities(ctx)
+	if err != nil || after.Hosts != before.Hosts-1 || after.Findings >= before.Findings {
+		t.Errorf("before %d hosts, %d findings; after %d, %d", before.Hosts, before.Findings, after.Hosts, after.Findings)
+	}
+	if page := w.ask(token, http.MethodGet, "/hosts/"+host, nil).Body.String(); !strings.Contains(page, "Out of service since") || strings.Contains(page, `id="retire"`) {
+		t.Error("its page")
+	}
+	if all, err := w.Estate.List(ctx, estate.Filter{}, "", 100); err != nil || len(all) != before.Hosts-1 {
+		t.Errorf("%d hosts listed, %v", len(all), err)
+	}
+}
