@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"maps"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +17,8 @@ import (
 )
 
 func newHostCommand() *cobra.Command {
-	return noun("host", "Hosts: enrol, list, look at", newHostEnrol(), newHostList(), newHostShow(), newHostStates(), newHostUnmatched(), newHostRetire())
+	return noun("host", "Hosts: enrol, list, look at", newHostEnrol(), newHostList(), newHostShow(), newHostPackages(),
+		newHostProcesses(), newHostSources(), newHostStates(), newHostUnmatched(), newHostRetire())
 }
 
 func newHostEnrol() *cobra.Command {
@@ -112,6 +116,10 @@ func newHostShow() *cobra.Command {
 			{"file state of /", h.Trees["/"]}, {"can be offered work", yes(h.CanExecute())}, {"ledger size seen", h.Log.Size},
 			{"trust root version", h.TrustRootVersion}, {"agent", h.AgentVersion}, {"its own alarm", h.Alarm}} {
 			t.add(f[0], f[1])
+		}
+		for _, path := range slices.Sorted(maps.Keys(h.Roots)) {
+			r := h.Roots[path]
+			t.add("root "+path, fmt.Sprintf("%s %s, package set %s, file state %s, %d old copies", r.Distribution, r.Release, r.PackageSet, h.Trees[path], r.Lagging))
 		}
 		t.print(w)
 	})

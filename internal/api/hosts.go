@@ -11,6 +11,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/once"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 // hosts: the estate, and how a host enters it.
@@ -18,6 +19,8 @@ func (d *door) hosts() {
 	serve(d, operation{"hosts", http.MethodGet, "/hosts", "All hosts", staff.Read}, d.listHosts)
 	serve(d, operation{"host", http.MethodGet, "/hosts/{id}", "One host", staff.Read}, d.host)
 	serve(d, operation{"file-states", http.MethodGet, "/hosts/{id}/states", "The newest file states of a host", staff.Read}, d.fileStates)
+	serve(d, operation{"host-packages", http.MethodGet, "/hosts/{id}/packages", "Packages of a host with where each came from", staff.Read}, d.hostPackages)
+	serve(d, operation{"host-inventory", http.MethodGet, "/hosts/{id}/inventory", "What a host says of itself", staff.Read}, d.hostInventory)
 	create(d, operation{"enrol-host", http.MethodPost, "/enrolments", "Make a one-time enrolment line", staff.EnrolHost}, once.Secret, d.enrol)
 }
 
@@ -60,6 +63,29 @@ func (d *door) fileStates(ctx context.Context, _ staff.Session, in *Named) (v1.F
 
 func (d *door) host(ctx context.Context, _ staff.Session, in *Named) (estate.Host, error) {
 	return d.Estate.Host(ctx, in.ID)
+}
+
+// rootOfHost is one of a host's file-system roots.
+type rootOfHost struct {
+	Named
+	Root string `query:"root" maxLength:"4096" doc:"which of the host's roots; empty: /"`
+}
+
+func (d *door) hostPackages(ctx context.Context, _ staff.Session, in *rootOfHost) (v1.Packages, error) {
+	host, err := d.Estate.Host(ctx, in.ID)
+	if err != nil {
+		return v1.Packages{}, err
+	}
+	all, err := d.Estate.Packages(ctx, host, in.Root)
+	return v1.Packages{Packages: list(all)}, err
+}
+
+func (d *door) hostInventory(ctx context.Context, _ staff.Session, in *rootOfHost) (wire.Inventory, error) {
+	host, err := d.Estate.Host(ctx, in.ID)
+	if err != nil {
+		return wire.Inventory{}, err
+	}
+	return d.Estate.Inventory(ctx, host, in.Root)
 }
 
 func (d *door) enrol(ctx context.Context, s staff.Session, in *v1.Enrolment) (v1.EnrolmentLine, error) {

@@ -24,6 +24,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 var update = flag.Bool("update", false, "write testdata/*.json as the server answers now")
@@ -58,6 +59,8 @@ func TestTheAPIIsWhatItWas(t *testing.T) {
 		{"hosts", "/hosts", "/hosts", new(v1.Hosts)},
 		{"host", "/hosts/" + s.hosts[1].host.ID, "/hosts/{id}", new(estate.Host)},
 		{"states", "/hosts/" + s.hosts[1].host.ID + "/states", "/hosts/{id}/states", new(v1.FileStates)},
+		{"host-packages", "/hosts/" + s.hosts[1].host.ID + "/packages", "/hosts/{id}/packages", new(v1.Packages)},
+		{"host-inventory", "/hosts/" + s.hosts[1].host.ID + "/inventory", "/hosts/{id}/inventory", new(wire.Inventory)},
 		{"findings", "/hosts/" + s.hosts[2].host.ID + "/findings", "/hosts/{id}/findings", new(v1.Findings)},
 		{"vulnerabilities", "/vulnerabilities", "/vulnerabilities", new(triage.View)},
 		{"vulnerability", "/vulnerabilities/CVE-2026-1001/openssl", "/vulnerabilities/{cve}/{source}", new(triage.Case)},

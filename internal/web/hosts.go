@@ -9,12 +9,12 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
-	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/retirement"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 type hostsBody struct {
@@ -78,7 +78,9 @@ type hostBody struct {
 	estate.Host
 	Findings cut[triage.Finding]
 	Affected int
-	Packages cut[pkgset.Package]
+	Packages cut[estate.Package]
+	Says     wire.Inventory
+	Root     string // of which packages and system are shown; empty: /
 	Runs     []rollout.Run
 	States   []fileState
 	Recorded record.Record // empty: there is no record about it
@@ -101,7 +103,7 @@ func (s *site) host(v *visit) error {
 	if err != nil {
 		return err
 	}
-	body := hostBody{Host: h, Tab: v.r.URL.Query().Get("tab")}
+	body := hostBody{Host: h, Tab: v.r.URL.Query().Get("tab"), Root: v.r.URL.Query().Get("root")}
 	findings, err := s.Triage.Findings(ctx, id)
 	if err != nil {
 		return err
@@ -122,6 +124,10 @@ func (s *site) host(v *visit) error {
 		err = body.packages(s, v)
 	case "files":
 		body.States, err = s.fileStates(ctx, id)
+	case "system":
+		if body.Host.Inventory != "" {
+			body.Says, err = s.Estate.Inventory(ctx, h, body.Root)
+		}
 	case "runs":
 		body.Runs, err = s.Rollouts.RunsOf(ctx, id, "", hostRuns)
 	case "inventory":
@@ -175,12 +181,12 @@ func (b *hostBody) packages(s *site, v *visit) error {
 	if b.PackageSet == "" {
 		return nil
 	}
-	set, err := s.Estate.PackageSet(v.r.Context(), b.PackageSet)
+	all, err := s.Estate.Packages(v.r.Context(), b.Host, b.Root)
 	if err != nil {
 		return err
 	}
 	search := strings.ToLower(strings.TrimSpace(v.r.URL.Query().Get("q")))
-	found := slices.DeleteFunc(slices.Clone(set), func(p pkgset.Package) bool { return !strings.Contains(p.Name+" "+p.Source, search) })
+	found := slices.DeleteFunc(all, func(p estate.Package) bool { return !strings.Contains(p.Name+" "+p.Source, search) })
 	b.Packages = paged(v, found, 100)
 	return nil
 }

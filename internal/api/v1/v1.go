@@ -19,6 +19,11 @@ import (
 // Prefix of all routes.
 const Prefix = "/api/v1"
 
+// Packages of a host's root, by name.
+type Packages struct {
+	Packages []estate.Package `json:"packages"`
+}
+
 // ProblemType is the content type of a Problem. Source: RFC 9457.
 const ProblemType = "application/problem+json"
 
