@@ -17,6 +17,7 @@ export function places(at = site) {
     host: host("web-02"),
     "host, packages": `${host("web-02")}?tab=packages`,
     "host, file states": `${host("web-02")}?tab=files`,
+    "host, system": `${host("web-02")}?tab=system`,
     "host, runs": `${host("web-02")}?tab=runs`,
     "host, record": `${host("web-02")}?tab=record`,
     "host, inventory": `${host("web-02")}?tab=inventory`,
