@@ -22,6 +22,10 @@ func (d *door) sources() {
 	serve(d, operation{"import", http.MethodPut, "/sources/{id}/content", "Import a source's bytes", staff.ImportAdvisories}, d.importSource)
 	serve(d, operation{"fetch-source", http.MethodPost, "/sources/{id}/fetches", "Fetch a source from its configured address",
 		staff.ImportAdvisories}, d.fetchSource)
+	serve(d, operation{"source-documents", http.MethodGet, "/sources/{id}/documents", "The documents of a source that is a collection: where each came from, who signed it, and why it was refused",
+		staff.Read}, d.listDocuments)
+	serve(d, operation{"accept-shrink", http.MethodPost, "/sources/{id}/shrinks", "Put in force what was refused because it states much less than before",
+		staff.ImportAdvisories}, d.acceptShrink)
 	serve(d, operation{"advisories", http.MethodGet, "/advisories", "Advisories that wait for review", staff.Read}, d.queue)
 	serve(d, operation{"review-advisories", http.MethodPost, "/advisories/reviews", "Say whether advisories are relevant",
 		staff.Decide}, d.review)
@@ -30,6 +34,27 @@ func (d *door) sources() {
 func (d *door) listSources(ctx context.Context, _ staff.Session, _ *struct{}) (v1.Sources, error) {
 	states, err := d.Intake.States(ctx)
 	return v1.Sources{Sources: list(states)}, err
+}
+
+type documentsOf struct {
+	Named
+	Refused bool   `query:"refused" doc:"only those whose last bytes were refused"`
+	After   string `query:"after" maxLength:"400" doc:"go on after this path"`
+	Limit   int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+}
+
+func (d *door) listDocuments(ctx context.Context, _ staff.Session, in *documentsOf) (v1.Documents, error) {
+	all, err := d.Intake.Documents(ctx, in.ID, in.Refused)
+	page := pageOf(all, Page{Limit: in.Limit, After: in.After}, func(x intake.Document) string { return x.Path })
+	return v1.Documents{All: len(all), Documents: list(page)}, err
+}
+
+func (d *door) acceptShrink(ctx context.Context, s staff.Session, in *struct {
+	Named
+	Body v1.Shrink
+}) (v1.Receipt, error) {
+	r, err := d.Intake.AcceptShrink(ctx, s.Person.ID, in.ID, in.Body.Digest, in.Body.Reason)
+	return v1.Receipt{Receipt: r, Digest: r.Digest, Unchanged: r.Unchanged}, err
 }
 
 // content is a body of any type, read as it comes.

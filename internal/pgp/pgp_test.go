@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
+
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
@@ -209,4 +211,37 @@ func FuzzVerifyClearsigned(f *testing.F) {
 		}
 		LoadKeyring(data)
 	})
+}
+
+func TestASignatureBesideADocument(t *testing.T) {
+	s, k := generate(t, Ed25519)
+	other, _ := generate(t, Ed25519)
+	beside := func(s *Signer) []byte {
+		var b bytes.Buffer
+		if err := openpgp.ArmoredDetachSign(&b, s.entity, strings.NewReader(release), signingConfig(now)); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	good := beside(s)
+	signer, err := VerifyDetached(strings.NewReader(release), good, k, []string{s.Fingerprint()}, now)
+	if err != nil || signer != s.Fingerprint() {
+		t.Fatal(signer, err)
+	}
+	for rule, c := range map[string]struct {
+		document  string
+		signature []byte
+		pinned    string
+	}{
+		"other bytes":    {release + " ", good, s.Fingerprint()},
+		"another key":    {release, beside(other), s.Fingerprint()},
+		"no key pinned":  {release, good, other.Fingerprint()},
+		"no signature":   {release, nil, s.Fingerprint()},
+		"cut off":        {release, good[:len(good)/2], s.Fingerprint()},
+		"a key in place": {release, []byte(armourBegin + "\n\n-----END PGP PUBLIC KEY BLOCK-----\n"), s.Fingerprint()},
+	} {
+		if _, err := VerifyDetached(strings.NewReader(c.document), c.signature, k, []string{c.pinned}, now); fault.CodeOf(err) != fault.BadSignature {
+			t.Errorf("%s: %v", rule, err)
+		}
+	}
 }

@@ -109,7 +109,7 @@ func (s *story) things(session, token string) map[string][2]string {
 		both("CVE-2026-1001/openssl", "CVE-2026-9999/none", door+"/vulnerabilities/{cve}/{source}", door+"/vulnerabilities/{cve}/{source}/history")
 		both(open.Investigations[0].ID, "inv_none", door+"/investigations/{id}", door+"/investigations/{id}/resolutions")
 		both(digest, other, door+"/facts/{id}", door+"/manifests/{id}", door+"/reports/{id}")
-		both("debian-tracker", "none", door+"/sources/{id}/content", door+"/sources/{id}/fetches")
+		both("debian-tracker", "none", door+"/sources/{id}/content", door+"/sources/{id}/fetches", door+"/sources/{id}/documents", door+"/sources/{id}/shrinks")
 	}
 	both("CVE-2026-1001/openssl", "CVE-2026-9999/none", "/vulnerabilities/{cve}/{source}/draft", "/vulnerabilities/{cve}/{source}/decisions")
 	both("3", "99999", api+"/acts/{index}", api+"/acts/{index}/proof", "/ledger/{index}")

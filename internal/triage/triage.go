@@ -296,9 +296,10 @@ func (t *Triage) hostCount() int {
 type Case struct {
 	Name       string             `json:"vulnerability"`
 	Statements []intake.Statement `json:"statements"`
-	Counts     map[Status]int     `json:"counts"`  // hosts that have the source package, by verdict
-	Hosts      []CaseHost         `json:"hosts"`   // the page asked for
-	History    []PastDecision     `json:"history"` // oldest first
+	Provenance []intake.Document  `json:"provenance"` // of each statement: the bytes that say it
+	Counts     map[Status]int     `json:"counts"`     // hosts that have the source package, by verdict
+	Hosts      []CaseHost         `json:"hosts"`      // the page asked for
+	History    []PastDecision     `json:"history"`    // oldest first
 	Exploited  *intake.Exploited  `json:"exploited,omitempty"`
 	EPSS       float64            `json:"epss"`
 }
@@ -328,6 +329,10 @@ func (t *Triage) caseOf(vulnerability string, history []PastDecision, page HostP
 	signal := t.knowledge.Signal(id)
 	c := Case{Name: vulnerability, Statements: t.fleet.Statements(id, source), Counts: t.fleet.CountHosts(id, source),
 		Hosts: []CaseHost{}, History: append([]PastDecision{}, history...), Exploited: signal.Exploited, EPSS: signal.Score}
+	c.Provenance = make([]intake.Document, len(c.Statements))
+	for i, s := range c.Statements {
+		c.Provenance[i] = t.knowledge.Provenance(s)
+	}
 	var inForce []Decision
 	for _, p := range history {
 		if p.EndedAt.IsZero() {

@@ -109,6 +109,18 @@ type Sources struct {
 	Sources []intake.SourceState `json:"sources"`
 }
 
+// Documents are a part of a collection's documents, by path.
+type Documents struct {
+	All       int               `json:"all"`
+	Documents []intake.Document `json:"documents"`
+}
+
+// Shrink accepts what a source states though it is much less than before: the SHA-256 of what was refused, and why it is right.
+type Shrink struct {
+	Digest string `json:"digest"`
+	Reason string `json:"reason"`
+}
+
 // Receipt is what came of importing a source's bytes.
 type Receipt struct {
 	intake.Receipt

@@ -1,0 +1,164 @@
+package server
+
+import (
+	"bytes"
+	"crypto"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/pgp"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
+)
+
+const advisory = `{"document":{"category":"csaf_vex","csaf_version":"2.0","title":"tool","tracking":{"id":"CVE-2026-%d","current_release_date":"2026-01-%02dT00:00:00Z"}},
+"product_tree":{"full_product_names":[{"product_id":"p","name":"tool","product_identification_helper":{"purl":"pkg:deb/debian/tool@1.%d-1?arch=source&distro=bookworm"}}]},
+"vulnerabilities":[{"cve":"CVE-2026-%d","product_status":{"fixed":["p"]}}]}`
+
+// csafSite is a CSAF provider: a directory whose documents a key signed.
+type csafSite struct {
+	*httptest.Server
+	t      *testing.T
+	signer *pgp.Signer
+	files  map[string]string
+}
+
+func newProvider(t *testing.T) *csafSite {
+	t.Helper()
+	signer, err := pgp.Generate("Provider", "psirt@example.org", pgp.Ed25519, warranttest.Now.Add(-time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &csafSite{t: t, signer: signer, files: map[string]string{}}
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		content, ok := p.files[r.URL.Path]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		if _, err := io.WriteString(w, content); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+// publish puts a document about CVE-2026-n, revised on a day of January, with a signature.
+func (p *csafSite) publish(n, day int) (document, signature string) {
+	p.t.Helper()
+	document = fmt.Sprintf(advisory, n, day, day, n)
+	private, err := p.signer.ArmouredPrivate()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	keys, err := openpgp.ReadArmoredKeyRing(bytes.NewReader(private))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var armoured strings.Builder
+	config := &packet.Config{Time: func() time.Time { return warranttest.Now }, DefaultHash: crypto.SHA256}
+	if err := openpgp.ArmoredDetachSign(&armoured, keys[0], strings.NewReader(document), config); err != nil {
+		p.t.Fatal(err)
+	}
+	path := fmt.Sprintf("/white/cve-2026-%d.json", n)
+	p.files[path], p.files[path+".asc"] = document, armoured.String()
+	p.files["/white/changes.csv"] += fmt.Sprintf("\"cve-2026-%d.json\",\"2026-01-%02dT00:00:00Z\"\n", n, day)
+	return document, armoured.String()
+}
+
+// TestASignedProviderIsFollowed: documents signed by a pinned key are taken and their signer is shown with the vulnerability;
+// one under a bad signature, and an older one that is played again, are refused and hide nothing.
+func TestASignedProviderIsFollowed(t *testing.T) {
+	p := newProvider(t)
+	public, err := p.signer.ArmouredPublic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyring := filepath.Join(t.TempDir(), "provider.asc")
+	if err := os.WriteFile(keyring, public, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := open(t, fmt.Sprintf("releases = [\"bookworm\"]\n[[source]]\nname = \"vendor\"\nkind = \"csaf\"\nurl = %q\nkeyring = %q\nfingerprints = [%q]\n",
+		p.URL+"/white/", keyring, p.signer.Fingerprint()))
+	admin := w.mustLogin("alice")
+	fetch := func() (r v1.Receipt, err error) {
+		return r, w.ask(admin, http.MethodPost, "/sources/vendor/fetches", nil, &r)
+	}
+	refused := func() (d v1.Documents) {
+		t.Helper()
+		if err := w.ask(admin, http.MethodGet, "/sources/vendor/documents?refused=true", nil, &d); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	old, oldSignature := p.publish(1, 1)
+	p.publish(2, 1)
+	if r, err := fetch(); err != nil || r.Documents != 2 || r.Statements != 2 {
+		t.Fatal(r, err)
+	}
+	if r, err := fetch(); err != nil || !r.Unchanged {
+		t.Fatal(r, err)
+	}
+	var c triage.Case
+	if err := w.ask(admin, http.MethodGet, "/vulnerabilities/CVE-2026-1/tool", nil, &c); err != nil || len(c.Provenance) != 1 ||
+		c.Provenance[0].SignedBy != p.signer.Fingerprint() || !strings.HasSuffix(c.Provenance[0].From, "/white/cve-2026-1.json") {
+		t.Errorf("%+v, %v", c.Provenance, err)
+	}
+	p.files["/white/changes.csv"] = ""
+	p.publish(1, 3)
+	p.publish(2, 2)
+	p.files["/white/cve-2026-2.json.asc"] = p.files["/white/cve-2026-1.json.asc"]
+	if r, err := fetch(); err != nil || r.Documents != 2 || r.RefusedDocuments != 1 || r.Statements != 2 {
+		t.Fatal(r, err)
+	}
+	if d := refused(); d.All != 1 || !strings.Contains(d.Documents[0].Refused, "signature") {
+		t.Errorf("%+v", d)
+	}
+	p.files["/white/changes.csv"] = ""
+	p.publish(2, 2)
+	p.publish(1, 4) // listed as new, but the bytes are the old ones with their good signature
+	p.files["/white/cve-2026-1.json"], p.files["/white/cve-2026-1.json.asc"] = old, oldSignature
+	if r, err := fetch(); err != nil || r.RefusedDocuments != 1 {
+		t.Fatal(r, err)
+	}
+	if d := refused(); d.All != 1 || !strings.Contains(d.Documents[0].Refused, "an older one came again") {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestSourcesThatCannotBe(t *testing.T) {
+	for name, c := range map[string]Config{
+		"no such kind":        {Sources: []Source{{Name: "x", Kind: "magic"}}},
+		"a name twice":        {Sources: []Source{{Name: "kev"}, {Name: "kev"}}},
+		"a name with a slash": {Sources: []Source{{Name: "../kev", Kind: "kev"}}},
+		"another kind's name": {Sources: []Source{{Name: "kev", Kind: "epss"}}},
+		"the archive":         {Sources: []Source{{Name: "debian-archive"}}},
+		"a keyring alone":     {Sources: []Source{{Name: "x", Kind: "csaf", Keyring: "/k"}}},
+		"keys for a file":     {Sources: []Source{{Name: "kev", Keyring: "/k", Fingerprints: []string{"00"}}}},
+		"no address":          {Sources: []Source{{Name: "kev", URL: "ftp://example.org/x"}}},
+		"a password":          {Sources: []Source{{Name: "kev", URL: "https://me:you@example.org/x"}}},
+		"a file for redhat":   {Sources: []Source{{Name: "redhat-vex", URL: "https://example.org/x"}}},
+	} {
+		if err := c.checkSources(); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	good := Config{Sources: []Source{{Name: "rh", Kind: "redhat-vex", URL: "https://example.org/vex/"}, {Name: "files", Kind: "osv"}, {Name: "kev", MaxAge: duration{time.Hour}}}}
+	all, err := sources(good, time.Now)
+	if good.checkSources() != nil || err != nil || len(all) != 6 || all[0].Name != "debian-tracker" || all[1].Name != "rh" || all[3].Name != "files" {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
