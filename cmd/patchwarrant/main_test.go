@@ -17,7 +17,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exit": exit, "found": found(t), "serve": serve, "site": site(t), "as": as, "host": host, "field": field,
+			"exit": exit, "found": found(t), "serve": serve, "site": site(t), "setup": setup, "as": as, "host": host, "field": field,
 			"until": until, "flip": flip,
 		},
 	})

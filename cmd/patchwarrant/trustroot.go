@@ -49,26 +49,8 @@ type serverKeys struct {
 	RepositoryKey string `json:"repository_key"`
 }
 
-// shippedRules are the quorum rules of a trust root whose people file names none. Source: R-102, R-605.
-func shippedRules() []trustroot.Rule {
-	const (
-		cirt, product, risk = "cirt-analyst", "product-manager", "risk-manager"
-		operations, owner   = "operations-manager", "system-owner"
-	)
-	all := []string{cirt, product, risk, operations, owner}
-	return []trustroot.Rule{
-		{Class: trustroot.TrustRoot, Seats: [][]string{all, all}, Local: 2},
-		{Class: trustroot.Policy, Seats: [][]string{{risk, owner}, {cirt, product}}, Local: 1},
-		{Class: trustroot.Curation, Seats: [][]string{{product, operations, risk}, {cirt}}, Local: 1},
-		{Class: trustroot.Stage, Environments: []string{"stage"}, Seats: [][]string{{product, operations, owner, risk}, {cirt, operations, owner}}, Local: 1, MaxWindowHours: 168},
-		{Class: trustroot.Routine, Seats: [][]string{{risk, cirt}, {operations, owner}}, Local: 1, MaxWindowHours: 72},
-		{Class: trustroot.Emergency, Seats: [][]string{{cirt}, {operations}}, Local: 1, MaxWindowHours: 12},
-		{Class: trustroot.RetireHost, Seats: [][]string{{operations, owner}, {cirt, risk}}, Local: 1, MaxWindowHours: 168},
-	}
-}
-
 func newTrustRootCommand() *cobra.Command {
-	return noun("trust-root", "People, keys, roles and quorum rules: draft, sign, advance, show", newTrustRootDraft(), newTrustRootSign(), newTrustRootAdvance(), newTrustRootShow())
+	return noun("trust-root", "People, keys, roles and quorum rules: draft, sign, join, advance, show", newTrustRootDraft(), newTrustRootSign(), newTrustRootJoin(), newTrustRootAdvance(), newTrustRootShow())
 }
 
 func newTrustRootDraft() *cobra.Command {
@@ -119,7 +101,7 @@ func draftRoot(peoplePath, keysPath, previousPath string, pending passkeys, now 
 	made := now.UTC().Truncate(time.Second)
 	r := &trustroot.Root{
 		Version: 1, Organisation: p.Organisation, MadeAt: made, ExpiresAt: made.AddDate(0, 0, cmp.Or(p.ValidDays, 365)),
-		Rules:      shippedRules(),
+		Rules:      trustroot.ShippedRules(),
 		Ledger:     trustroot.Ledger{Origin: keys.Origin, Keys: []string{keys.LedgerKey}, MaxCheckpointAgeHours: cmp.Or(p.MaxCheckpointAgeHours, 24)},
 		Repository: trustroot.Repository{Keys: []string{keys.RepositoryKey}},
 	}

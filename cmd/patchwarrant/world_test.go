@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,6 +28,9 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
 	"github.com/patchwarrant/patchwarrant/internal/server"
 	"github.com/patchwarrant/patchwarrant/internal/server/servertest"
+	candidates "github.com/patchwarrant/patchwarrant/internal/setup"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
@@ -87,13 +91,20 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	e, err := readEnvelope(ts.MkAbs(args[0]))
 	ts.Check(err)
+	start(ts, func(s *server.Server) {
+		_, err = s.Staff.Install(context.Background(), e, envelope.Digest(e.Payload))
+		ts.Check(err)
+	})
+	ts.Setenv("ROOT", envelope.Digest(e.Payload))
+}
+
+// start runs the server until the script ends, after something was done to it.
+func start(ts *testscript.TestScript, first func(*server.Server)) {
 	conf, err := server.Load(ts.MkAbs("server.toml"))
 	ts.Check(err)
 	s, err := server.Open(context.Background(), conf, time.Now, slog.New(slog.DiscardHandler))
 	ts.Check(err)
-	_, err = s.Staff.Install(context.Background(), e, envelope.Digest(e.Payload))
-	ts.Check(err)
-	ts.Setenv("ROOT", envelope.Digest(e.Payload))
+	first(s)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx) }()
@@ -111,6 +122,41 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	ts.Fatalf("the server does not answer")
+}
+
+// setup PERSON… is the script command that serves a new site whose first trust root waits for the signatures of alice, bob
+// and carol. Its digest is in $DIGEST and digest.txt; $INVITATION1, … are for the people named.
+func setup(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: setup PERSON...")
+	}
+	start(ts, func(s *server.Server) {
+		ctx := context.Background()
+		link, _, err := s.Staff.MakeLink(ctx)
+		ts.Check(err)
+		_, holder, err := s.Staff.UseLink(ctx, link, "")
+		ts.Check(err)
+		ts.Check(s.Setup.Organise(ctx, "Example"))
+		for _, p := range staffOf[:3] {
+			ts.Check(s.Setup.Propose(ctx, candidates.Candidate{ID: p[0], Name: p[0], Roles: []string{"risk-manager", p[1]}}))
+			signer, err := signerFromFile(ts.MkAbs(p[0] + ".key"))
+			ts.Check(err)
+			ts.Check(s.Setup.HandIn(ctx, p[0], string(ssh.MarshalAuthorizedKey(signer.PublicKey()))))
+		}
+		draft, err := s.Setup.Make(ctx)
+		ts.Check(err)
+		ts.Setenv("DIGEST", draft.SHA256())
+		ts.Check(os.WriteFile(ts.MkAbs("digest.txt"), []byte(draft.SHA256()+"\n"), 0o600))
+		for i, id := range args { // one by the link, the others by who was invited: they do not end each other
+			by := staff.Session{Way: staff.ByInvitation, Person: trustroot.Person{ID: id}}
+			if slices.Index(args, id) == i {
+				by = holder
+			}
+			secret, _, err := s.Setup.Invite(ctx, by, id)
+			ts.Check(err)
+			ts.Setenv(fmt.Sprintf("INVITATION%d", i+1), secret)
+		}
+	})
 }
 
 // site is the script command that does found, has the trust root drafted and signed, and serves.

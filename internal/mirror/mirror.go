@@ -37,6 +37,7 @@ type Upstream struct {
 	Fingerprints []string      // of the primary keys that are trusted, at least one
 	MaxAge       time.Duration // how old a release file may be that names no Valid-Until
 	Advisories   string        // a release's codename: its changelogs are a source for that; empty: they are not
+	Added        bool          // by a person, and so removable by one
 }
 
 // Release is the accepted state of an upstream.

@@ -77,6 +77,7 @@ func loadAdded(ctx context.Context, tx *db.Tx) ([]added, error) {
 		var fingerprints string
 		var age, removed int64
 		err = rows.Scan(&a.Name, &a.URL, &a.Suite, &a.Component, &a.Arch, &a.keyring, &fingerprints, &age, &a.Advisories, &removed)
+		a.Added = true
 		a.Fingerprints, a.MaxAge, a.removed = strings.Fields(fingerprints), time.Duration(age)*time.Microsecond, db.Time(removed)
 		return a, err
 	})

@@ -35,6 +35,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
+	"github.com/patchwarrant/patchwarrant/internal/setup"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/web"
@@ -51,6 +52,7 @@ type Server struct {
 	blobs  blob.Store
 	ledger *ledger.Ledger
 	Staff  *staff.Staff
+	Setup  *setup.Setup
 
 	intake    *intake.Intake
 	feeds     *feeds
@@ -123,6 +125,12 @@ func (s *Server) furnish() error {
 	if err != nil {
 		return err
 	}
+	identity, err := s.keys.Identity(s.config.Origin)
+	if err != nil {
+		return err
+	}
+	s.Setup = setup.New(setup.Config{DB: s.db, Ledger: s.ledger, Staff: s.Staff, Origin: identity.Origin, LedgerKey: identity.LedgerKey,
+		Repository: identity.RepositoryKey, Now: s.now})
 	s.intake = intake.New(intake.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Sources: advisories, Now: s.now})
 	s.once = once.New(once.Config{DB: s.db, Now: s.now})
 	s.views = savedview.New(savedview.Config{DB: s.db, Ledger: s.ledger, Now: s.now})
@@ -202,7 +210,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		return nil, err
 	}
 	tls := s.keys.CA.ServerTLS(s.config.Names)
-	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Feeds: s.feeds, Estate: s.estate, Records: s.records,
+	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Setup: s.Setup, Intake: s.intake, Feeds: s.feeds, Estate: s.estate, Records: s.records,
 		Retirements: s.retirements,
 		Triage:      s.triage, Scans: s.scans, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
 		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Once: s.once, Views: s.views, Agents: s.config.agentsURL(),
@@ -211,7 +219,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages := web.New(web.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Intake: s.intake, Estate: s.estate, Records: s.records,
+	pages := web.New(web.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Setup: s.Setup, Intake: s.intake, Estate: s.estate, Records: s.records,
 		Retirements: s.retirements,
 		Triage:      s.triage, Scans: s.scans, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
 		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Views: s.views, Agents: s.config.agentsURL(),

@@ -33,6 +33,7 @@ const (
 	ProposeRetire    Action = "propose-retirement" // author a host's retirement, for others to sign
 	AdvanceTrustRoot Action = "advance-trust-root" // hand in a signed trust root
 	InstallTrustRoot Action = "install-trust-root" // hand in the first one: by the bootstrap link alone
+	JoinTrustRoot    Action = "join-trust-root"    // hand in keys and a signature for the first one: by an invitation alone
 	SaveView         Action = "save-view"          // name a list's filter, for oneself or for all; drop one's own
 	OwnAccount       Action = "own-account"        // see and end one's own sessions, tokens and pending keys
 	RegisterKey      Action = "register-key"       // offer a passkey for the next trust root
@@ -74,6 +75,7 @@ var may = map[Action][]string{
 	ProposeRetire:    {operations, owner},
 	AdvanceTrustRoot: {cirt, product, risk, operations, owner, admin},
 	InstallTrustRoot: {},
+	JoinTrustRoot:    {},
 	SaveView:         {cirt, product, risk, operations, owner, admin, auditor},
 	OwnAccount:       {cirt, product, risk, operations, owner, admin, auditor},
 	RegisterKey:      {cirt, product, risk, operations, owner, admin, auditor},
@@ -94,17 +96,22 @@ type Way string
 
 // The ways. Only who came by a key of the trust root may do all that their roles allow.
 const (
-	ByKey      Way = "key"      // signed a challenge
-	ByProvider Way = "provider" // was named by an OpenID provider
-	ByToken    Way = "token"    // a program with a token
-	ByLink     Way = "link"     // the bootstrap link, before there is a trust root
+	ByKey        Way = "key"        // signed a challenge
+	ByProvider   Way = "provider"   // was named by an OpenID provider
+	ByToken      Way = "token"      // a program with a token
+	ByLink       Way = "link"       // the bootstrap link, before there is a trust root
+	ByInvitation Way = "invitation" // of someone named for the first trust root, before it is there
 )
+
+// first reports whether the way is open only until the first trust root is in force.
+func (w Way) first() bool { return w == ByLink || w == ByInvitation }
 
 // reach says what the ways without a key reach at most: nothing that decides, signs or gives others leave.
 var reach = map[Way][]Action{
-	ByProvider: {Read, SaveView, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, OwnAccount, SeeAccounts},
-	ByToken:    {Read, SaveView, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, Promote, CancelOrder, EnrolHost, EditRecord},
-	ByLink:     {InstallTrustRoot},
+	ByProvider:   {Read, SaveView, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, OwnAccount, SeeAccounts},
+	ByToken:      {Read, SaveView, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, Promote, CancelOrder, EnrolHost, EditRecord},
+	ByLink:       {InstallTrustRoot},
+	ByInvitation: {JoinTrustRoot},
 }
 
 // fresh are the actions that ask for a login of the last minutes: a session left open must not give lasting leave.
@@ -121,8 +128,8 @@ func (s Session) Can(a Action) bool {
 	switch s.Way {
 	case ByKey:
 		return Can(s.Person, a)
-	case ByLink:
-		return slices.Contains(reach[ByLink], a)
+	case ByLink, ByInvitation:
+		return slices.Contains(reach[s.Way], a)
 	case ByToken:
 		return Can(s.Person, a) && slices.Contains(reach[ByToken], a) && slices.Contains(s.Actions, a)
 	}
@@ -143,9 +150,9 @@ func (s Session) Reach() (all []Action) {
 // allows is Can, with the reason for a no and the age of the login.
 func (s Session) allows(a Action, now time.Time) error {
 	switch {
-	case s.Way == ByLink && !s.Can(a):
-		return fault.New(fault.Denied, "the bootstrap link does nothing but install the first trust root")
-	case s.Way != ByLink && !Can(s.Person, a):
+	case s.Way.first() && !s.Can(a):
+		return fault.New(fault.Denied, "the bootstrap link and its invitations do nothing but make the first trust root")
+	case !s.Way.first() && !Can(s.Person, a):
 		return fault.New(fault.Denied, "none of the roles of %s may %s", s.Person.ID, a)
 	case !s.Can(a):
 		return fault.New(fault.Denied, "%s may %s, but not by way of a %s: log in with a key of the trust root", s.Person.ID, a, s.Way)

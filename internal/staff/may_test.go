@@ -31,6 +31,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		ProposeRetire:    "no no no yes yes no no",
 		AdvanceTrustRoot: "yes yes yes yes yes yes no",
 		InstallTrustRoot: "no no no no no no no",
+		JoinTrustRoot:    "no no no no no no no",
 		SaveView:         "yes yes yes yes yes yes yes",
 		OwnAccount:       "yes yes yes yes yes yes yes",
 		RegisterKey:      "yes yes yes yes yes yes yes",
@@ -68,7 +69,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 }
 
 // TestHowFarEachWayReaches writes out the whole table, way by way, for someone with every role: key, provider, token with
-// every scope, link.
+// every scope, link, invitation.
 func TestHowFarEachWayReaches(t *testing.T) {
 	everyone := trustroot.Person{ID: "x", Roles: []string{cirt, product, risk, operations, owner, admin, auditor}}
 	var all []Action
@@ -77,40 +78,41 @@ func TestHowFarEachWayReaches(t *testing.T) {
 	}
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	want := map[Action]string{
-		Read:             "yes yes yes no",
-		Audit:            "yes yes yes no",
-		ImportAdvisories: "yes yes yes no",
-		ConfigureMirror:  "yes no no no",
-		RefreshMirror:    "yes yes yes no",
-		Decide:           "yes no no no",
-		ProposeSnapshot:  "yes yes yes no",
-		Approve:          "yes no no no",
-		Promote:          "yes no yes no",
-		ProposeOrder:     "yes yes yes no",
-		CancelOrder:      "yes no yes no",
-		Investigate:      "yes no no no",
-		EnrolHost:        "yes no yes no",
-		EditRecord:       "yes no yes no",
-		LinkRecord:       "yes no no no",
-		ProposeRetire:    "yes no no no",
-		AdvanceTrustRoot: "yes no no no",
-		InstallTrustRoot: "no no no yes",
-		SaveView:         "yes yes yes no",
-		OwnAccount:       "yes yes no no",
-		RegisterKey:      "fresh no no no",
-		MakeToken:        "fresh no no no",
-		SeeAccounts:      "yes yes no no",
-		EndSessions:      "fresh no no no",
-		GiveNotice:       "fresh no no no",
-		ReviewAccount:    "fresh no no no",
+		Read:             "yes yes yes no no",
+		Audit:            "yes yes yes no no",
+		ImportAdvisories: "yes yes yes no no",
+		ConfigureMirror:  "yes no no no no",
+		RefreshMirror:    "yes yes yes no no",
+		Decide:           "yes no no no no",
+		ProposeSnapshot:  "yes yes yes no no",
+		Approve:          "yes no no no no",
+		Promote:          "yes no yes no no",
+		ProposeOrder:     "yes yes yes no no",
+		CancelOrder:      "yes no yes no no",
+		Investigate:      "yes no no no no",
+		EnrolHost:        "yes no yes no no",
+		EditRecord:       "yes no yes no no",
+		LinkRecord:       "yes no no no no",
+		ProposeRetire:    "yes no no no no",
+		AdvanceTrustRoot: "yes no no no no",
+		InstallTrustRoot: "no no no yes no",
+		JoinTrustRoot:    "no no no no yes",
+		SaveView:         "yes yes yes no no",
+		OwnAccount:       "yes yes no no no",
+		RegisterKey:      "fresh no no no no",
+		MakeToken:        "fresh no no no no",
+		SeeAccounts:      "yes yes no no no",
+		EndSessions:      "fresh no no no no",
+		GiveNotice:       "fresh no no no no",
+		ReviewAccount:    "fresh no no no no",
 	}
 	for _, a := range all {
 		answers := strings.Fields(want[a])
-		if len(answers) != 4 {
+		if len(answers) != 5 {
 			t.Errorf("%s: the test does not say who may", a)
 			continue
 		}
-		for i, way := range []Way{ByKey, ByProvider, ByToken, ByLink} {
+		for i, way := range []Way{ByKey, ByProvider, ByToken, ByLink, ByInvitation} {
 			s := Session{Person: everyone, Way: way, MadeAt: now, Actions: all}
 			young, old := s.allows(a, now.Add(freshFor)) == nil, s.allows(a, now.Add(freshFor+1)) == nil
 			if young != (answers[i] != "no") || old != (answers[i] == "yes") {

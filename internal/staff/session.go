@@ -28,6 +28,7 @@ const (
 	sessionPrefix = "pwt_"
 	tokenPrefix   = "pwa_"
 	linkPrefix    = "pwl_"
+	invitePrefix  = "pwi_"
 )
 
 // bearer makes a secret of 256 random bits. The server keeps its hash only.
@@ -39,7 +40,7 @@ func bearer(prefix string) (secret, hash string) {
 }
 
 // Session is a login in force: who acts, how and with which key they came, and when it ends unless used. Of who came by
-// the bootstrap link nothing is known: the person is empty.
+// the bootstrap link nothing is known: the person is empty. Of who was invited, only the ID is.
 type Session struct {
 	ID        string
 	Person    trustroot.Person
@@ -145,7 +146,9 @@ func (s *Staff) authenticate(ctx context.Context, hash string, program, attended
 		return stranger, errOver
 	}
 	var p trustroot.Person
-	if kept.way != ByLink {
+	if kept.way.first() {
+		p.ID = kept.person
+	} else {
 		root, err := s.CurrentRoot(ctx)
 		if err != nil {
 			return stranger, err

@@ -52,24 +52,36 @@ func New(c Config) *Staff {
 // Install takes the first trust root, pinned by the digest of its payload that people were given out of band. It must name
 // this server's ledger. Done once, at the server's console or by the bootstrap link, which is dead from then on.
 func (s *Staff) Install(ctx context.Context, e envelope.Envelope, digest string) (*trustroot.Root, error) {
-	r, err := trustroot.First(e, digest, s.Now())
-	if err != nil {
-		return nil, fmt.Errorf("install trust root: %w", err)
-	}
-	err = s.DB.Write(ctx, func(tx *db.Tx) error {
-		version, _, err := latestRoot(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if version > 0 {
-			return fault.New(fault.Conflict, "trust root version %d is in force; advance it instead", version)
-		}
-		return s.enforce(ctx, tx, r, e, "trust-root.installed", "server")
+	var r *trustroot.Root
+	err := s.DB.Write(ctx, func(tx *db.Tx) (err error) {
+		r, err = s.InstallIn(ctx, tx, e, digest)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("install trust root: %w", err)
 	}
 	return r, nil
+}
+
+// InstallIn is Install as a part of what else tx does.
+func (s *Staff) InstallIn(ctx context.Context, tx *db.Tx, e envelope.Envelope, digest string) (*trustroot.Root, error) {
+	r, err := trustroot.First(e, digest, s.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.NoRoot(ctx, tx); err != nil {
+		return nil, err
+	}
+	return r, s.enforce(ctx, tx, r, e, "trust-root.installed", "server")
+}
+
+// NoRoot refuses (fault.Conflict) if a trust root is in force.
+func (s *Staff) NoRoot(ctx context.Context, tx *db.Tx) error {
+	version, _, err := latestRoot(ctx, tx)
+	if err == nil && version > 0 {
+		err = fault.New(fault.Conflict, "trust root version %d is in force; advance it instead", version)
+	}
+	return err
 }
 
 // Advance takes the next trust root, signed by a quorum under the one in force and under itself.

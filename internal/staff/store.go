@@ -49,6 +49,12 @@ var (
 	qEndLinks = db.Q(`DELETE FROM staff_link`)
 	qEndWay   = db.Q(`DELETE FROM staff_session WHERE way = $1`)
 
+	qSaveInvitation = db.Q(`INSERT INTO staff_invitation (secret, person, expires_at) VALUES ($1, $2, $3)`)
+	qInvited        = db.Q(`SELECT person FROM staff_invitation WHERE secret = $1 AND expires_at > $2`)
+	qUseInvitation  = db.Q(`DELETE FROM staff_invitation WHERE secret = $1`)
+	qUninvite       = db.Q(`DELETE FROM staff_invitation WHERE person = $1`)
+	qEndInvitations = db.Q(`DELETE FROM staff_invitation`)
+
 	qInsertPasskey = db.Q(`INSERT INTO staff_passkey (id, person, name, public_key, aaguid, attestation, made_at, taken_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 0) ON CONFLICT (id) DO NOTHING`)
 	qPending     = db.Q(`SELECT person, name, public_key, aaguid, attestation, made_at FROM staff_passkey WHERE taken_at = 0 ORDER BY person, made_at, id`)
@@ -245,13 +251,50 @@ func useLink(ctx context.Context, tx *db.Tx, hash string, now time.Time) (bool, 
 	return n == 1, err
 }
 
-// endLinks removes the bootstrap link and the sessions it opened.
+// endLinks removes the bootstrap link, the invitations, and the sessions that either opened.
 func endLinks(ctx context.Context, tx *db.Tx) error {
-	if _, err := tx.Exec(ctx, qEndLinks); err != nil {
-		return err
+	for _, q := range []db.Query{qEndLinks, qEndInvitations} {
+		if _, err := tx.Exec(ctx, q); err != nil {
+			return err
+		}
 	}
-	_, err := tx.Exec(ctx, qEndWay, ByLink)
+	for _, way := range []Way{ByLink, ByInvitation} {
+		if _, err := tx.Exec(ctx, qEndWay, way); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func saveInvitation(ctx context.Context, tx *db.Tx, hash, person string, expires time.Time) error {
+	_, err := tx.Exec(ctx, qSaveInvitation, hash, person, db.Micros(expires))
 	return err
+}
+
+// useInvitation gives whom an invitation is for, and ends it; empty if it was used before or is over.
+func useInvitation(ctx context.Context, tx *db.Tx, hash string, now time.Time) (person string, err error) {
+	err = tx.QueryRow(ctx, qInvited, hash, db.Micros(now)).Scan(&person)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	n, err := tx.Exec(ctx, qUseInvitation, hash)
+	if n == 0 {
+		person = ""
+	}
+	return person, err
+}
+
+// uninvite ends a person's invitations and the sessions they opened: before there is a trust root nobody has others.
+func uninvite(ctx context.Context, tx *db.Tx, person string) error {
+	for _, q := range []db.Query{qUninvite, qEndSessions} {
+		if _, err := tx.Exec(ctx, q, person); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func savePasskey(ctx context.Context, tx *db.Tx, p Passkey) (bool, error) {

@@ -18,7 +18,7 @@ import (
 // do not allow the action is refused, and nobody else is.
 func TestEveryRouteAsksForLeave(t *testing.T) {
 	w := newWorld(t, "")
-	open := map[string]bool{"/sign-in": true, "/sign-in/challenge": true, "/sign-in/ssh": true, "/theme": true, "/sign-in/providers/{id}": true, "/sign-in/provider/{id}": true, "/setup": true}
+	open := map[string]bool{"/sign-in": true, "/sign-in/challenge": true, "/sign-in/ssh": true, "/theme": true, "/sign-in/providers/{id}": true, "/sign-in/provider/{id}": true, "/setup": true, "/join": true}
 	wild := regexp.MustCompile(`\{[a-z$]+\}`)
 	for _, r := range routes {
 		if (r.action == "") != open[r.path] {

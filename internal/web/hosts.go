@@ -194,6 +194,8 @@ func (b *hostBody) packages(s *site, v *visit) error {
 type enrolmentBody struct {
 	Name, Line string
 	ExpiresAt  time.Time
+	MadeAt     int64 // seconds; the page waits for what the host reports from then on
+	Setup      bool  // it is the first host: the set-up goes on when it reports
 }
 
 // enrol makes the line that root runs on a host, once. It is shown once.
@@ -212,5 +214,5 @@ func (s *site) enrol(v *visit) error {
 		return err
 	}
 	line := "patchwarrant-agent enrol --server " + s.Agents + " --token " + token + " --ca " + s.Estate.CA.Hash() + " --trust-root " + root.Digest()
-	return v.show(http.StatusOK, "enrolment", "Enrol "+form.Get("name"), enrolmentBody{form.Get("name"), line, expires})
+	return v.show(http.StatusOK, "enrolment", "Enrol "+form.Get("name"), enrolmentBody{form.Get("name"), line, expires, v.now.Unix(), form.Get("setup") != ""})
 }

@@ -33,6 +33,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
+	"github.com/patchwarrant/patchwarrant/internal/setup"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
@@ -73,6 +74,9 @@ func (w *world) furnish() {
 	c.Agents = "https://patch.example.org:8444"
 	c.Staff = staff.New(staff.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock,
 		Passkeys: staff.Passkeys{RPID: site1, Origins: []string{"https://" + site1}}})
+	public, err := signer.ArmouredPublic()
+	w.ok(err)
+	c.Setup = setup.New(setup.Config{DB: d, Ledger: log, Staff: c.Staff, Origin: warranttest.Origin, LedgerKey: w.people.Log.VerifierKey, Repository: string(public), Now: clock})
 	c.Intake = intake.New(intake.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock, Sources: []intake.Source{
 		{Name: "debian-tracker", Parse: debian.Tracker("bookworm"), MaxBytes: 1 << 20, MaxAge: 48 * time.Hour},
 		{Name: "kev", Parse: kev.Parse, MaxBytes: 1 << 20, MaxAge: 7 * 24 * time.Hour},

@@ -18,7 +18,25 @@ var routes = []route{
 
 	{"GET", "/setup", "", (*site).setup}, // itself asks for leave, unless the link was just followed
 	{"POST", "/setup", "", (*site).useLink},
+	{"GET", "/setup/progress", staff.InstallTrustRoot, (*site).setupProgress},
+	{"POST", "/setup/organisation", staff.InstallTrustRoot, (*site).organise},
+	{"POST", "/setup/people", staff.InstallTrustRoot, (*site).nameCandidate},
+	{"POST", "/setup/people/{id}/drop", staff.InstallTrustRoot, (*site).dropCandidate},
+	{"POST", "/setup/people/{id}/invitations", staff.InstallTrustRoot, (*site).invite},
+	{"POST", "/setup/document", staff.InstallTrustRoot, (*site).makeDocument},
+	{"POST", "/setup/document/withdrawal", staff.InstallTrustRoot, (*site).takeBackDocument},
 	{"POST", "/setup/trust-root", staff.InstallTrustRoot, (*site).installRoot},
+	{"GET", "/setup/upstreams", staff.Read, (*site).setupUpstreams},
+	{"GET", "/setup/findings/{id}", staff.Read, (*site).setupFindings},
+
+	{"GET", "/join", "", (*site).join}, // itself asks for leave, unless the invitation was just followed
+	{"POST", "/join", "", (*site).useInvitation},
+	{"GET", "/join/progress", staff.JoinTrustRoot, (*site).joinProgress},
+	{"POST", "/join/keys", staff.JoinTrustRoot, (*site).handInKeys},
+	{"POST", "/join/passkeys/challenge", staff.JoinTrustRoot, (*site).newPasskey},
+	{"POST", "/join/passkeys", staff.JoinTrustRoot, (*site).joinPasskey},
+	{"POST", "/join/passkeys/drop", staff.JoinTrustRoot, (*site).dropJoinPasskey},
+	{"POST", "/join/line", staff.JoinTrustRoot, (*site).joinLine},
 
 	{"GET", "/{$}", staff.Read, (*site).today},
 	{"GET", "/search", staff.Read, (*site).search},
@@ -47,9 +65,12 @@ var routes = []route{
 	{"POST", "/hosts/retirements/{id}/signatures", staff.Approve, (*site).approveRetirement},
 	{"POST", "/hosts/retirements/{id}/end", staff.CancelOrder, (*site).endRetirement},
 	{"POST", "/hosts/enrolments", staff.EnrolHost, (*site).enrol},
+	{"GET", "/hosts/arrivals/{name}", staff.Read, (*site).arrival},
 
 	{"GET", "/repository", staff.Read, (*site).repository},
 	{"GET", "/repository/compare", staff.Read, (*site).compareSnapshots},
+	{"POST", "/repository/upstreams", staff.ConfigureMirror, (*site).addUpstream},
+	{"POST", "/repository/upstreams/{id}/removal", staff.ConfigureMirror, (*site).removeUpstream},
 	{"POST", "/repository/upstreams/{id}/refresh", staff.RefreshMirror, (*site).refreshUpstream},
 	{"POST", "/repository/snapshots", staff.ProposeSnapshot, (*site).proposeSnapshot},
 	{"GET", "/repository/snapshots/{id}", staff.Read, (*site).snapshot},

@@ -21,6 +21,8 @@ type signInBody struct {
 	To, Person string
 	Providers  []string
 	Host       string // as the browser knows the server, for the command line
+	Begun      bool   // the first trust root just came in force
+	NoRoot     bool
 	Challenge  string // the rest is for signing with an SSH key
 	Command    string
 }
@@ -30,7 +32,11 @@ func (s *site) signInPage(v *visit) error {
 	if v.r.URL.Query().Get("again") == "" && v.cookie(sessionCookie) != "" && v.admit(staff.Read) == nil {
 		return v.see(to, "")
 	}
-	body := signInBody{To: to, Host: v.r.Host}
+	there, err := v.rootThere()
+	if err != nil {
+		return err
+	}
+	body := signInBody{To: to, Host: v.r.Host, Begun: there && (to == "/setup" || to == "/join"), NoRoot: !there}
 	for _, p := range s.Staff.Providers {
 		body.Providers = append(body.Providers, p.Name())
 	}

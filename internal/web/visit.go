@@ -67,7 +67,11 @@ func (v *visit) admit(a staff.Action) error {
 	if a == "" {
 		return nil
 	}
-	token := v.cookie(sessionCookie)
+	name := sessionCookie
+	if a == staff.JoinTrustRoot && v.cookie(invitedCookie) != "" {
+		name = invitedCookie
+	}
+	token := v.cookie(name)
 	if token == "" {
 		return errSignIn
 	}
@@ -78,7 +82,7 @@ func (v *visit) admit(a staff.Action) error {
 	}
 	v.session, err = authenticate(v.r.Context(), token, address(v.r))
 	if fault.KindOf(err) == fault.Unauthenticated {
-		v.setCookie(sessionCookie, "", -1)
+		v.setCookie(name, "", -1)
 		return errSignIn
 	}
 	if err != nil {
@@ -107,6 +111,7 @@ func (v *visit) setCookie(name, value string, age int) {
 // Cookies. The prefix makes browsers refuse them from other hosts of the domain and over plain HTTP.
 const (
 	sessionCookie = "__Host-patchwarrant"
+	invitedCookie = "__Host-patchwarrant-invited" // one may hold the bootstrap link and be invited, too
 	bindingCookie = "__Host-patchwarrant-provider"
 	themeCookie   = "__Host-patchwarrant-theme"
 )

@@ -24,6 +24,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
+	"github.com/patchwarrant/patchwarrant/internal/setup"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	Ledger    *ledger.Ledger
 	Blobs     blob.Store
 	Staff     *staff.Staff
+	Setup     *setup.Setup
 	Intake    *intake.Intake
 	Estate    *estate.Estate
 	Records   *record.Records

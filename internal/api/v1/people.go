@@ -146,7 +146,21 @@ type AccountReview struct {
 	Comment   string `json:"comment" maxLength:"2000"`
 }
 
-// Link has the secret of a bootstrap link.
+// FirstSignature is one under the first trust root, whose digest its signer read.
+type FirstSignature struct {
+	SHA256    string             `json:"sha256"`
+	Signature envelope.Signature `json:"signature"`
+}
+
+// FirstSigned says whose signature was taken, and whether the trust root is in force by it.
+type FirstSigned struct {
+	SHA256  string `json:"sha256"`
+	Person  string `json:"person"`
+	Key     string `json:"key"`
+	InForce bool   `json:"in_force"`
+}
+
+// Link has the secret of a bootstrap link or of an invitation.
 type Link struct {
 	Secret string `json:"secret" maxLength:"100"`
 }

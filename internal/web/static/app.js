@@ -36,7 +36,7 @@ async function signIn(form) {
 }
 
 async function register(form) {
-  const c = await ask("/account/passkeys/challenge", {});
+  const c = await ask(form.dataset.passkeyRegister || "/account/passkeys/challenge", {});
   const made = await navigator.credentials.create({
     publicKey: {
       challenge: bytes(c.challenge), rp: { id: c.rp_id, name: "Patchwarrant" },
@@ -71,6 +71,25 @@ document.addEventListener("submit", async (event) => {
     event.submitter.disabled = false;
   }
 });
+
+// What is typed into a form marked data-keep outlives a reload, in this window, until it was taken.
+
+const keepsake = (form) => `kept ${new URL(form.action).pathname}`;
+const kept = (form) => [...form.elements].filter((e) => e.name && !["hidden", "submit"].includes(e.type));
+const taken = new URLSearchParams(location.search).has("said");
+for (const form of document.querySelectorAll("form[data-keep]")) {
+  if (taken) history.replaceState(null, "", location.pathname); // a reload was not taken again
+  if (taken) sessionStorage.removeItem(keepsake(form));
+  const values = JSON.parse(sessionStorage.getItem(keepsake(form)) ?? "[]");
+  kept(form).forEach((e, i) => {
+    if (values[i] === undefined) return;
+    if (e.type === "checkbox") e.checked = values[i];
+    else e.value = values[i];
+  });
+  form.addEventListener("input", () => {
+    sessionStorage.setItem(keepsake(form), JSON.stringify(kept(form).map((e) => (e.type === "checkbox" ? e.checked : e.value))));
+  });
+}
 
 // Dialogs, copying, choosing all.
 
