@@ -103,7 +103,7 @@ func (s *story) things(session, token string) map[string][2]string {
 	for _, door := range []string{api, "/repository"} {
 		both(s.record, other, door+"/snapshots/{id}", door+"/snapshots/{id}/signatures")
 		both("stage", "none", door+"/channels/{id}/promotions")
-		both("security", "none", door+"/upstreams/{id}", door+"/upstreams/{id}/refresh")
+		both("security", "none", door+"/upstreams/{id}", door+"/upstreams/{id}/refresh", door+"/upstreams/{id}/removal")
 	}
 	for _, door := range []string{api, ""} {
 		both("CVE-2026-1001/openssl", "CVE-2026-9999/none", door+"/vulnerabilities/{cve}/{source}", door+"/vulnerabilities/{cve}/{source}/history")
@@ -111,6 +111,9 @@ func (s *story) things(session, token string) map[string][2]string {
 		both(digest, other, door+"/facts/{id}", door+"/manifests/{id}", door+"/reports/{id}")
 		both("debian-tracker", "none", door+"/sources/{id}/content", door+"/sources/{id}/fetches", door+"/sources/{id}/documents", door+"/sources/{id}/shrinks")
 	}
+	both("alice", "nobody", "/setup/people/{id}/drop", "/setup/people/{id}/invitations")
+	both(s.hosts[1].host.ID, "hst_none", "/setup/findings/{id}")
+	both(s.hosts[1].host.Name, "none", "/hosts/arrivals/{name}")
 	both("CVE-2026-1001/openssl", "CVE-2026-9999/none", "/vulnerabilities/{cve}/{source}/draft", "/vulnerabilities/{cve}/{source}/decisions")
 	both("3", "99999", api+"/acts/{index}", api+"/acts/{index}/proof", "/ledger/{index}")
 	both("alice", "nobody", api+"/accounts/{id}/notice", api+"/accounts/{id}/notice/withdrawal", api+"/accounts/{id}/reviews",
