@@ -19,6 +19,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
+	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
@@ -47,6 +48,7 @@ type Config struct {
 	Estate    *estate.Estate
 	Records   *record.Records
 	Triage    *triage.Triage
+	Deadlines *deadline.Deadlines
 	Scans     *scans.Scans
 	Mirror    *mirror.Mirror
 	Curation  *curation.Curation
@@ -90,6 +92,7 @@ func New(c Config) http.Handler {
 	d.retirements()
 	d.sources()
 	d.vulnerabilities()
+	d.deadlines()
 	d.scans()
 	d.upstreams()
 	d.figures()

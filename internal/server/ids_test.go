@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/deadline"
+	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/retirement"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
@@ -106,7 +108,8 @@ func (s *story) things(session, token string) map[string][2]string {
 		both("security", "none", door+"/upstreams/{id}", door+"/upstreams/{id}/refresh", door+"/upstreams/{id}/removal")
 	}
 	for _, door := range []string{api, ""} {
-		both("CVE-2026-1001/openssl", "CVE-2026-9999/none", door+"/vulnerabilities/{cve}/{source}", door+"/vulnerabilities/{cve}/{source}/history")
+		both("CVE-2026-1001/openssl", "CVE-2026-9999/none", door+"/vulnerabilities/{cve}/{source}", door+"/vulnerabilities/{cve}/{source}/history",
+			door+"/vulnerabilities/{cve}/{source}/clocks", door+"/vulnerabilities/{cve}/{source}/assessment")
 		both(open.Investigations[0].ID, "inv_none", door+"/investigations/{id}", door+"/investigations/{id}/resolutions")
 		both(digest, other, door+"/facts/{id}", door+"/manifests/{id}", door+"/reports/{id}")
 		both("debian-tracker", "none", door+"/sources/{id}/content", door+"/sources/{id}/fetches", door+"/sources/{id}/documents", door+"/sources/{id}/shrinks")
@@ -131,8 +134,23 @@ func (s *story) things(session, token string) map[string][2]string {
 	both(leaving.ID, "ret_none", api+"/retirements/{id}", api+"/retirements/{id}/signatures", api+"/retirements/{id}/end",
 		"/hosts/retirements/{id}", "/hosts/retirements/{id}/signatures", "/hosts/retirements/{id}/end")
 	both("waits", "none", api+"/passkeys/{id}")
+	for _, door := range []string{api, ""} {
+		both(s.policy("bob"), other, door+"/policies/{id}", door+"/policies/{id}/signatures", door+"/policies/{id}/withdrawal")
+	}
 	both(s.view("alice"), "vew_none", api+"/views/{id}", "/views/{id}/drop")
 	return pairs
+}
+
+// policy has a person propose one and gives its digest.
+func (s *story) policy(person string) string {
+	s.t.Helper()
+	p, err := policy.Profile("cis")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var made deadline.Adoption
+	s.as(person, http.MethodPost, "/policies", v1.Policy{Name: p.Name, Title: p.Title, Basis: p.Basis, Rules: p.Rules}, &made)
+	return made.Digest
 }
 
 // view saves a private view for a person and gives its ID.

@@ -20,6 +20,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/id"
@@ -62,6 +63,7 @@ type Server struct {
 	archive   *archive
 	triage    *triage.Triage
 	scans     *scans.Scans
+	deadlines *deadline.Deadlines
 	curation  *curation.Curation
 	rollouts  *rollout.Rollouts
 	integrity *integrity.Integrity
@@ -150,6 +152,8 @@ func (s *Server) furnish() error {
 	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Intake: s.intake,
 		Root: s.Staff, Now: s.now})
 	s.scans = scans.New(scans.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Triage: s.triage, Intake: s.intake, Now: s.now})
+	s.deadlines = deadline.New(deadline.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Triage: s.triage, Intake: s.intake,
+		Standings: &standings{estate: s.estate, records: s.records}, Default: defaultPolicy, Now: s.now})
 	s.curation = curation.New(curation.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Mirror: s.mirror, Root: s.Staff,
 		Signer: s.keys.Repository, Channels: channels, Now: s.now})
 	s.rollouts = rollout.New(rollout.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Roots: s.Staff, Files: s.curation,
@@ -161,6 +165,9 @@ func (s *Server) furnish() error {
 		Keyrings: s.mirror, Now: s.now})
 	return nil
 }
+
+// defaultPolicy holds until people sign one.
+const defaultPolicy = "ncssr-2.0.5"
 
 // channels of the repository, in the order of promotion.
 var channels = []string{"stage", "production"}
@@ -182,6 +189,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "unmatched", Every: time.Hour, Do: s.estate.TellUnmatched},
 			{Name: "decisions", Every: time.Minute, Do: s.triage.Sweep},
 			{Name: "history", Every: due, Do: s.triage.SweepHistory},
+			{Name: "clocks", Every: 6 * due, Do: s.deadlines.Sweep}, // looks at everything open,
 			{Name: "scanners", Every: time.Hour, Do: s.scans.Sweep},
 			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},
 			{Name: "orders", Every: due, Do: s.changes.Settle},
@@ -210,20 +218,61 @@ func (s *Server) doors() ([]*http.Server, error) {
 		return nil, err
 	}
 	tls := s.keys.CA.ServerTLS(s.config.Names)
-	programs := api.New(api.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Setup: s.Setup, Intake: s.intake, Feeds: s.feeds, Estate: s.estate, Records: s.records,
+	programs := api.New(api.Config{
+		Ledger:      s.ledger,
+		Blobs:       s.blobs,
+		Staff:       s.Staff,
+		Setup:       s.Setup,
+		Intake:      s.intake,
+		Feeds:       s.feeds,
+		Estate:      s.estate,
+		Records:     s.records,
 		Retirements: s.retirements,
-		Triage:      s.triage, Scans: s.scans, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
-		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Once: s.once, Views: s.views, Agents: s.config.agentsURL(),
-		Identity: identity, Log: s.log})
+		Triage:      s.triage,
+		Deadlines:   s.deadlines,
+		Scans:       s.scans,
+		Mirror:      s.mirror,
+		Curation:    s.curation,
+		Composer:    composer{s.triage, s.estate, s.curation, s.mirror},
+		Rollouts:    s.rollouts,
+		Integrity:   s.integrity,
+		Changes:     s.changes,
+		Evidence:    s.evidence,
+		Once:        s.once,
+		Views:       s.views,
+		Agents:      s.config.agentsURL(),
+		Identity:    identity,
+		Log:         s.log,
+	})
 	public, err := json.Marshal(identity)
 	if err != nil {
 		return nil, err
 	}
-	pages := web.New(web.Config{Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Setup: s.Setup, Intake: s.intake, Estate: s.estate, Records: s.records,
+	pages := web.New(web.Config{
+		Ledger:      s.ledger,
+		Blobs:       s.blobs,
+		Staff:       s.Staff,
+		Setup:       s.Setup,
+		Intake:      s.intake,
+		Estate:      s.estate,
+		Records:     s.records,
 		Retirements: s.retirements,
-		Triage:      s.triage, Scans: s.scans, Mirror: s.mirror, Curation: s.curation, Composer: composer{s.triage, s.estate, s.curation, s.mirror},
-		Rollouts: s.rollouts, Integrity: s.integrity, Changes: s.changes, Evidence: s.evidence, Views: s.views, Agents: s.config.agentsURL(),
-		Identity: string(public), Now: s.now, Log: s.log})
+		Triage:      s.triage,
+		Deadlines:   s.deadlines,
+		Scans:       s.scans,
+		Mirror:      s.mirror,
+		Curation:    s.curation,
+		Composer:    composer{s.triage, s.estate, s.curation, s.mirror},
+		Rollouts:    s.rollouts,
+		Integrity:   s.integrity,
+		Changes:     s.changes,
+		Evidence:    s.evidence,
+		Views:       s.views,
+		Agents:      s.config.agentsURL(),
+		Identity:    string(public),
+		Now:         s.now,
+		Log:         s.log,
+	})
 	agents := agentapi.New(agentapi.Config{Estate: s.estate, Blobs: s.blobs, Rollout: s.rollouts, Ledger: s.ledger,
 		TrustRoots: s.Staff, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})
 	all := []*http.Server{

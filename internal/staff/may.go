@@ -21,6 +21,7 @@ const (
 	ConfigureMirror  Action = "configure-mirror"   // pin an upstream repository
 	RefreshMirror    Action = "refresh-mirror"     // look at an upstream again
 	Decide           Action = "decide"             // on a vulnerability
+	ProposePolicy    Action = "propose-policy"     // author limits for vulnerabilities, for others to sign
 	ProposeSnapshot  Action = "propose-snapshot"   // choose packages
 	Approve          Action = "approve"            // hand in a signature under a snapshot or an order
 	Promote          Action = "promote"            // point a channel to a snapshot
@@ -63,6 +64,7 @@ var may = map[Action][]string{
 	ConfigureMirror:  {admin},
 	RefreshMirror:    {product, admin},
 	Decide:           {cirt, product},
+	ProposePolicy:    {cirt, product, risk},
 	ProposeSnapshot:  {cirt, product},
 	Approve:          {cirt, product, risk, operations, owner},
 	Promote:          {product, operations},

@@ -12,6 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
+	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -39,6 +40,7 @@ type Config struct {
 	Estate    *estate.Estate
 	Records   *record.Records
 	Triage    *triage.Triage
+	Deadlines *deadline.Deadlines
 	Scans     *scans.Scans
 	Mirror    *mirror.Mirror
 	Curation  *curation.Curation

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/patchwarrant/patchwarrant/internal/deadline"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/record"
+)
+
+// standings joins what rules of the policy ask about hosts: the estate knows the environment, the inventory the rest. It
+// follows both by what changed.
+type standings struct {
+	estate  *estate.Estate
+	records *record.Records
+
+	mu            sync.RWMutex
+	hosts, record int64 // the last changes seen
+	environment   map[string]string
+	recorded      map[string]deadline.Standing // by host
+	linked        map[string]string            // host by record
+}
+
+// Standings implements deadline.Standings.
+func (s *standings) Standings(ctx context.Context) (func(string) deadline.Standing, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.environment == nil {
+		s.environment, s.recorded, s.linked = map[string]string{}, map[string]deadline.Standing{}, map[string]string{}
+	}
+	hosts, upTo, err := s.estate.HostSets(ctx, s.hosts)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range hosts {
+		s.environment[h.HostID] = h.Environment
+	}
+	s.hosts = upTo
+	records, upTo, err := s.records.Since(ctx, s.record)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		s.take(r)
+	}
+	s.record = upTo
+	return s.of, nil
+}
+
+// take follows one record, which may have been linked to another host before, or dropped.
+func (s *standings) take(r record.Record) {
+	delete(s.recorded, s.linked[r.ID])
+	delete(s.linked, r.ID)
+	if r.Host == "" || !r.DroppedAt.IsZero() {
+		return
+	}
+	s.linked[r.ID] = r.Host
+	s.recorded[r.Host] = deadline.Standing{Zone: r.Zone, Exposure: r.Exposure, Criticality: r.Criticality, Unit: r.Unit}
+}
+
+// of takes a host, or a root of one: its ID and then a path.
+func (s *standings) of(host string) deadline.Standing {
+	host, _, _ = strings.Cut(host, "/")
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	standing := s.recorded[host]
+	standing.Environment = s.environment[host]
+	return standing
+}
