@@ -53,6 +53,8 @@ type memory struct {
 
 	Trees map[string]seenTree `json:"trees"` // by root
 	Told  wire.State          `json:"told"`  // the last state that the server took over
+
+	Canary string `json:"canary,omitempty"` // what answers the seed of the last answer
 }
 
 func (c Config) scanEvery() time.Duration {
@@ -185,6 +187,7 @@ func (a *Agent) say(ctx context.Context, e *errand) (*wire.CheckInAnswer, error)
 	c := a.last
 	c.ClockJump = int64(a.clockJump / time.Second)
 	c.Counter, c.At, c.Log, c.TrustRootVersion, c.Alarm = m.Counter, a.now().UTC(), m.Log, a.root.Version, m.Alarm
+	c.ScannedAt, c.Canary = a.scannedAt(), m.Canary
 	if e != nil {
 		c.Doing = &wire.Doing{Order: e.Order, Phase: e.Phase}
 	}
@@ -193,12 +196,25 @@ func (a *Agent) say(ctx context.Context, e *errand) (*wire.CheckInAnswer, error)
 		return nil, err
 	}
 	m.ContactAt, a.clockJump = a.now().UTC(), 0
+	if m.Canary = ""; answer.Canary != "" {
+		m.Canary = wire.CanaryVersion(answer.Canary, a.config.HostID)
+	}
 	err := a.follow(answer.TrustRoots)
 	if err == nil {
 		err = a.witness(&answer)
 	}
 	m.Alarm = judge(err, m.CheckpointAt, a.now())
 	return &answer, errors.Join(err, a.remember())
+}
+
+// scannedAt is when the oldest of the roots' file states was begun; zero if one has none.
+func (a *Agent) scannedAt() (oldest time.Time) {
+	for i, root := range a.config.Roots {
+		if at := a.memory.Trees[root].At; i == 0 || at.Before(oldest) {
+			oldest = at
+		}
+	}
+	return oldest
 }
 
 func (a *Agent) remember() error { return writeJSON(a.places.memory(), 0o600, a.memory) }

@@ -44,6 +44,13 @@ type TrustRoots interface {
 	Roots(ctx context.Context, from int64) ([]envelope.Envelope, error)
 }
 
+// Canary is the vulnerability that is planted on one host each day.
+type Canary interface {
+	// Seed gives what a host is to answer in its next check-in, "" for most hosts.
+	Seed(ctx context.Context, host string) (string, error)
+	Heard(ctx context.Context, host, version string) error
+}
+
 // Config of a Door.
 type Config struct {
 	Estate     *estate.Estate
@@ -51,6 +58,7 @@ type Config struct {
 	Rollout    Rollout
 	Ledger     Ledger
 	TrustRoots TrustRoots
+	Canary     Canary // nil: none is planted
 	Log        *slog.Logger
 	Rest       time.Duration // between the check-ins of a host without work
 	Busy       time.Duration // and of one with work

@@ -38,8 +38,25 @@ func (d *Door) checkIn(w http.ResponseWriter, r *http.Request, host estate.Host)
 	if err := d.work(r.Context(), host, c, &out); err != nil {
 		return err
 	}
+	if err := d.canary(r.Context(), host.ID, c, &out); err != nil {
+		return err
+	}
 	answer(w, http.StatusOK, out)
 	return nil
+}
+
+// canary takes what the host carries of a planted vulnerability, once all it said of itself is here, and asks it for one.
+func (d *Door) canary(ctx context.Context, host string, c wire.CheckIn, out *wire.CheckInAnswer) (err error) {
+	if d.Canary == nil {
+		return nil
+	}
+	if c.Canary != "" && len(out.Need) == 0 {
+		if err := d.Canary.Heard(ctx, host, c.Canary); err != nil {
+			return err
+		}
+	}
+	out.Canary, err = d.Canary.Seed(ctx, host)
+	return err
 }
 
 // trust adds what the host needs to judge the server: newer trust roots, the ledger's checkpoint, and the proof that it

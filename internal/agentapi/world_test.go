@@ -31,6 +31,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
+	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
@@ -65,6 +66,7 @@ type world struct {
 	ledger  *ledger.Ledger
 	blobs   *blob.DirStore
 	estate  *estate.Estate
+	silence *silence.Watch
 	rollout *rollout
 	server  *httptest.Server
 	around  func(http.Handler) http.Handler // wraps the door; nil: as it is
@@ -96,8 +98,9 @@ func newWorld(t *testing.T) *world {
 	ca, err := estate.OpenCA(t.TempDir(), w.clock.now)
 	check(t, err)
 	w.estate = estate.New(estate.Config{DB: d, Ledger: w.ledger, Blobs: w.blobs, CA: ca, Now: w.clock.now, Silent: 15 * time.Minute})
+	w.silence = silence.New(silence.Config{DB: d, Ledger: w.ledger, Estate: w.estate, Now: w.clock.now})
 	w.rollout = &rollout{t: t, files: map[string][]byte{}}
-	door := agentapi.New(agentapi.Config{Estate: w.estate, Blobs: w.blobs, Rollout: w.rollout, Ledger: w.ledger, TrustRoots: w,
+	door := agentapi.New(agentapi.Config{Estate: w.estate, Blobs: w.blobs, Rollout: w.rollout, Ledger: w.ledger, TrustRoots: w, Canary: w.silence,
 		Log: slog.New(slog.DiscardHandler), Rest: 5 * time.Minute, Busy: 15 * time.Second, Quota: testQuota})
 	w.server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if w.around != nil {

@@ -33,6 +33,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/setup"
+	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
@@ -64,6 +65,8 @@ type Config struct {
 	Log       *slog.Logger
 
 	Retirements *retirement.Retirements
+	Silence     *silence.Watch
+	Health      Health
 }
 
 type door struct {
@@ -90,6 +93,7 @@ func New(c Config) http.Handler {
 	d.hosts()
 	d.records()
 	d.retirements()
+	d.silences()
 	d.sources()
 	d.vulnerabilities()
 	d.deadlines()

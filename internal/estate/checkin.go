@@ -121,6 +121,9 @@ func (h Host) hear(c wire.CheckIn, f *facts, now time.Time) (Host, []event) {
 	h.Counter, h.LastSeen, h.SilentAt = c.Counter, now, time.Time{}
 	h.SeenReportKey, h.Log, h.Alarm = c.ReportKey, c.Log, c.Alarm
 	h.TrustRootVersion, h.AgentVersion = c.TrustRootVersion, c.AgentVersion
+	if c.ScannedAt.Before(now) && c.ScannedAt.After(h.ScannedAt) { // a host's clock is its own
+		h.ScannedAt = c.ScannedAt.UTC().Truncate(time.Microsecond)
+	}
 	if c.ClockJump != 0 {
 		events = append(events, event{"host.clock-jumped", map[string]any{"seconds": c.ClockJump}})
 	}

@@ -19,6 +19,7 @@ type heartbeat struct {
 	enrolled    time.Time // which enrolment it belongs to
 	counter     int64
 	at, factsAt time.Time
+	scannedAt   time.Time
 	log         wire.LogSeen
 }
 
@@ -47,7 +48,7 @@ func (b *heartbeats) apply(h *Host) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if last, ok := b.of[h.ID]; ok && last.enrolled.Equal(h.EnrolledAt) && last.counter > h.Counter {
-		h.Counter, h.LastSeen, h.FactsAt, h.Log = last.counter, last.at, last.factsAt, last.log
+		h.Counter, h.LastSeen, h.FactsAt, h.Log, h.ScannedAt = last.counter, last.at, last.factsAt, last.log, last.scannedAt
 	}
 }
 
@@ -55,7 +56,7 @@ func (b *heartbeats) apply(h *Host) {
 func (b *heartbeats) keep(h Host) (full bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.of[h.ID] = heartbeat{enrolled: h.EnrolledAt, counter: h.Counter, at: h.LastSeen, factsAt: h.FactsAt, log: h.Log}
+	b.of[h.ID] = heartbeat{enrolled: h.EnrolledAt, counter: h.Counter, at: h.LastSeen, factsAt: h.FactsAt, scannedAt: h.ScannedAt, log: h.Log}
 	return len(b.of) >= maxHeartbeats
 }
 
@@ -79,6 +80,7 @@ func (b *heartbeats) waiting() map[string]heartbeat {
 // isHeartbeat reports whether a check-in changed nothing about a host but what a heartbeat holds.
 func isHeartbeat(before, after Host) bool {
 	before.Counter, before.LastSeen, before.FactsAt, before.Log = after.Counter, after.LastSeen, after.FactsAt, after.Log
+	before.ScannedAt = after.ScannedAt
 	return reflect.DeepEqual(before, after)
 }
 

@@ -42,7 +42,7 @@ var (
  log_root = excluded.log_root, trust_root_version = excluded.trust_root_version,
  agent_version = excluded.agent_version, alarm = excluded.alarm, retired_at = excluded.retired_at, spoke_at = excluded.spoke_at,
  scanned_at = excluded.scanned_at, origins = excluded.origins, roots = excluded.roots, changed = excluded.changed`)
-	beatPut = db.Q(`UPDATE hosts SET counter = $2, last_seen_at = $3, facts_at = $4, log_size = $5, log_root = $6
+	beatPut = db.Q(`UPDATE hosts SET counter = $2, last_seen_at = $3, facts_at = $4, log_size = $5, log_root = $6, scanned_at = $8
  WHERE id = $1 AND counter < $2 AND enrolled_at = $7 AND cloned_at = 0 AND retired_at = 0`)
 
 	changeLast  = db.Q(`SELECT COALESCE(MAX(changed), 0) FROM hosts`)
@@ -74,6 +74,14 @@ var (
 	setKnown = db.Q(`SELECT COUNT(*) FROM package_sets WHERE digest = $1`)
 	setPut   = db.Q(`INSERT INTO package_sets (digest, packages, first_seen_at) VALUES ($1,$2,$3) ON CONFLICT (digest) DO NOTHING`)
 )
+
+// late says which hosts a clock has run out for. One in use by two machines has its own alarm.
+var late = map[Clock]db.Query{
+	Contact: db.Q(`SELECT id, name, enrolled_at, last_seen_at FROM hosts WHERE last_seen_at < $1 AND enrolled_at < $1 AND retired_at = 0 AND cloned_at = 0`),
+	Facts:   db.Q(`SELECT id, name, enrolled_at, facts_at FROM hosts WHERE facts_at < $1 AND enrolled_at < $1 AND retired_at = 0 AND cloned_at = 0`),
+	Index:   db.Q(`SELECT id, name, enrolled_at, index_at FROM hosts WHERE index_at < $1 AND enrolled_at < $1 AND retired_at = 0 AND cloned_at = 0`),
+	Files:   db.Q(`SELECT id, name, enrolled_at, scanned_at FROM hosts WHERE scanned_at < $1 AND enrolled_at < $1 AND retired_at = 0 AND cloned_at = 0`),
+}
 
 type row interface{ Scan(...any) error }
 
@@ -190,7 +198,7 @@ func loadThese(ctx context.Context, tx *db.Tx, ids []string) ([]Host, error) {
 
 // saveHeartbeat reports false where the host has that counter or a later one, was enrolled anew or counts as cloned.
 func saveHeartbeat(ctx context.Context, tx *db.Tx, host string, b heartbeat) (bool, error) {
-	n, err := tx.Exec(ctx, beatPut, host, b.counter, db.Micros(b.at), db.Micros(b.factsAt), b.log.Size, b.log.Root, db.Micros(b.enrolled))
+	n, err := tx.Exec(ctx, beatPut, host, b.counter, db.Micros(b.at), db.Micros(b.factsAt), b.log.Size, b.log.Root, db.Micros(b.enrolled), db.Micros(b.scannedAt))
 	return n == 1, err
 }
 
@@ -321,4 +329,14 @@ func loadFileStates(ctx context.Context, tx *db.Tx, host string) ([]FileState, e
 func loadSpoke(ctx context.Context, tx *db.Tx, after time.Time) ([]Host, error) {
 	rows, err := tx.Query(ctx, hostsSpoke, db.Micros(after))
 	return db.Collect(rows, err, func(r *sql.Rows) (Host, error) { return scanHost(r) })
+}
+
+func loadLate(ctx context.Context, tx *db.Tx, c Clock, before time.Time) ([]Heard, error) {
+	rows, err := tx.Query(ctx, late[c], db.Micros(before))
+	return db.Collect(rows, err, func(r *sql.Rows) (h Heard, err error) {
+		var enrolled, at int64
+		err = r.Scan(&h.Host, &h.Name, &enrolled, &at)
+		h.At = db.Time(max(enrolled, at))
+		return h, err
+	})
 }

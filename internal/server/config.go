@@ -17,8 +17,10 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
+	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/staff/oidc"
 	"github.com/patchwarrant/patchwarrant/internal/staff/passkey"
@@ -39,10 +41,33 @@ type Config struct {
 	Busy        duration `toml:"busy"`         // and of one with work; default 15s
 	Sweep       duration `toml:"sweep"`        // between passes over what is due; default 10s
 
+	Clocks  Clocks  `toml:"clocks"`   // when what a host does not tell becomes a finding
+	DeadMan DeadMan `toml:"dead_man"` // who learns that the server itself fell silent
+
 	Releases  []string   `toml:"releases"` // whose statements are kept, such as "bookworm", "jammy", "rhel-9", "rhel-9.2", "rocky-9"; all when there is none
 	Sources   []Source   `toml:"source"`
 	Upstreams []Upstream `toml:"upstream"`
 	Providers []Provider `toml:"provider"`
+}
+
+// Clocks are the terms of silence; contact's first is Silent.
+type Clocks struct {
+	Contact Term `toml:"contact"` // default: escalated after 24h
+	Facts   Term `toml:"facts"`   // default: 6h, 24h
+	Index   Term `toml:"index"`   // of packages; default: 48h, 168h
+	Files   Term `toml:"files"`   // default: 24h, 72h
+}
+
+// Term of a clock, from what was last heard.
+type Term struct {
+	Alarm    duration `toml:"alarm"`
+	Escalate duration `toml:"escalate"`
+}
+
+// DeadMan is an outside switch that raises an alarm when it is not asked for long.
+type DeadMan struct {
+	URL   string   `toml:"url"`   // asked with POST, only while all is well; empty: there is none
+	Every duration `toml:"every"` // default 5m
 }
 
 // Provider is an OpenID provider that says who people are; see oidc.Config. It sends browsers back to
@@ -122,6 +147,7 @@ func load(path string) (Config, error) {
 	c := Config{
 		Listen: Listen{People: ":8443", Agents: ":8444", Repository: ":8080"}, NoticeHours: 72,
 		Silent: duration{time.Hour}, Rest: duration{5 * time.Minute}, Busy: duration{15 * time.Second}, Sweep: duration{10 * time.Second},
+		Clocks: Clocks{Contact: term(0, 24), Facts: term(6, 24), Index: term(48, 168), Files: term(24, 72)}, DeadMan: DeadMan{Every: duration{5 * time.Minute}},
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -147,7 +173,40 @@ func load(path string) (Config, error) {
 	return c, err
 }
 
+func term(alarm, escalate time.Duration) Term {
+	return Term{duration{alarm * time.Hour}, duration{escalate * time.Hour}}
+}
+
+// terms are those of all clocks.
+func (c Config) terms() map[estate.Clock]silence.Term {
+	of := func(t Term) silence.Term { return silence.Term{Alarm: t.Alarm.Duration, Escalate: t.Escalate.Duration} }
+	all := map[estate.Clock]silence.Term{estate.Contact: of(c.Clocks.Contact), estate.Facts: of(c.Clocks.Facts), estate.Index: of(c.Clocks.Index),
+		estate.Files: of(c.Clocks.Files)}
+	contact := all[estate.Contact]
+	contact.Alarm = c.Silent.Duration
+	all[estate.Contact] = contact
+	return all
+}
+
+func (c Config) checkClocks() error {
+	if c.Clocks.Contact.Alarm.Duration != 0 {
+		return fault.New(fault.Invalid, "clocks.contact: its alarm is silent, outside the table")
+	}
+	for clock, t := range c.terms() {
+		if t.Escalate < t.Alarm {
+			return fault.New(fault.Invalid, "clocks.%s: it escalates before it alarms", clock)
+		}
+	}
+	if u, err := url.Parse(c.DeadMan.URL); c.DeadMan.URL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
+		return fault.New(fault.Invalid, "dead_man.url: want http or https")
+	}
+	return nil
+}
+
 func (c Config) check() error {
+	if err := c.checkClocks(); err != nil {
+		return err
+	}
 	switch {
 	case !filepath.IsAbs(c.Data):
 		return fault.New(fault.Invalid, "data: want an absolute path")

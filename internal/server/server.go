@@ -37,6 +37,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/setup"
+	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/web"
@@ -73,6 +74,8 @@ type Server struct {
 	views     *savedview.Views
 
 	retirements *retirement.Retirements
+	silence     *silence.Watch
+	deadMan     *deadMan
 }
 
 // Open opens the database and makes the rooms. The caller closes the server.
@@ -147,6 +150,8 @@ func (s *Server) furnish() error {
 	s.records = record.New(record.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Now: s.now})
 	s.estate = estate.New(estate.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, CA: s.keys.CA, Now: s.now,
 		Silent: s.config.Silent.Duration, Records: s.records})
+	s.silence = silence.New(silence.Config{DB: s.db, Ledger: s.ledger, Estate: s.estate, Terms: s.config.terms(), Now: s.now})
+	s.deadMan = &deadMan{server: s, client: &http.Client{Timeout: 20 * time.Second}, done: map[string]pass{}}
 	s.retirements = retirement.New(retirement.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Estate: s.estate, Now: s.now})
 	s.archive = &archive{intake: s.intake, mirror: s.mirror, estate: s.estate, pool: packages, now: s.now}
 	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Intake: s.intake,
@@ -175,7 +180,7 @@ var channels = []string{"stage", "production"}
 // timetable is what the server does by itself.
 func (s *Server) timetable() job.Timetable {
 	due := s.config.Sweep.Duration
-	return job.Timetable{
+	t := job.Timetable{
 		Lease: lease{db: s.db, holder: id.New("srv", s.now()), now: s.now},
 		Log:   s.log,
 		Sweeps: []job.Sweep{
@@ -186,6 +191,8 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "new upstreams", Every: due, Do: s.mirror.RefreshNew},
 			{Name: "archive", Every: due, Do: s.archive.Sweep},
 			{Name: "silence", Every: time.Minute, Do: s.estate.Silence},
+			{Name: "clocks", Every: time.Minute, Do: s.silence.Sweep},
+			{Name: "canary", Every: time.Minute, Do: s.silence.Plant},
 			{Name: "unmatched", Every: time.Hour, Do: s.estate.TellUnmatched},
 			{Name: "decisions", Every: time.Minute, Do: s.triage.Sweep},
 			{Name: "history", Every: due, Do: s.triage.SweepHistory},
@@ -200,6 +207,11 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "ledger", Every: 24 * time.Hour, Do: s.ledger.SelfAudit},
 		},
 	}
+	for i, sweep := range t.Sweeps {
+		t.Sweeps[i] = s.deadMan.watched(sweep)
+	}
+	t.Sweeps = append(t.Sweeps, job.Sweep{Name: "dead man", Every: min(s.config.DeadMan.Every.Duration, grace/2), Do: s.deadMan.Sweep})
+	return t
 }
 
 // BootstrapLink gives the link that opens the guided set-up, once, and until when; it is empty once a trust root is in force.
@@ -228,6 +240,8 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Estate:      s.estate,
 		Records:     s.records,
 		Retirements: s.retirements,
+		Silence:     s.silence,
+		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,
 		Scans:       s.scans,
@@ -257,6 +271,8 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Estate:      s.estate,
 		Records:     s.records,
 		Retirements: s.retirements,
+		Silence:     s.silence,
+		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,
 		Scans:       s.scans,
@@ -274,7 +290,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Log:         s.log,
 	})
 	agents := agentapi.New(agentapi.Config{Estate: s.estate, Blobs: s.blobs, Rollout: s.rollouts, Ledger: s.ledger,
-		TrustRoots: s.Staff, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})
+		TrustRoots: s.Staff, Canary: s.silence, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})
 	all := []*http.Server{
 		{Addr: s.config.Listen.People, Handler: single(hurry(people(programs, pages), strangers, importing)), TLSConfig: tls},
 		{Addr: s.config.Listen.Agents, Handler: hurry(agents, strangers, known), TLSConfig: tls.Clone()}, // a server adds to its own

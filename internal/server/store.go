@@ -2,13 +2,18 @@ package server
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/silence"
 )
 
 var (
 	qHold = db.Q(`UPDATE job_lease SET holder = $1, until = $2 WHERE id = 1 AND (holder = $1 OR until <= $3)`)
+	qAils = db.Q(`SELECT what, why, since FROM server_ails ORDER BY what`)
+	qAil  = db.Q(`INSERT INTO server_ails (what, why, since) VALUES ($1,$2,$3) ON CONFLICT (what) DO NOTHING`)
+	qWell = db.Q(`DELETE FROM server_ails WHERE what = $1`)
 	qFree = db.Q(`UPDATE job_lease SET holder = '', until = 0 WHERE id = 1 AND holder = $1`)
 )
 
@@ -37,4 +42,24 @@ func (l lease) Release(ctx context.Context) error {
 		_, err := tx.Exec(ctx, qFree, l.holder)
 		return err
 	})
+}
+
+func loadAils(ctx context.Context, tx *db.Tx) ([]silence.Ail, error) {
+	rows, err := tx.Query(ctx, qAils)
+	return db.Collect(rows, err, func(r *sql.Rows) (a silence.Ail, err error) {
+		var since int64
+		err = r.Scan(&a.What, &a.Why, &since)
+		a.Since = db.Time(since)
+		return a, err
+	})
+}
+
+func saveAil(ctx context.Context, tx *db.Tx, a silence.Ail) error {
+	_, err := tx.Exec(ctx, qAil, a.What, a.Why, db.Micros(a.Since))
+	return err
+}
+
+func dropAil(ctx context.Context, tx *db.Tx, what string) error {
+	_, err := tx.Exec(ctx, qWell, what)
+	return err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/retirement"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
+	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
@@ -86,6 +87,7 @@ type hostBody struct {
 	Recorded record.Record // empty: there is no record about it
 	Fields   []fieldBody
 	Leaving  []retirement.Retirement
+	Silences []silence.Silence
 	Acts     []ledger.Entry
 	Scans    []scans.ScannedHost // the newest report of each scanner
 	Tab      string
@@ -114,6 +116,9 @@ func (s *site) host(v *visit) error {
 		}
 	}
 	if body.Scans, err = s.Scans.OnHost(ctx, id); err != nil {
+		return err
+	}
+	if body.Silences, err = s.Silence.Of(ctx, id); err != nil {
 		return err
 	}
 	if body.Leaving, err = s.Retirements.List(ctx, id); err != nil {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/base64"
 	"log/slog"
 	"net/http"
@@ -34,6 +35,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/setup"
+	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
@@ -83,6 +85,10 @@ func (w *world) furnish() {
 		{Name: "epss", Parse: epss.Parse, MaxBytes: 1 << 20, MaxAge: 48 * time.Hour}}})
 	c.Records = record.New(record.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Now: clock})
 	c.Estate = estate.New(estate.Config{DB: d, Ledger: log, Blobs: blobs, CA: ca, Now: clock, Silent: time.Hour, Records: c.Records})
+	c.Silence = silence.New(silence.Config{DB: d, Ledger: log, Estate: c.Estate, Now: clock, Terms: map[estate.Clock]silence.Term{
+		estate.Contact: {Alarm: time.Hour, Escalate: time.Hour}, estate.Facts: {Alarm: 100 * time.Hour, Escalate: 200 * time.Hour},
+		estate.Index: {Alarm: 100 * time.Hour, Escalate: 200 * time.Hour}, estate.Files: {Alarm: 100 * time.Hour, Escalate: 200 * time.Hour}}})
+	c.Health = w
 	c.Retirements = retirement.New(retirement.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Estate: c.Estate, Now: clock})
 	c.Triage = triage.New(triage.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Intake: c.Intake, Root: c.Staff, Now: clock})
 	c.Scans = scans.New(scans.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Triage: c.Triage, Intake: c.Intake, Now: clock})
@@ -135,4 +141,10 @@ func (w *world) assertion(form url.Values, payloadType string, payload []byte) u
 	form.Set("authenticator_data", text(s.Assertion.AuthenticatorData))
 	form.Set("signature", text(s.Sig))
 	return form
+}
+
+// Health implements Health: the switch outside does not answer.
+func (w *world) Health(ctx context.Context) (silence.Health, error) {
+	c, err := w.Silence.Canary(ctx)
+	return silence.Health{Ails: []silence.Ail{{What: "dead man's switch", Why: "it cannot be reached", Since: w.now}}, Canary: c}, err
 }

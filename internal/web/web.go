@@ -26,6 +26,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/setup"
+	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
@@ -56,11 +57,18 @@ type Config struct {
 	Log       *slog.Logger
 
 	Retirements *retirement.Retirements
+	Silence     *silence.Watch
+	Health      Health
 }
 
 // Composer puts together what a snapshot is made of: the accepted fixes and the package sets of a release's hosts.
 type Composer interface {
 	Compose(ctx context.Context, who, release string, decisions, upstreams []string) (curation.Snapshot, error)
+}
+
+// Health says what is wrong with the server itself.
+type Health interface {
+	Health(ctx context.Context) (silence.Health, error)
 }
 
 // Bounds of a request, in bytes.

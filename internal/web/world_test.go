@@ -383,6 +383,7 @@ func (w *world) next() {
 		w.checkIn(name)
 	}
 	w.ok(w.Estate.Silence(w.t.Context()))
+	w.ok(w.Silence.Sweep(w.t.Context()))
 	w.hosts["stage-1"].version = "3.0.1-1"
 	w.checkIn("stage-1")
 	w.waiting = w.propose(change.Proposal{Kind: change.Stage, Window: warrant.Window{OpensAt: w.now.Add(26 * time.Hour), ClosesAt: w.now.Add(30 * time.Hour)}})

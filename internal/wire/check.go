@@ -126,6 +126,8 @@ func (c *CheckIn) Check() error {
 		return invalid("report_key")
 	case c.Origins != "" && !envelope.ValidDigest(c.Origins):
 		return invalid("origins")
+	case !validCanary(c.Canary):
+		return invalid("canary")
 	case len(c.Alarm) > 200:
 		return invalid("alarm")
 	case c.Doing != nil && (!ValidOrder(c.Doing.Order) || len(c.Doing.Phase) > 32):
@@ -172,6 +174,8 @@ func checkTrees(trees map[string]string) error {
 // Check implements Checker.
 func (a *CheckInAnswer) Check() error {
 	switch {
+	case !validCanary(a.Canary):
+		return invalid("canary")
 	case a.NextSeconds < 1 || a.NextSeconds > 86400:
 		return invalid("next_seconds")
 	case len(a.Need) > MaxMissing || !allDigests(a.Need):

@@ -86,6 +86,8 @@ type CheckIn struct {
 	Trees            map[string]string `json:"trees"`             // root → digest of its file tree
 	Spooled          *Spooled          `json:"spooled,omitempty"`
 	ClockJump        int64             `json:"clock_jump_seconds,omitempty"` // by which the host's clock jumped since the last check-in; also the length of a sleep
+	ScannedAt        time.Time         `json:"scanned_at,omitzero"`          // when the oldest of Trees was begun
+	Canary           string            `json:"canary,omitempty"`             // CanaryVersion of the last answer's seed
 	Log              LogSeen           `json:"log"`
 	TrustRootVersion int64             `json:"trust_root_version"`
 	ReportKey        string            `json:"report_key,omitempty"` // empty: no executor here, observe-only
@@ -134,6 +136,7 @@ type CheckInAnswer struct {
 	Consistency [][]byte            `json:"consistency,omitempty"` // from the host's Log to Checkpoint
 	TrustRoots  []envelope.Envelope `json:"trust_roots,omitempty"` // newer than the host's, oldest first
 	Work        *Work               `json:"work,omitempty"`
+	Canary      string              `json:"canary,omitempty"` // a seed that the next check-in answers; see CanaryVersion
 }
 
 // Work is a warrant to carry to the executor, with the files it needs.

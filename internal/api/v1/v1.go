@@ -14,6 +14,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/retirement"
+	"github.com/patchwarrant/patchwarrant/internal/silence"
 )
 
 // Prefix of all routes.
@@ -88,6 +89,12 @@ type RetirementProposal struct {
 // Retirements are hosts on their way out of service.
 type Retirements struct {
 	Retirements []retirement.Retirement `json:"retirements"`
+}
+
+// Silences are clocks of hosts that ran out, the worst first.
+type Silences struct {
+	Counts   map[string]int    `json:"counts"` // of all, by clock
+	Silences []silence.Silence `json:"silences"`
 }
 
 // Enrolment asks for an enrolment line: for a new host of a name and an environment, or for a host enrolled before.
