@@ -23,6 +23,9 @@ var codenames = map[string]string{"7": "wheezy", "8": "jessie", "9": "stretch", 
 
 var supportFile = regexp.MustCompile(`^(?:(debian|ubuntu)\.csv|security-support-(?:ended\.deb([0-9]{1,2})|limited))$`)
 
+// supported matches a package, or a pattern of packages.
+var supported = regexp.MustCompile(`^[a-z0-9][a-z0-9+.*-]{0,99}$`)
+
 // IsSupport reports whether a file is one of distro-info-data (debian.csv, ubuntu.csv) or debian-security-support
 // (security-support-ended.debN, security-support-limited).
 func IsSupport(p string) bool { return supportFile.MatchString(path.Base(p)) }
@@ -104,7 +107,7 @@ func packages(release string, r io.Reader) (intake.Reading, error) {
 			}
 			s.Version, s.Until = fields[1], day
 		}
-		if _, err := path.Match(s.Package, ""); err != nil || len(s.Package) > 100 {
+		if !supported.MatchString(s.Package) {
 			return reading, fault.New(fault.Invalid, "support data: line %d names no package", number)
 		}
 		s.Note = clip(strings.Join(fields[words:], " "))

@@ -19,8 +19,8 @@ import (
 const MaxOVAL = 2 << 30
 
 const (
-	maxDepth   = 64       // of elements
-	maxElement = 64 << 20 // bytes of one definition, test, state or variable
+	maxDepth   = 64      // of elements
+	maxElement = 8 << 20 // bytes of one definition, test, state or variable
 )
 
 // definition holds the fields we use. Source of the format: the OVAL definitions schema 5.11 and Canonical's generator.
