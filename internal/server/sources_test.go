@@ -162,3 +162,37 @@ func TestSourcesThatCannotBe(t *testing.T) {
 		t.Errorf("%+v, %v", all, err)
 	}
 }
+
+// TestRealCollections: archives as publishers made them are taken whole through the door:
+// what came is in force, refused or passed over.
+func TestRealCollections(t *testing.T) {
+	dir := os.Getenv("PATCHWARRANT_SHARED")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "data")
+	}
+	w := open(t, "[[source]]\nname = \"redhat-vex\"\n[[source]]\nname = \"redhat-csaf\"\n[[source]]\nname = \"ubuntu-osv\"\n[[source]]\nname = \"osv\"\n[[source]]\nname = \"alma\"\nkind = \"osv\"\n")
+	admin := w.mustLogin("alice")
+	for _, c := range []struct {
+		source, file                   string
+		documents, refused, statements int
+	}{
+		{"redhat-vex", "redhat/csaf-vex/csaf_vex_2024-08-04.tar.zst", 5, 0, 70},
+		{"redhat-csaf", "redhat/csaf-advisories/csaf_advisories_2024-08-11.tar.zst", 5, 0, 36},
+		{"ubuntu-osv", "ubuntu/osv-all-sample.tar.xz", 3, 0, 634},
+		{"osv", "osv/osv-debian-all.zip", 120, 0, 433},
+		{"alma", "osv/osv-almalinux-all.zip", 121, 0, 43129},
+	} {
+		b, err := os.ReadFile(filepath.Join(dir, c.file))
+		if err != nil {
+			t.Skipf("sample data is not here; set PATCHWARRANT_SHARED to its directory: %v", err)
+		}
+		var r v1.Receipt
+		if err := w.ask(admin, http.MethodPut, "/sources/"+c.source+"/content?from=test", b, &r); err != nil {
+			t.Errorf("%s: %v", c.source, err)
+			continue
+		}
+		if r.Documents != c.documents || r.RefusedDocuments != c.refused || r.Other != 0 || r.Statements != c.statements {
+			t.Errorf("%s: %+v", c.source, r)
+		}
+	}
+}
