@@ -115,7 +115,7 @@ func (in *Intake) readDocument(ctx context.Context, src Source, path, digest str
 		r.from(src.Name, digest)
 		r.Statements = Lead(r.Statements)
 		const statement = 500 // bytes, measured with its strings
-		return r, len(digest) + statement*(len(r.Statements)+len(r.Signals)+len(r.Support)+1), nil
+		return r, len(digest) + statement*(len(r.Statements)+len(r.Signals)+len(r.Support)+len(r.Bulletins)+1), nil
 	})
 }
 
@@ -131,7 +131,8 @@ func (in *Intake) collect(ctx context.Context, src Source, x index) (Reading, er
 			return Reading{}, fmt.Errorf("document %s: %w", d.Path, err)
 		}
 		all.Statements, all.Signals = append(all.Statements, r.Statements...), append(all.Signals, r.Signals...)
-		all.Support = append(all.Support, r.Support...)
+		all.Support, all.Bulletins = append(all.Support, r.Support...), append(all.Bulletins, r.Bulletins...)
+		all.Window = all.Window || r.Window
 	}
 	all.Statements = Lead(all.Statements)
 	return all, nil

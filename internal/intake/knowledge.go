@@ -83,6 +83,7 @@ func (in *Intake) reread(ctx context.Context, s Source, state SourceState) (read
 		return reading{}, err
 	}
 	slices.SortFunc(r.Signals, func(a, b Signal) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(r.Bulletins, func(a, b Bulletin) int { return strings.Compare(a.ID, b.ID) })
 	return r, nil
 }
 
@@ -106,6 +107,7 @@ func (k *Knowledge) Signal(id string) Signal {
 		}
 		s := signals[i]
 		joined.Exploited = cmp.Or(joined.Exploited, s.Exploited)
+		joined.About = joined.About.join(s.About)
 		joined.Score, joined.Percentile = cmp.Or(joined.Score, s.Score), cmp.Or(joined.Percentile, s.Percentile)
 	}
 	return joined

@@ -125,6 +125,9 @@ func (in *Intake) receive(ctx context.Context, who string, src Source, reading R
 			return err
 		}
 		changes := compareRevisions(before, revisions)
+		if reading.Window {
+			changes = slices.DeleteFunc(changes, func(c revision) bool { return c.Digest == "" })
+		}
 		receipt.New, receipt.Changed, receipt.Gone = changes.count()
 		for _, c := range changes {
 			if err := saveRevision(ctx, tx, src.Name, c, now); err != nil {

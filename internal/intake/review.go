@@ -21,6 +21,7 @@ type Advisory struct {
 	FirstAt   time.Time `json:"first_at"`
 	RevisedAt time.Time `json:"revised_at"`
 	DueAt     time.Time `json:"due_at"`
+	Bulletin  *Bulletin `json:"bulletin,omitempty"` // what it says, where it is an announcement that names no package
 }
 
 // MaxQueue is the most advisories Queue gives at once.
@@ -43,6 +44,9 @@ func (in *Intake) QueueAfter(ctx context.Context, last Advisory, limit int) (que
 		queue, err = loadQueue(ctx, tx, last, limit)
 		return err
 	})
+	if err == nil {
+		err = in.announce(ctx, queue)
+	}
 	return queue, all, err
 }
 

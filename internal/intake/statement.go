@@ -78,6 +78,7 @@ type Signal struct {
 	Exploited  *Exploited // KEV
 	Score      float64    // EPSS: probability of exploitation within 30 days, 0 to 1
 	Percentile float64    // EPSS: share of CVEs with the same or a lower score, 0 to 1; 0 when the file has none
+	About      *About     // scores and text, of NVD and of CVE records
 }
 
 // Exploited is an entry of a catalogue of vulnerabilities known to be exploited.
@@ -108,6 +109,8 @@ type Reading struct {
 	Statements []Statement
 	Signals    []Signal
 	Support    []Support
+	Bulletins  []Bulletin
+	Window     bool      // it shows the newest bulletins only: what it no longer shows is not gone
 	Revised    time.Time // when the publisher last changed the document, as it says itself; zero where it does not
 }
 
@@ -119,6 +122,9 @@ func (r Reading) from(source, document string) {
 	for i := range r.Support {
 		r.Support[i].Source = source
 	}
+	for i := range r.Bulletins {
+		r.Bulletins[i].Source = source
+	}
 }
 
 // advisories groups the statements by advisory (ID) and gives each a revision: a digest that changes exactly when a
@@ -128,7 +134,10 @@ func (r Reading) advisories() map[string]string {
 	for _, s := range r.Statements {
 		byID[s.ID] = append(byID[s.ID], s.Digest())
 	}
-	revisions := make(map[string]string, len(byID))
+	revisions := make(map[string]string, len(byID)+len(r.Bulletins))
+	for _, b := range r.Bulletins {
+		revisions[b.ID] = b.revision()
+	}
 	for id, digests := range byID {
 		slices.Sort(digests)
 		revisions[id] = envelope.Digest(encode(digests))

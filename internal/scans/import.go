@@ -1,6 +1,7 @@
 package scans
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -53,9 +54,20 @@ type refusal struct {
 // damaged, is fault.Invalid and the act report.refused. The same bytes again give the report they are, and change nothing.
 func (s *Scans) Import(ctx context.Context, who string, r io.Reader, d Delivery) (report Report, unchanged bool, err error) {
 	d.From, d.About = clip(d.From), clip(strings.ToLower(strings.TrimSpace(d.About)))
-	digest, size, err := s.Blobs.Put(ctx, io.LimitReader(r, scanner.MaxBytes+1))
+	head := bufio.NewReaderSize(r, scanner.Head)
+	most := int64(scanner.MaxBytes + 1)
+	var unknown error
+	if d.Format == "" {
+		if d.Format, unknown = scanner.Detect(head); unknown != nil {
+			most = int64(head.Buffered()) // enough to show what came
+		}
+	}
+	digest, size, err := s.Blobs.Put(ctx, io.LimitReader(head, most))
 	if err != nil {
 		return Report{}, false, fmt.Errorf("receive report: %w", err)
+	}
+	if unknown != nil {
+		return Report{}, false, s.refuse(ctx, who, d, digest, size, unknown)
 	}
 	err = s.DB.Read(ctx, func(tx *db.Tx) error {
 		report, unchanged, err = loadReportOf(ctx, tx, digest, d.About)
@@ -66,18 +78,24 @@ func (s *Scans) Import(ctx context.Context, who string, r io.Reader, d Delivery)
 	}
 	report = Report{Digest: digest, About: d.About, From: d.From, Bytes: size, ImportedBy: who}
 	f, err := s.read(ctx, d, &report)
-	if fault.KindOf(err) == fault.Invalid {
-		if e := s.DB.Write(ctx, func(tx *db.Tx) error {
-			return s.act(ctx, tx, who, "report.refused", "scan-report/"+digest, []string{digest}, refusal{d.From, size, clip(err.Error())})
-		}); e != nil {
-			return Report{}, false, e
-		}
-	}
 	if err != nil {
-		return Report{}, false, fmt.Errorf("import report: %w", err)
+		return Report{}, false, s.refuse(ctx, who, d, digest, size, err)
 	}
 	report, err = s.receive(ctx, who, report, f)
 	return report, false, err
+}
+
+// refuse records that a report cannot be used, and gives the reason back.
+func (s *Scans) refuse(ctx context.Context, who string, d Delivery, digest string, size int64, why error) error {
+	if fault.KindOf(why) == fault.Invalid {
+		err := s.DB.Write(ctx, func(tx *db.Tx) error {
+			return s.act(ctx, tx, who, "report.refused", "scan-report/"+digest, []string{digest}, refusal{d.From, size, clip(why.Error())})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("import report: %w", why)
 }
 
 // read parses the report's bytes.

@@ -29,6 +29,12 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/*.json as the server answers now")
 
+// scanOf is a scanner's report about a host of the story and a stranger.
+const scanOf = `<NessusClientData_v2><Report><ReportHost name="192.0.2.7"><HostProperties>` +
+	`<tag name="host-fqdn">watched-1</tag><tag name="Credentialed_Scan">true</tag></HostProperties><ReportItem severity="0" pluginID="1"/>` +
+	`<ReportItem severity="3" pluginID="2" pluginName="openssl"><cve>CVE-2026-1001</cve><plugin_type>local</plugin_type></ReportItem></ReportHost>` +
+	`<ReportHost name="printer"><ReportItem severity="2" pluginID="3"><cve>CVE-2026-9001</cve></ReportItem></ReportHost></Report></NessusClientData_v2>`
+
 // TestTheAPIIsWhatItWas: a difference here is one that programs of others meet. One that is meant is taken with -update,
 // and stands in the change for its reader to judge. Each answer is also what /openapi.json says, and what our own
 // programs understand.
@@ -46,10 +52,7 @@ func TestTheAPIIsWhatItWas(t *testing.T) {
 	var saved savedview.View
 	s.as("alice", http.MethodPost, "/views", v1.NewView{List: "hosts", Name: "Silent ones", Query: "state=silent", Shared: true}, &saved)
 	var scanned v1.ImportedReport
-	s.as("alice", http.MethodPost, "/scan-reports?from=file", []byte(`<NessusClientData_v2><Report><ReportHost name="192.0.2.7"><HostProperties>`+
-		`<tag name="host-fqdn">watched-1</tag><tag name="Credentialed_Scan">true</tag></HostProperties><ReportItem severity="0" pluginID="1"/>`+
-		`<ReportItem severity="3" pluginID="2" pluginName="openssl"><cve>CVE-2026-1001</cve><plugin_type>local</plugin_type></ReportItem></ReportHost>`+
-		`<ReportHost name="printer"><ReportItem severity="2" pluginID="3"><cve>CVE-2026-9001</cve></ReportItem></ReportHost></Report></NessusClientData_v2>`), &scanned)
+	s.as("alice", http.MethodPost, "/scan-reports?from=file", []byte(scanOf), &scanned)
 	for _, c := range []struct {
 		name, path, operation string
 		read                  any // as our own programs read it

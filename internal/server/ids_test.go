@@ -133,6 +133,11 @@ func (s *story) things(session, token string) map[string][2]string {
 	s.as("carol", http.MethodPost, "/retirements", v1.RetirementProposal{Host: s.hosts[2].host.ID, Reason: "old"}, &leaving)
 	both(leaving.ID, "ret_none", api+"/retirements/{id}", api+"/retirements/{id}/signatures", api+"/retirements/{id}/end",
 		"/hosts/retirements/{id}", "/hosts/retirements/{id}/signatures", "/hosts/retirements/{id}/end")
+	var scanned v1.ImportedReport
+	s.as("alice", http.MethodPost, "/scan-reports", []byte(scanOf), &scanned)
+	both(scanned.ID, "scn_none", api+"/scan-reports/{id}", api+"/scan-reports/{id}/comparison", "/scans/{id}")
+	both("CVE-2026-1001/openssl", "CVE-2026-9999/none", api+"/vulnerabilities/{cve}/{source}/scans")
+	both(s.hosts[1].host.ID, "hst_none", api+"/hosts/{id}/scans")
 	both("waits", "none", api+"/passkeys/{id}")
 	for _, door := range []string{api, ""} {
 		both(s.policy("bob"), other, door+"/policies/{id}", door+"/policies/{id}/signatures", door+"/policies/{id}/withdrawal")

@@ -13,9 +13,13 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/csaf"
+	"github.com/patchwarrant/patchwarrant/internal/intake/cve5"
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 	"github.com/patchwarrant/patchwarrant/internal/intake/epss"
+	"github.com/patchwarrant/patchwarrant/internal/intake/feed"
 	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
+	"github.com/patchwarrant/patchwarrant/internal/intake/mail"
+	"github.com/patchwarrant/patchwarrant/internal/intake/nvd"
 	"github.com/patchwarrant/patchwarrant/internal/intake/osv"
 	"github.com/patchwarrant/patchwarrant/internal/intake/ubuntu"
 	"github.com/patchwarrant/patchwarrant/internal/pgp"
@@ -38,6 +42,8 @@ type kind struct {
 	name     string
 	file     func(releases ...string) intake.Parser         // of a source that is one file
 	document func(releases ...string) intake.DocumentParser // of one that is a collection
+	mails    func(mail.Keys) intake.Parser                  // of one that is a file of mails
+	message  func(mail.Keys) intake.DocumentParser          // of one that is a collection of mails
 	is       func(path string) bool                         // a document of the collection
 	largest  int64                                          // bytes of the file, or of one document
 	maxAge   time.Duration
@@ -69,6 +75,11 @@ var kinds = []kind{
 	{name: "osv", document: osv.Parse, is: osv.IsDocument, largest: osv.MaxDocument, maxAge: 2 * day},
 	{name: "csaf", document: csaf.Parse, is: csaf.IsDocument, largest: csaf.MaxDocument, maxAge: 7 * day, protocol: provider},
 	{name: "distro-support", document: func(...string) intake.DocumentParser { return debian.Support }, is: debian.IsSupport, largest: debian.MaxSupport, maxAge: 90 * day},
+	{name: "nvd", document: nvd.Parse, is: nvd.IsDocument, largest: nvd.MaxDocument, maxAge: 7 * day},
+	{name: "cve5", document: cve5.Parse, is: cve5.IsDocument, largest: cve5.MaxDocument, maxAge: 7 * day},
+	{name: "mbox", mails: mail.Mbox, largest: mail.MaxBytes, maxAge: 30 * day},
+	{name: "maildir", message: mail.Message, is: mail.InMaildir, largest: mail.MaxMail, maxAge: 30 * day},
+	{name: "feed", file: func(...string) intake.Parser { return feed.Parse }, largest: feed.MaxBytes, maxAge: 30 * day},
 	{name: "kev", file: func(...string) intake.Parser { return kev.Parse }, largest: 64 << 20, maxAge: 7 * day},
 	{name: "epss", file: func(...string) intake.Parser { return epss.Parse }, largest: 256 << 20, maxAge: 2 * day},
 }
@@ -114,9 +125,14 @@ func sources(c Config, now func() time.Time) ([]intake.Source, error) {
 	for _, s := range c.configured() {
 		k, _ := kindNamed(s.kind())
 		source := intake.Source{Name: s.Name, MaxBytes: k.largest, MaxAge: cmp.Or(s.MaxAge.Duration, k.maxAge)}
-		if k.file != nil {
+		switch {
+		case k.file != nil:
 			source.Parse = k.file(c.Releases...)
-		} else {
+		case k.mails != nil || k.message != nil:
+			if err := s.mails(k, &source, now); err != nil {
+				return nil, fmt.Errorf("source %s: %w", s.Name, err)
+			}
+		default:
 			verify, err := s.verify(now)
 			if err != nil {
 				return nil, fmt.Errorf("source %s: %w", s.Name, err)
@@ -128,6 +144,35 @@ func sources(c Config, now func() time.Time) ([]intake.Source, error) {
 		all = append(all, source)
 	}
 	return all, nil
+}
+
+// mails makes a source of mails. Signatures stand in the mails themselves: one without is shown as such.
+func (s Source) mails(k kind, source *intake.Source, now func() time.Time) error {
+	var keys mail.Keys
+	if s.Keyring != "" {
+		var err error
+		if keys.Detached, err = s.verify(now); err != nil {
+			return err
+		}
+		b, err := os.ReadFile(s.Keyring)
+		if err != nil {
+			return err
+		}
+		ring, err := pgp.LoadKeyring(b)
+		if err != nil {
+			return err
+		}
+		keys.Clear = func(document []byte) ([]byte, string, error) {
+			return pgp.VerifyClearsigned(document, ring, s.Fingerprints, now())
+		}
+	}
+	if k.mails != nil {
+		source.Parse = k.mails(keys)
+		return nil
+	}
+	source.MaxBytes = maxArchive
+	source.Collection = &intake.Collection{Parse: k.message(keys), IsDocument: k.is, MaxDocument: k.largest, MaxFiles: maxFiles, MaxUnpacked: maxUnpacked}
+	return nil
 }
 
 // verify checks signatures by the pinned keys; nil without any.
@@ -161,7 +206,7 @@ func (c Config) checkSources() error {
 			return fault.New(fault.Invalid, "source %q: this name is for the kind of that name", s.Name)
 		case (s.Keyring == "") != (len(s.Fingerprints) == 0):
 			return fault.New(fault.Invalid, "source %q: keyring and fingerprints go together", s.Name)
-		case s.Keyring != "" && k.document == nil:
+		case s.Keyring != "" && k.document == nil && k.mails == nil && k.message == nil:
 			return fault.New(fault.Invalid, "source %q: sources of kind %s are not signed", s.Name, k.name)
 		}
 		if k.protocol == redHat && s.URL != "" && !strings.HasSuffix(s.URL, "/") {

@@ -302,6 +302,7 @@ type Case struct {
 	History    []PastDecision     `json:"history"`    // oldest first
 	Exploited  *intake.Exploited  `json:"exploited,omitempty"`
 	EPSS       float64            `json:"epss"`
+	About      *intake.About      `json:"about,omitempty"` // scores and text of NVD and CVE records
 }
 
 // CaseHost is one host in a case. Decision is the ID of the one that holds, empty when none does.
@@ -333,6 +334,7 @@ func (t *Triage) caseOf(vulnerability string, history []PastDecision, page HostP
 	for i, s := range c.Statements {
 		c.Provenance[i] = t.knowledge.Provenance(s)
 	}
+		Hosts: []CaseHost{}, History: append([]PastDecision{}, history...), Exploited: signal.Exploited, EPSS: signal.Score, About: signal.About}
 	var inForce []Decision
 	for _, p := range history {
 		if p.EndedAt.IsZero() {

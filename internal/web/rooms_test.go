@@ -22,6 +22,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 	"github.com/patchwarrant/patchwarrant/internal/intake/epss"
+	"github.com/patchwarrant/patchwarrant/internal/intake/feed"
 	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
@@ -82,6 +83,7 @@ func (w *world) furnish() {
 	c.Intake = intake.New(intake.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock, Sources: []intake.Source{
 		{Name: "debian-tracker", Parse: debian.Tracker("bookworm"), MaxBytes: 1 << 20, MaxAge: 48 * time.Hour},
 		{Name: "kev", Parse: kev.Parse, MaxBytes: 1 << 20, MaxAge: 7 * 24 * time.Hour},
+		{Name: "feed", Parse: feed.Parse, MaxBytes: 1 << 20, MaxAge: 48 * time.Hour},
 		{Name: "epss", Parse: epss.Parse, MaxBytes: 1 << 20, MaxAge: 48 * time.Hour}}})
 	c.Records = record.New(record.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Now: clock})
 	c.Estate = estate.New(estate.Config{DB: d, Ledger: log, Blobs: blobs, CA: ca, Now: clock, Silent: time.Hour, Records: c.Records})

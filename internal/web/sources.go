@@ -104,7 +104,13 @@ func (s *site) queue(v *visit, f queueFilter) (found []waiting, all int, err err
 		here[r.ID] = append(here[r.ID], r)
 	}
 	for _, a := range queue {
-		if w := (waiting{a, here[a.ID]}); f.takes(w, "") {
+		w := waiting{a, here[a.ID]}
+		if a.Bulletin != nil {
+			for _, name := range a.Bulletin.Names {
+				w.Here = append(w.Here, here[name]...)
+			}
+		}
+		if f.takes(w, "") {
 			found = append(found, w)
 		}
 	}

@@ -185,7 +185,9 @@ func (w *world) learn() {
 		"dateAdded": "2026-11-18", "dueDate": "2026-12-09", "knownRansomwareCampaignUse": "Known"}}})
 	w.ok(err)
 	ctx := w.t.Context()
-	for source, document := range map[string]string{"debian-tracker": string(tracker), "kev": string(catalogue),
+	announced := "<rss><item><guid>n1</guid><title><![CDATA[" + w.text("DSA-1-1 openssl") + "]]></title><link>https://example.org/1</link><description><![CDATA[CVE-2026-1001 " +
+		w.text("x") + "]]></description></item></rss>"
+	for source, document := range map[string]string{"feed": announced, "debian-tracker": string(tracker), "kev": string(catalogue),
 		"epss": "cve,epss,percentile\nCVE-2026-1001,0.412,0.97\nCVE-2026-1002,0.873,0.99\nCVE-2026-1003,0.002,0.1\n"} {
 		_, err := w.Intake.Import(ctx, "alice", source, strings.NewReader(document), w.text("file"))
 		w.ok(err)

@@ -9,9 +9,12 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
-// detect tells the format by the first bytes of a report.
-func detect(r *bufio.Reader) (string, error) {
-	head, err := r.Peek(64 << 10)
+// Head is how many bytes Detect looks at.
+const Head = 64 << 10
+
+// Detect tells the format by the first bytes of a report, which stay unread. What is of none is fault.Invalid.
+func Detect(r *bufio.Reader) (string, error) {
+	head, err := r.Peek(Head)
 	if len(head) == 0 {
 		return "", fault.New(fault.Invalid, "the report is empty")
 	}

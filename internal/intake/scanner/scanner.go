@@ -86,7 +86,7 @@ type Report struct {
 
 // Bounds of a report. The largest file seen has 31 MB for one unpatched host.
 const (
-	MaxBytes = 1 << 30
+	MaxBytes = 512 << 20
 	maxItem  = 8 << 20 // bytes of one record
 	maxDepth = 64
 	maxText  = 500
@@ -129,7 +129,7 @@ func Read(r io.Reader, format, host string, sink Sink) (Report, error) {
 	in := newInput(r, sink)
 	if format == "" {
 		var err error
-		if format, err = detect(in.r); err != nil {
+		if format, err = Detect(in.r); err != nil {
 			return Report{}, err
 		}
 	}
@@ -159,7 +159,7 @@ type input struct {
 
 func newInput(r io.Reader, sink Sink) *input {
 	b := &budget{r: r}
-	return &input{r: bufio.NewReaderSize(b, 64<<10), budget: b, sink: sink, report: Report{Refused: map[string]int{}}}
+	return &input{r: bufio.NewReaderSize(b, Head), budget: b, sink: sink, report: Report{Refused: map[string]int{}}}
 }
 
 // budget refuses a record that is larger than any honest one, before it is in memory.
