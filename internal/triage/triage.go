@@ -329,12 +329,11 @@ func (t *Triage) caseOf(vulnerability string, history []PastDecision, page HostP
 	id, source, _ := strings.Cut(vulnerability, "/")
 	signal := t.knowledge.Signal(id)
 	c := Case{Name: vulnerability, Statements: t.fleet.Statements(id, source), Counts: t.fleet.CountHosts(id, source),
-		Hosts: []CaseHost{}, History: append([]PastDecision{}, history...), Exploited: signal.Exploited, EPSS: signal.Score}
+		Hosts: []CaseHost{}, History: append([]PastDecision{}, history...), Exploited: signal.Exploited, EPSS: signal.Score, About: signal.About}
 	c.Provenance = make([]intake.Document, len(c.Statements))
 	for i, s := range c.Statements {
 		c.Provenance[i] = t.knowledge.Provenance(s)
 	}
-		Hosts: []CaseHost{}, History: append([]PastDecision{}, history...), Exploited: signal.Exploited, EPSS: signal.Score, About: signal.About}
 	var inForce []Decision
 	for _, p := range history {
 		if p.EndedAt.IsZero() {
