@@ -293,8 +293,9 @@ var words = template.FuncMap{
 		}
 		return strconv.FormatFloat(f*100, 'f', 1, 64) + "\u00a0%"
 	},
-	"join":   strings.Join,
-	"escape": url.PathEscape,
+	"filtered": func(list, query string) string { return "/" + list + "?" + query }, // as one value: parts of an address are escaped
+	"join":     strings.Join,
+	"escape":   url.PathEscape,
 	"vulnerability": func(name string) string {
 		id, source, _ := strings.Cut(name, "/")
 		return "/vulnerabilities/" + url.PathEscape(id) + "/" + url.PathEscape(source)
