@@ -72,29 +72,28 @@ func (d *differ) trees(dir, a, b string, depth int) error {
 	if err != nil {
 		return err
 	}
-	var x, y *raw // the entries in hand
+	var ex, ey raw
+	var x, y *raw // the entries in hand: ex and ey, or none
 	for {
 		if d.left--; d.left < 0 {
 			return fault.New(fault.Invalid, "trees are too large at %s", dir)
 		}
 		var own string
 		if x == nil && len(was.b) > 0 {
-			e, bytes, err := was.step()
-			if err != nil {
+			if ex, own, err = was.step(); err != nil {
 				return err
 			}
-			x, own = &e, bytes
+			x = &ex
 		}
 		if y == nil && own != "" && strings.HasPrefix(is.b, own) && x.name > is.last { // the same bytes: the same entry
 			is.b, is.last, x = is.b[len(own):], x.name, nil
 			continue
 		}
 		if y == nil && len(is.b) > 0 {
-			e, _, err := is.step()
-			if err != nil {
+			if ey, _, err = is.step(); err != nil {
 				return err
 			}
-			y = &e
+			y = &ey
 		}
 		switch {
 		case x == nil && y == nil:
