@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/agent/inventory"
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
 )
 
@@ -87,7 +88,7 @@ func TestSecretsAreNoFacts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	facts, err := Collect(root, []string{"tool"}, filetree.Policy{Secret: []string{"/etc/tool.conf"}}, time.Now())
+	facts, err := inventory.Collect(root, []string{"tool"}, filetree.Policy{Secret: []string{"/etc/tool.conf"}}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
