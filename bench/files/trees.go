@@ -68,7 +68,7 @@ func compareTrees(out io.Writer, runs int) error {
 		return err
 	}
 	slices.Sort(took)
-	fmt.Fprintf(out, "two trees of %d files that differ in %d: comparison %.2f ms (%.2f to %.2f), %d changes found\n", len(files), changedFiles,
+	fmt.Fprintf(out, "\ntwo trees of %d files that differ in %d: comparison %.2f ms (%.2f to %.2f), %d changes found\n", len(files), changedFiles,
 		1e3*took[len(took)/2].Seconds(), 1e3*took[0].Seconds(), 1e3*took[len(took)-1].Seconds(), len(changes))
 	fmt.Fprintf(out, "upload for them: %d directory objects, %d bytes as sent (deltas), %d bytes in full\n", objects, sent, plain)
 	return nil
