@@ -187,7 +187,7 @@ func (t *Triage) ending(g glance, e Episode) (how ending) {
 	return how
 }
 
-// today gives the totals of the day, nil when they are recorded.
+// today gives the totals of the day, nil when they are recorded or there is no host yet.
 func (t *Triage) today(ctx context.Context, view *View, now time.Time) (*Day, error) {
 	d := &Day{Day: now.Format(time.DateOnly), At: now, Findings: view.Findings, Vulnerabilities: view.Vulnerabilities, Undecided: view.Undecided,
 		Urgencies: map[string]int{}, Judged: view.Hosts - len(view.Unjudged), Unjudged: len(view.Unjudged)}
@@ -205,8 +205,10 @@ func (t *Triage) today(ctx context.Context, view *View, now time.Time) (*Day, er
 		d.Urgencies[r.urgency()]++
 	}
 	var err error
-	d.Coverage, err = t.Estate.Coverage(ctx, now)
-	return d, err
+	if d.Coverage, err = t.Estate.Coverage(ctx, now); err != nil || d.Hosts == 0 {
+		return nil, err
+	}
+	return d, nil
 }
 
 // urgencies of Debian's tracker, the worst first. Others come before none.
