@@ -10,7 +10,7 @@ TOOL = go tool -modfile=tools/go.mod
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 export VERSION ARCH
 
-.PHONY: build packages demo test world pages pictures lint bench-match bench-files bench-pages help
+.PHONY: build packages demo test world pages pictures lint accuracy bench-match bench-files bench-pages help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -52,6 +52,9 @@ lint: ## static checks
 
 bench-match: need ## version compare and fleet matching, beside debsecan
 	go run ./bench/match
+
+accuracy: ## our verdicts beside sample reports of scanners: docs/accuracy.md
+	go run ./bench/accuracy -write
 
 bench-files: need ## file state of a real tree, beside AIDE
 	go run ./bench/files

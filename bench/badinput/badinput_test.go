@@ -12,10 +12,15 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/csaf"
+	"github.com/patchwarrant/patchwarrant/internal/intake/cve5"
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 	"github.com/patchwarrant/patchwarrant/internal/intake/epss"
+	"github.com/patchwarrant/patchwarrant/internal/intake/feed"
 	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
+	"github.com/patchwarrant/patchwarrant/internal/intake/mail"
+	"github.com/patchwarrant/patchwarrant/internal/intake/nvd"
 	"github.com/patchwarrant/patchwarrant/internal/intake/osv"
+	"github.com/patchwarrant/patchwarrant/internal/intake/scanner"
 	"github.com/patchwarrant/patchwarrant/internal/intake/ubuntu"
 	"github.com/patchwarrant/patchwarrant/internal/unpack"
 )
@@ -33,6 +38,9 @@ var parsers = map[string]intake.Parser{
 	"distro-info": document("debian.csv", debian.Support), "debian-security-support": document("security-support-ended.deb12", debian.Support),
 	"redhat": document("a.json", csaf.RedHat()), "csaf": document("a.json", csaf.Parse()),
 	"osv": document("a.json", osv.Parse()), "ubuntu-notices": document("a.json", ubuntu.Notices()), "ubuntu-oval": ubuntu.OVAL(), "kev": kev.Parse, "epss": epss.Parse,
+	"nvd": document("a.json", nvd.Parse()), "cve5": document("CVE-2026-1.json", cve5.Parse()), "feed": feed.Parse, "mbox": mail.Mbox(mail.Keys{}),
+	"scanner": report(""), "nessus": report("nessus"), "openvas": report("openvas"), "trivy": report("trivy"), "grype": report("grype"), "cyclonedx": report("cyclonedx"),
+	"qualys": report("qualys"), "wazuh": report("wazuh"), "clair": report("clair"),
 	"archive": func(r io.Reader) (intake.Reading, error) {
 		f, err := os.CreateTemp("", "badinput-")
 		if err != nil {
@@ -51,6 +59,23 @@ var parsers = map[string]intake.Parser{
 		})
 	},
 }
+
+// report is a scanner's report of a format, or of the one that its content tells.
+func report(format string) intake.Parser {
+	return func(r io.Reader) (intake.Reading, error) {
+		said, err := scanner.Read(r, format, "", nothing{})
+		if err == nil && said.Accepted == 0 {
+			err = fault.New(fault.Invalid, "says nothing") // as the import of reports has it
+		}
+		return intake.Reading{}, err
+	}
+}
+
+// nothing takes what a report says.
+type nothing struct{}
+
+func (nothing) Host(scanner.Host) error { return nil }
+func (nothing) Row(scanner.Row) error   { return nil }
 
 // TestNoParserTripsOverBadInput: each bad file is refused by each parser, with a reason and in bounded memory.
 func TestNoParserTripsOverBadInput(t *testing.T) {

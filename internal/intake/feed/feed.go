@@ -18,7 +18,7 @@ import (
 
 // Bounds of a feed, in bytes and entries.
 const (
-	MaxBytes   = 16 << 20
+	MaxBytes   = 8 << 20
 	maxEntries = 10_000
 	maxTitle   = 500
 )
