@@ -37,7 +37,7 @@ func newHostEnrol() *cobra.Command {
 }
 
 func newHostList() *cobra.Command {
-	by := newFilter("q", "environment", "release", "state", "zone", "owner", "unit", "criticality", "exposure")
+	by := newFilter("q", "environment", "release", "state", "zone", "owner", "unit", "criticality", "exposure", "group")
 	c := verb("list", "All hosts", cobra.NoArgs, func(ctx context.Context, c *client, _ []string) (h v1.Hosts, err error) {
 		return h, c.get(ctx, "/hosts"+by.query(), &h)
 	}, func(w io.Writer, h v1.Hosts) {

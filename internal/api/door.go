@@ -22,6 +22,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
+	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
@@ -66,6 +67,7 @@ type Config struct {
 
 	Retirements *retirement.Retirements
 	Silence     *silence.Watch
+	Groups      *group.Groups
 	Health      Health
 }
 
@@ -94,6 +96,7 @@ func New(c Config) http.Handler {
 	d.records()
 	d.retirements()
 	d.silences()
+	d.groups()
 	d.sources()
 	d.vulnerabilities()
 	d.deadlines()

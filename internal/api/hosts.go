@@ -39,12 +39,13 @@ type chosenHosts struct {
 	Unit        string `query:"unit" maxLength:"200"`
 	Criticality string `query:"criticality" enum:"low,medium,high,critical"`
 	Exposure    string `query:"exposure" enum:"internet,dmz,internal,isolated"`
+	Group       string `query:"group" maxLength:"64"`
 	Text        string `query:"q" maxLength:"200" doc:"a part of the name or of the ID"`
 }
 
 func (d *door) listHosts(ctx context.Context, _ staff.Session, in *chosenHosts) (v1.Hosts, error) {
 	f := estate.Filter{Environment: in.Environment, Release: in.Release, State: estate.State(in.State), Zone: in.Zone,
-		Owner: in.Owner, Unit: in.Unit, Criticality: in.Criticality, Exposure: in.Exposure, Text: in.Text}
+		Owner: in.Owner, Unit: in.Unit, Criticality: in.Criticality, Exposure: in.Exposure, Group: in.Group, Text: in.Text}
 	size := cmp.Or(in.Limit, estate.MaxList)
 	var all []estate.Host
 	for {

@@ -28,7 +28,7 @@ var floors = [][]string{
 	3:  {"proof", "db", "pool", "pkgset", "bundle"},
 	4:  {"trustroot", "ledger", "once"},
 	5:  {"warrant"},
-	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview", "record", "policy", "savedview"},
+	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview", "record", "group", "policy", "savedview"},
 	7:  {"agent", "estate", "setup", "staff/passkey", "staff/oidc", "intake/csaf", "intake/osv", "intake/ubuntu", "intake/publisher", "intake/debian", "intake/kev", "intake/epss", "intake/scanner", "intake/nvd", "intake/cve5", "intake/feed", "intake/mail"},
 	8:  {"retirement", "triage"},
 	9:  {"curation", "deadline", "scans", "silence"},

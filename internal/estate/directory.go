@@ -55,68 +55,8 @@ type Filter struct {
 	Unit        string
 	Criticality string
 	Exposure    string
+	Group       string // its name
 	Text        string // a part of the name, of the reported name or of the ID, in any case
-}
-
-// Property is what hosts are counted by.
-type Property int
-
-// Properties.
-const (
-	ByEnvironment Property = iota
-	ByRelease
-	ByState
-	ByZone
-	ByOwner
-	ByUnit
-	ByCriticality
-	ByExposure
-	properties
-)
-
-// cell is what facets count: a value of each property.
-type cell [properties]string
-
-func (f Filter) cell() cell {
-	return cell{f.Environment, f.Release, string(f.State), f.Zone, f.Owner, f.Unit, f.Criticality, f.Exposure}
-}
-
-// misfits gives by how many properties a cell is not as wanted, and the last of them.
-func (c cell) misfits(want cell) (n int, at Property) {
-	for p := range properties {
-		retired := p == ByState && want[p] == "" && c[p] == string(Retired)
-		if want[p] != "" && want[p] != c[p] || retired {
-			n, at = n+1, p
-		}
-	}
-	return n, at
-}
-
-func (c cell) fits(want cell) bool {
-	n, _ := c.misfits(want)
-	return n == 0
-}
-
-// Facets counts hosts by each property, under the filter's other fields.
-type Facets struct {
-	Hosts int // under the whole filter
-	by    [properties]map[string]int
-}
-
-// By gives how many hosts have each value of a property.
-func (f Facets) By(p Property) map[string]int { return f.by[p] }
-
-func (f *Facets) add(want, c cell, n int) {
-	misfits, at := c.misfits(want)
-	switch misfits {
-	case 0:
-		f.Hosts += n
-		for p := range properties {
-			f.by[p][c[p]] += n
-		}
-	case 1:
-		f.by[at][c[at]] += n
-	}
 }
 
 // directory holds a few words of every host in memory, so that any list begins at any place without a look at all rows.
@@ -129,17 +69,24 @@ type directory struct {
 	cells    map[cell]int
 	records  map[string]record.Record // in the inventory, by ID
 	recordOf map[string]string        // by host
-	words    map[string]string        // few values stand for many hosts
+	groups   *grouping
+	words    map[string]string // few values stand for many hosts
 }
 
-// version is the last changes of hosts and of records that a directory knows.
-type version struct{ hosts, records int64 }
+// version is the last changes of hosts, of records and of groups that a directory knows.
+type version struct{ hosts, records, groups int64 }
 
 type entry struct {
 	cell
 	id, name, text string // text is what Filter.Text looks into
 	reportedName   string
+
+	distribution, arch, kernel string // for conditions of groups
+	groups                     membership
 }
+
+// has reports whether a text, in lower case, is a part of what the host is called.
+func (e *entry) has(text string) bool { return strings.Contains(e.text, text) }
 
 func byName(a, b *entry) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.id, b.id)) }
 
@@ -148,6 +95,7 @@ func (d *directory) take(hosts []entry, records []record.Record, upTo version) {
 	if d.byID == nil {
 		d.byID, d.cells = make(map[string]*entry, len(hosts)), map[cell]int{}
 		d.records, d.recordOf, d.words = make(map[string]record.Record, len(records)), map[string]string{}, map[string]string{}
+		d.groups = newGrouping(nil)
 	}
 	sorted := true
 	for _, e := range hosts {
@@ -190,12 +138,10 @@ func (d *directory) put(e entry) (sorted bool) {
 	e.cell[ByZone], e.cell[ByOwner], e.cell[ByUnit] = rec.Zone, rec.Owner, rec.Unit
 	e.cell[ByCriticality], e.cell[ByExposure] = rec.Criticality, rec.Exposure
 	for p, word := range e.cell {
-		if known, ok := d.words[word]; ok {
-			e.cell[p] = known
-		} else {
-			d.words[word] = word
-		}
+		e.cell[p] = d.word(word)
 	}
+	e.distribution, e.arch, e.kernel = d.word(e.distribution), d.word(e.arch), d.word(e.kernel)
+	e.groups = d.groups.evaluate(&e, rec, every)
 	old := d.byID[e.id]
 	d.cells[e.cell]++
 	if old == nil {
@@ -211,6 +157,15 @@ func (d *directory) put(e entry) (sorted bool) {
 	return sorted
 }
 
+// word gives the one copy of a word.
+func (d *directory) word(w string) string {
+	if known, ok := d.words[w]; ok {
+		return known
+	}
+	d.words[w] = w
+	return w
+}
+
 // current runs do over the directory as of now.
 func (e *Estate) current(ctx context.Context, do func(*directory) error) error {
 	d := &e.directory
@@ -219,7 +174,7 @@ func (e *Estate) current(ctx context.Context, do func(*directory) error) error {
 		return err
 	}
 	d.mu.RLock()
-	fresh := d.upTo.hosts >= latest.hosts && d.upTo.records >= latest.records && d.byID != nil
+	fresh := d.upTo.hosts >= latest.hosts && d.upTo.records >= latest.records && d.upTo.groups >= latest.groups && d.byID != nil
 	d.mu.RUnlock()
 	if !fresh {
 		if err := e.catchUp(ctx); err != nil {
@@ -238,6 +193,9 @@ func (e *Estate) latest(ctx context.Context) (v version, err error) {
 	})
 	if err == nil && e.Records != nil {
 		v.records, err = e.Records.Last(ctx)
+	}
+	if err == nil && e.Groups != nil {
+		v.groups, err = e.Groups.Last(ctx)
 	}
 	return v, err
 }
@@ -265,7 +223,24 @@ func (e *Estate) catchUp(ctx context.Context) error {
 		}
 	}
 	d.take(hosts, records, upTo)
-	return nil
+	if e.Groups == nil {
+		return nil
+	}
+	return e.regroup(ctx)
+}
+
+// regroup takes groups over that changed; the caller holds the directory.
+func (e *Estate) regroup(ctx context.Context) error {
+	last, err := e.Groups.Last(ctx) // before the list: a change between is taken over twice
+	if err != nil || last <= e.directory.upTo.groups {
+		return err
+	}
+	groups, err := e.Groups.List(ctx)
+	if err == nil {
+		e.directory.regroup(groups)
+		e.directory.upTo.groups = last
+	}
+	return err
 }
 
 // MaxList is the most hosts List gives at once.
@@ -296,6 +271,10 @@ func (e *Estate) List(ctx context.Context, f Filter, after string, limit int) ([
 
 func (d *directory) choose(f Filter, after string, limit int) (ids []string, err error) {
 	text, want, from := strings.ToLower(f.Text), f.cell(), 0
+	group, err := d.groupBit(f)
+	if err != nil {
+		return nil, err
+	}
 	if after != "" {
 		last := d.byID[after]
 		if last == nil {
@@ -308,34 +287,11 @@ func (d *directory) choose(f Filter, after string, limit int) (ids []string, err
 		if len(ids) == limit {
 			break
 		}
-		if h.cell.fits(want) && strings.Contains(h.text, text) {
+		if h.cell.fits(want) && h.groups.in&group == group && h.has(text) {
 			ids = append(ids, h.id)
 		}
 	}
 	return ids, nil
-}
-
-// Facets counts the hosts a filter chooses.
-func (e *Estate) Facets(ctx context.Context, f Filter) (all Facets, err error) {
-	for p := range all.by {
-		all.by[p] = map[string]int{}
-	}
-	text, want := strings.ToLower(f.Text), f.cell()
-	err = e.current(ctx, func(d *directory) error {
-		if text == "" {
-			for c, n := range d.cells {
-				all.add(want, c, n)
-			}
-			return nil
-		}
-		for _, h := range d.byName {
-			if strings.Contains(h.text, text) {
-				all.add(want, h.cell, 1)
-			}
-		}
-		return nil
-	})
-	return all, err
 }
 
 // Names gives the names of hosts by ID; who is not known is left out. A host keeps its name, so only for one not met before

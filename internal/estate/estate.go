@@ -9,6 +9,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/record"
@@ -99,6 +100,7 @@ type Config struct {
 	Silent time.Duration // after which a host that says nothing counts as silent
 
 	Records *record.Records // the inventory; nil: there is none
+	Groups  *group.Groups   // nil: there are none
 }
 
 // Estate is the hosts.

@@ -20,6 +20,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/record"
@@ -80,7 +81,8 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	root, err := trustroot.Decode(w.people.RootEnvelope.Payload)
 	check(t, err)
 	records := record.New(record.Config{DB: d, Ledger: w.log, Blobs: blobs, Root: inForce{root}, Now: now})
-	w.Estate = New(Config{DB: d, Ledger: w.log, Blobs: blobs, CA: ca, Now: now, Silent: 15 * time.Minute, Records: records})
+	w.Estate = New(Config{DB: d, Ledger: w.log, Blobs: blobs, CA: ca, Now: now, Silent: 15 * time.Minute, Records: records,
+		Groups: group.New(group.Config{DB: d, Ledger: w.log, Now: now})})
 	return w
 }
 

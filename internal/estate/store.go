@@ -49,7 +49,7 @@ var (
 	changedSets = db.Q(`SELECT id, release, environment, CASE WHEN retired_at = 0 THEN package_set ELSE '' END, kernel_running,
  kernel_version, CASE WHEN retired_at = 0 THEN roots ELSE '' END FROM hosts WHERE changed > $1`)
 	changedAll = db.Q(`SELECT id, name, reported_name, environment, release, report_key, seen_report_key, cloned_at, silent_at, alarm,
- reboot_required, retired_at FROM hosts WHERE changed > $1`)
+ reboot_required, retired_at, distribution, arch, kernel_running FROM hosts WHERE changed > $1`)
 
 	coverage = db.Q(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN silent_at > 0 THEN 1 ELSE 0 END), 0),
  COALESCE(SUM(CASE WHEN package_set <> '' THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN facts_at > $1 THEN 1 ELSE 0 END), 0),
@@ -233,9 +233,9 @@ func loadEntries(ctx context.Context, tx *db.Tx, since int64) ([]entry, error) {
 		var h Host
 		var cloned, silent, reboot, retired int64
 		err := r.Scan(&h.ID, &h.Name, &h.ReportedName, &h.Environment, &h.Release, &h.ReportKey, &h.SeenReportKey, &cloned, &silent,
-			&h.Alarm, &reboot, &retired)
+			&h.Alarm, &reboot, &retired, &h.Distribution, &h.Arch, &h.KernelRunning)
 		h.ClonedAt, h.SilentAt, h.RebootRequired, h.RetiredAt = db.Time(cloned), db.Time(silent), reboot != 0, db.Time(retired)
-		return entry{id: h.ID, name: h.Name, reportedName: h.ReportedName, text: strings.ToLower(h.Name + " " + h.ReportedName + " " + h.ID),
+		return entry{id: h.ID, name: h.Name, reportedName: h.ReportedName, distribution: h.Distribution, arch: h.Arch, kernel: h.KernelRunning, text: strings.ToLower(h.Name + " " + h.ReportedName + " " + h.ID),
 			cell: cell{ByEnvironment: h.Environment, ByRelease: h.Release, ByState: string(h.State())}}, err
 	})
 }

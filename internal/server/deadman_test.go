@@ -60,7 +60,9 @@ func TestTheSwitchIsAskedOnlyWhileAllIsWell(t *testing.T) {
 	status = http.StatusOK
 	look(7)
 	token := w.mustLogin("frank")
-	var acts struct{ Acts []struct{ Act struct{ Kind string } } }
+	var acts struct {
+		Acts []struct{ Act struct{ Kind string } }
+	}
 	if err := w.ask(token, http.MethodGet, "/acts?kind=server.", nil, &acts); err != nil || len(acts.Acts) != 4 {
 		t.Errorf("%d acts, %v", len(acts.Acts), err)
 	}

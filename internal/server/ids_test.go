@@ -129,6 +129,8 @@ func (s *story) things(session, token string) map[string][2]string {
 	var rec record.Record
 	s.as("erin", http.MethodPost, "/records", record.Fields{Hostname: "printer-1"}, &rec)
 	both(rec.ID, "rec_none", api+"/records/{id}", api+"/records/{id}/host", "/hosts/records/{id}", "/hosts/records/{id}/host", "/hosts/records/{id}/drop")
+	s.as("erin", http.MethodPut, "/groups/dmz", v1.GroupDefinition{Expression: "recorded"}, nil)
+	both("dmz", "none", api+"/groups/{id}")
 	var leaving retirement.Retirement
 	s.as("carol", http.MethodPost, "/retirements", v1.RetirementProposal{Host: s.hosts[2].host.ID, Reason: "old"}, &leaving)
 	both(leaving.ID, "ret_none", api+"/retirements/{id}", api+"/retirements/{id}/signatures", api+"/retirements/{id}/end",

@@ -23,6 +23,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
+	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
@@ -75,6 +76,7 @@ type Server struct {
 
 	retirements *retirement.Retirements
 	silence     *silence.Watch
+	groups      *group.Groups
 	deadMan     *deadMan
 }
 
@@ -148,8 +150,9 @@ func (s *Server) furnish() error {
 		return err
 	}
 	s.records = record.New(record.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Now: s.now})
+	s.groups = group.New(group.Config{DB: s.db, Ledger: s.ledger, Now: s.now})
 	s.estate = estate.New(estate.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, CA: s.keys.CA, Now: s.now,
-		Silent: s.config.Silent.Duration, Records: s.records})
+		Silent: s.config.Silent.Duration, Records: s.records, Groups: s.groups})
 	s.silence = silence.New(silence.Config{DB: s.db, Ledger: s.ledger, Estate: s.estate, Terms: s.config.terms(), Now: s.now})
 	s.deadMan = &deadMan{server: s, client: &http.Client{Timeout: 20 * time.Second}, done: map[string]pass{}}
 	s.retirements = retirement.New(retirement.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Estate: s.estate, Now: s.now})
@@ -241,6 +244,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Records:     s.records,
 		Retirements: s.retirements,
 		Silence:     s.silence,
+		Groups:      s.groups,
 		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,
@@ -272,6 +276,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Records:     s.records,
 		Retirements: s.retirements,
 		Silence:     s.silence,
+		Groups:      s.groups,
 		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,

@@ -32,7 +32,7 @@ const hostsPage = 100
 func (s *site) hosts(v *visit) error {
 	ctx, q := v.r.Context(), v.r.URL.Query()
 	f := estate.Filter{Environment: q.Get("environment"), Release: q.Get("release"), State: estate.State(q.Get("state")),
-		Zone: q.Get("zone"), Owner: q.Get("owner"), Unit: q.Get("unit"), Criticality: q.Get("criticality"), Exposure: q.Get("exposure"),
+		Zone: q.Get("zone"), Owner: q.Get("owner"), Unit: q.Get("unit"), Criticality: q.Get("criticality"), Exposure: q.Get("exposure"), Group: q.Get("group"),
 		Text: strings.TrimSpace(q.Get("q"))}
 	n, err := s.Estate.Facets(ctx, f)
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *site) hosts(v *visit) error {
 		facetOf("release", "Release", f.Release, n.By(estate.ByRelease)), facetOf("state", "Condition", string(f.State), n.By(estate.ByState)),
 		facetOf("zone", "Zone", f.Zone, n.By(estate.ByZone)), facetOf("owner", "Owner", f.Owner, n.By(estate.ByOwner)),
 		facetOf("unit", "Unit", f.Unit, n.By(estate.ByUnit)), facetOf("criticality", "Criticality", f.Criticality, n.By(estate.ByCriticality)),
-		facetOf("exposure", "Exposure", f.Exposure, n.By(estate.ByExposure))}}
+		facetOf("exposure", "Exposure", f.Exposure, n.By(estate.ByExposure)), facetOf("group", "Group", f.Group, n.Groups)}}
 	if len(hosts) > hostsPage {
 		body.Hosts, body.Further = hosts[:hostsPage], hosts[hostsPage-1].ID
 	}

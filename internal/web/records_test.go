@@ -114,3 +114,24 @@ func TestAHostIsRetiredInThePage(t *testing.T) {
 		t.Errorf("%d hosts listed, %v", len(all), err)
 	}
 }
+
+func TestAGroupIsSavedInThePage(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.login("erin")
+	form := url.Values{"name": {"core"}, "expression": {`zone == "core"`}}
+	if a := w.ask(token, http.MethodPost, "/hosts/groups", form); a.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	if page := w.ask(token, http.MethodGet, "/hosts?group=core", nil).Body.String(); !strings.Contains(page, ">db-1<") || strings.Contains(page, ">web-1<") {
+		t.Error("the list of hosts is not by group")
+	}
+	if a := w.ask(token, http.MethodPost, "/hosts/groups", url.Values{"name": {"x"}, "expression": {"zone == "}}); a.Code != http.StatusUnprocessableEntity {
+		t.Errorf("half a condition: %d", a.Code)
+	}
+	if a := w.ask(w.login("frank"), http.MethodPost, "/hosts/groups/drop", form); a.Code != http.StatusForbidden {
+		t.Errorf("an auditor drops it: %d", a.Code)
+	}
+	if a := w.ask(token, http.MethodPost, "/hosts/groups/drop", form); a.Code != http.StatusSeeOther {
+		t.Errorf("drop: %d %s", a.Code, a.Body)
+	}
+}

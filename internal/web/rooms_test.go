@@ -19,6 +19,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
+	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 	"github.com/patchwarrant/patchwarrant/internal/intake/epss"
@@ -86,7 +87,8 @@ func (w *world) furnish() {
 		{Name: "feed", Parse: feed.Parse, MaxBytes: 1 << 20, MaxAge: 48 * time.Hour},
 		{Name: "epss", Parse: epss.Parse, MaxBytes: 1 << 20, MaxAge: 48 * time.Hour}}})
 	c.Records = record.New(record.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Now: clock})
-	c.Estate = estate.New(estate.Config{DB: d, Ledger: log, Blobs: blobs, CA: ca, Now: clock, Silent: time.Hour, Records: c.Records})
+	c.Groups = group.New(group.Config{DB: d, Ledger: log, Now: clock})
+	c.Estate = estate.New(estate.Config{DB: d, Ledger: log, Blobs: blobs, CA: ca, Now: clock, Silent: time.Hour, Records: c.Records, Groups: c.Groups})
 	c.Silence = silence.New(silence.Config{DB: d, Ledger: log, Estate: c.Estate, Now: clock, Terms: map[estate.Clock]silence.Term{
 		estate.Contact: {Alarm: time.Hour, Escalate: time.Hour}, estate.Facts: {Alarm: 100 * time.Hour, Escalate: 200 * time.Hour},
 		estate.Index: {Alarm: 100 * time.Hour, Escalate: 200 * time.Hour}, estate.Files: {Alarm: 100 * time.Hour, Escalate: 200 * time.Hour}}})

@@ -10,6 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/record"
@@ -95,6 +96,25 @@ type Retirements struct {
 type Silences struct {
 	Counts   map[string]int    `json:"counts"` // of all, by clock
 	Silences []silence.Silence `json:"silences"`
+}
+
+// Group is a group of hosts with how many it has.
+type Group struct {
+	group.Group
+	Hosts  int `json:"hosts"`
+	Failed int `json:"failed"` // hosts for which its condition cannot be evaluated
+}
+
+// Groups are all groups, and the fields that conditions may ask about.
+type Groups struct {
+	Groups []Group  `json:"groups"`
+	Fields []string `json:"fields"`
+}
+
+// GroupDefinition says who is in a group.
+type GroupDefinition struct {
+	Expression string `json:"expression" minLength:"1" maxLength:"2000"`
+	Note       string `json:"note,omitempty" maxLength:"500"`
 }
 
 // Enrolment asks for an enrolment line: for a new host of a name and an environment, or for a host enrolled before.
