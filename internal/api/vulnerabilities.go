@@ -19,6 +19,10 @@ func (d *door) vulnerabilities() {
 	serve(d, operation{"draft-decision", http.MethodPost, "/decisions/draft", "Complete a decision, for the person to sign",
 		staff.Decide}, d.draft)
 	serve(d, operation{"decide", http.MethodPost, "/decisions", "Hand in a signed decision", staff.Decide}, d.decide)
+	serve(d, operation{"waiting-decisions", http.MethodGet, "/decisions/waiting", "Decisions that a second person has to agree to", staff.Read}, d.waitingDecisions)
+	serve(d, operation{"waiting-decision", http.MethodGet, "/decisions/waiting/{id}", "One of them, with the payload to sign", staff.Read}, d.waitingDecision)
+	serve(d, operation{"agree", http.MethodPost, "/decisions/waiting/{id}/signatures", "Hand in the second person's signature", staff.Decide}, d.agree)
+	serve(d, operation{"refuse-decision", http.MethodPost, "/decisions/waiting/{id}/refusal", "End a decision that waits", staff.Decide}, d.refuseDecision)
 	serve(d, operation{"accepted", http.MethodGet, "/accepted", "The fixes that decisions in force let in", staff.Read}, d.accepted)
 }
 
@@ -48,15 +52,37 @@ func (d *door) findings(ctx context.Context, _ staff.Session, in *part) (v1.Find
 func (d *door) draft(ctx context.Context, s staff.Session, in *struct{ Body v1.Draft }) (v1.Payload, error) {
 	b := in.Body
 	payload, err := d.Triage.Draft(ctx, s.Person.ID, triage.Decision{Vulnerability: b.Vulnerability, Kind: b.Kind, Scope: b.Scope,
-		Justification: b.Justification, Reason: b.Reason, Until: b.Until})
+		Justification: b.Justification, Reason: b.Reason, Exception: b.Exception, Until: b.Until})
 	return v1.Payload{PayloadType: triage.DecisionType, Payload: payload, SHA256: envelope.Digest(payload)}, err
 }
 
-func (d *door) decide(ctx context.Context, s staff.Session, in *struct{ Body envelope.Envelope }) (triage.Decision, error) {
+func (d *door) decide(ctx context.Context, s staff.Session, in *struct{ Body envelope.Envelope }) (triage.Decided, error) {
 	return d.Triage.Decide(ctx, s.Person.ID, in.Body)
 }
 
 func (d *door) accepted(ctx context.Context, _ staff.Session, _ *struct{}) (v1.Accepted, error) {
 	all, err := d.Triage.Accepted(ctx)
 	return v1.Accepted{Accepted: list(all)}, err
+}
+
+func (d *door) waitingDecisions(ctx context.Context, _ staff.Session, _ *struct{}) (v1.WaitingDecisions, error) {
+	all, err := d.Triage.WaitingDecisions(ctx)
+	return v1.WaitingDecisions{Decisions: list(all)}, err
+}
+
+func (d *door) waitingDecision(ctx context.Context, _ staff.Session, in *Named) (triage.Waiting, error) {
+	return d.Triage.WaitingDecision(ctx, in.ID)
+}
+
+func (d *door) agree(ctx context.Context, s staff.Session, in *approval) (triage.Decided, error) {
+	return d.Triage.Agree(ctx, s.Person.ID, in.ID, in.Body.Signature)
+}
+
+type refusal struct {
+	Named
+	Body v1.Refusal
+}
+
+func (d *door) refuseDecision(ctx context.Context, s staff.Session, in *refusal) (none, error) {
+	return none{}, d.Triage.Refuse(ctx, s.Person.ID, in.ID, in.Body.Reason)
 }

@@ -85,7 +85,7 @@ func (s subject) stopper(d policy.Deadline) (why string, at time.Time) {
 }
 
 // settling are the kinds of decision after which nothing is left to remediate while they are in force.
-var settling = []string{triage.NotConcerned, triage.Reject}
+var settling = []string{triage.NotConcerned, triage.Reject, triage.AcceptRisk}
 
 // answer gives the decision that answers for all hosts affected: one for the fleet, or one for each of their environments, of
 // which the least settling counts. A decision about single hosts answers for those only, and stops no clock of the others.

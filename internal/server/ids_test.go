@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/retirement"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/web"
 )
 
@@ -118,6 +119,8 @@ func (s *story) things(session, token string) map[string][2]string {
 	both(s.hosts[1].host.ID, "hst_none", "/setup/findings/{id}")
 	both(s.hosts[1].host.Name, "none", "/hosts/arrivals/{name}")
 	both("CVE-2026-1001/openssl", "CVE-2026-9999/none", "/vulnerabilities/{cve}/{source}/draft", "/vulnerabilities/{cve}/{source}/decisions")
+	both(s.waitingDecision(), "dec_none", api+"/decisions/waiting/{id}", api+"/decisions/waiting/{id}/signatures", api+"/decisions/waiting/{id}/refusal",
+		"/decisions/{id}", "/decisions/{id}/signatures", "/decisions/{id}/refusal")
 	both("3", "99999", api+"/acts/{index}", api+"/acts/{index}/proof", "/ledger/{index}")
 	both("alice", "nobody", api+"/accounts/{id}/notice", api+"/accounts/{id}/notice/withdrawal", api+"/accounts/{id}/reviews",
 		"/people/{id}/notice", "/people/{id}/notice/withdrawal", "/people/{id}/reviews")
@@ -158,6 +161,17 @@ func (s *story) policy(person string) string {
 	var made deadline.Adoption
 	s.as(person, http.MethodPost, "/policies", v1.Policy{Name: p.Name, Title: p.Title, Basis: p.Basis, Rules: p.Rules}, &made)
 	return made.Digest
+}
+
+// waitingDecision has alice decide what needs a second person, and gives its ID.
+func (s *story) waitingDecision() string {
+	s.t.Helper()
+	draft := v1.Draft{Vulnerability: "CVE-2026-1001/openssl", Kind: triage.Reject, Scope: "environment/other", Reason: "a false positive"}
+	var payload v1.Payload
+	s.as("alice", http.MethodPost, "/decisions/draft", draft, &payload)
+	var made triage.Decided
+	s.as("alice", http.MethodPost, "/decisions", s.Sign(triage.DecisionType, payload.Payload, "alice"), &made)
+	return made.ID
 }
 
 // view saves a private view for a person and gives its ID.

@@ -63,7 +63,7 @@ var may = map[Action][]string{
 	ImportAdvisories: {cirt, admin},
 	ConfigureMirror:  {admin},
 	RefreshMirror:    {product, admin},
-	Decide:           {cirt, product},
+	Decide:           {cirt, product, risk},
 	ProposePolicy:    {cirt, product, risk},
 	ProposeSnapshot:  {cirt, product},
 	Approve:          {cirt, product, risk, operations, owner},

@@ -50,40 +50,58 @@ func (t *Triage) Draft(ctx context.Context, who string, d Decision) ([]byte, err
 	return d.Encode()
 }
 
-// Decide keeps a decision that who signed, alone, over exactly what Draft gave. It is a Conflict when the facts or the
-// trust root changed since, or the decision is known. A decision in force on the same vulnerability and scope ends.
-func (t *Triage) Decide(ctx context.Context, who string, e envelope.Envelope) (Decision, error) {
+// Decided is what came of handing in a signature: the decision is in force, or waits for who else has to agree.
+type Decided struct {
+	Decision
+	InForce bool `json:"in_force"`
+}
+
+// Decide takes a decision that who signed over exactly what Draft gave. One that needs a second person waits for them, at
+// most a week; any other is in force, and the one in force on the same vulnerability and scope ends. It is a Conflict when
+// the facts or the trust root changed since, or the decision is known.
+func (t *Triage) Decide(ctx context.Context, who string, e envelope.Envelope) (Decided, error) {
 	if e.PayloadType != DecisionType {
-		return Decision{}, fault.New(fault.Invalid, "decision: the envelope holds %.100q", e.PayloadType)
+		return Decided{}, fault.New(fault.Invalid, "decision: the envelope holds %.100q", e.PayloadType)
 	}
 	d, err := DecodeDecision(e.Payload)
 	if err != nil {
-		return Decision{}, err
+		return Decided{}, err
 	}
 	if d.Person != who {
-		return Decision{}, fault.New(fault.Denied, "decision: %s cannot hand in what %s decides", who, d.Person)
+		return Decided{}, fault.New(fault.Denied, "decision: %s cannot hand in what %s decides", who, d.Person)
 	}
+	return t.hand(ctx, d, e, maxDrafted)
+}
+
+// hand checks a decision with the signatures there are, and keeps it: in force, or waiting.
+func (t *Triage) hand(ctx context.Context, d Decision, e envelope.Envelope, within time.Duration) (Decided, error) {
 	root, err := t.Root.CurrentRoot(ctx)
 	if err != nil {
-		return Decision{}, err
+		return Decided{}, err
 	}
-	if err := d.verify(e, root, t.Now()); err != nil {
-		return Decision{}, err
+	complete, err := d.verify(e, root, t.Now(), within)
+	if err != nil {
+		return Decided{}, err
 	}
 	on, err := t.grounds(ctx, d.Vulnerability)
 	if err != nil {
-		return Decision{}, err
+		return Decided{}, err
 	}
 	if !slices.Equal(on.digests(), d.Facts) {
-		return Decision{}, fault.New(fault.Conflict, "decision: the facts about %s changed since it was drafted; look again", d.Vulnerability)
+		return Decided{}, fault.New(fault.Conflict, "decision: the facts about %s changed since it was drafted; look again", d.Vulnerability)
 	}
 	if err := on.allow(d); err != nil {
-		return Decision{}, err
+		return Decided{}, err
 	}
-	if err := t.keep(ctx, d, e, on); err != nil {
-		return Decision{}, fmt.Errorf("decide about %s: %w", d.Vulnerability, err)
+	if complete {
+		err = t.keep(ctx, d, e, on)
+	} else {
+		err = t.wait(ctx, d, e)
 	}
-	return d, nil
+	if err != nil {
+		return Decided{}, fmt.Errorf("decide about %s: %w", d.Vulnerability, err)
+	}
+	return Decided{d, complete}, nil
 }
 
 // decided is the detail of the act decision.made. Its facts: the payload, the envelope, then what the decision cites.
@@ -127,8 +145,16 @@ func (t *Triage) keep(ctx context.Context, d Decision, e envelope.Envelope, on g
 				return err
 			}
 		}
+		if err := dropWaiting(ctx, tx, d.ID); err != nil {
+			return err
+		}
 		if err := insertDecision(ctx, tx, d, e.Payload, digest, now); err != nil {
 			return err
+		}
+		if d.Kind == Reopen {
+			if err := endDecision(ctx, tx, d.ID, "it undid what was decided", now); err != nil {
+				return err
+			}
 		}
 		cited := append([]string{envelope.Digest(e.Payload), digest}, d.Facts...)
 		return t.act(ctx, tx, "person/"+d.Person, "decision.made", d.Vulnerability, cited, act)
@@ -212,8 +238,12 @@ type reopened struct {
 	Why      string `json:"why"`
 }
 
-// Sweep re-opens what does not hold any more: decisions whose term ended or whose facts changed.
+// Sweep re-opens what does not hold any more: decisions whose term ended or whose facts changed. Those that waited for a
+// second person in vain lapse.
 func (t *Triage) Sweep(ctx context.Context) error {
+	if err := t.lapse(ctx); err != nil {
+		return err
+	}
 	all, err := t.current(ctx)
 	if err != nil {
 		return err

@@ -22,10 +22,41 @@ const decisionPredicate = "https://patchwarrant.org/decision/v1"
 // Kinds of decision (R-404).
 const (
 	Accept       = "accept"       // remediate by the vendor's patch
+	Configure    = "configure"    // remediate by configuration: Reason says how
 	Reject       = "reject"       // the vulnerability does not exist here: a false positive
 	NotConcerned = "not-affected" // present, but cannot harm: with a VEX justification
+	AcceptRisk   = "accept-risk"  // an exception until Until: with Exception
 	Defer        = "defer"        // decide again at Until
+	Reopen       = "reopen"       // undo: what was decided for this scope ends, and nothing takes its place
 )
+
+// kinds lists them, with the seats that their signatures fill: each by a different person with one of its roles. "No impact"
+// closes a vulnerability only with CIRT and product manager agreeing (R-405); a risk is accepted by the risk manager and
+// presented to the CIRT (R-407).
+var kinds = map[string][][]string{
+	Accept: {deciders}, Configure: {deciders}, Defer: {deciders}, Reopen: {deciders},
+	Reject: {{"cirt-analyst"}, {"product-manager"}}, NotConcerned: {{"cirt-analyst"}, {"product-manager"}},
+	AcceptRisk: {{"risk-manager"}, {"cirt-analyst"}},
+}
+
+// Kinds gives the kinds of decision, as people choose them.
+func Kinds() []string {
+	return []string{Accept, Configure, NotConcerned, Reject, AcceptRisk, Defer, Reopen}
+}
+
+// Seats gives the roles whose agreement a kind of decision needs, each from a different person; none for what is no kind.
+func Seats(kind string) [][]string { return kinds[kind] }
+
+// Grounds of an accepted risk. Source: R-407.
+var Grounds = []string{"not-vulnerable-here", "limited-threat", "incompatible"}
+
+// Exception is what an accepted risk says beside its reason. Source: R-407.
+type Exception struct {
+	Ground  string `json:"ground"`  // see Grounds
+	Control string `json:"control"` // compensating control
+	Owner   string `json:"owner"`   // person ID
+	Plan    string `json:"plan"`    // what is done instead
+}
 
 // FleetScope is the scope of a decision for all hosts. Others are "environment/NAME" and "host/ID"; for a host the
 // narrowest decision in force holds.
@@ -41,8 +72,11 @@ var deciders = []string{"cirt-analyst", "product-manager", "risk-manager"}
 // maxTerm bounds how far Until may lie ahead of the decision. Source: R-404, every term ends; a year is the longest.
 const maxTerm = 366 * 24 * time.Hour
 
-// maxDrafted is how long a draft may wait for its signature.
-const maxDrafted = 24 * time.Hour
+// maxDrafted is how long a draft may wait for its signature, maxWaiting how long for the second one.
+const (
+	maxDrafted = 24 * time.Hour
+	maxWaiting = 7 * 24 * time.Hour
+)
 
 // Decision is what a person decides about a vulnerability, in the words that are signed. Undoing one is deciding anew: a
 // later decision with the same vulnerability and scope takes the place of the earlier.
@@ -53,9 +87,10 @@ type Decision struct {
 	Scope         string          `json:"scope"`
 	Justification string          `json:"justification,omitempty"` // only with NotConcerned
 	Reason        string          `json:"reason"`
-	Until         time.Time       `json:"until,omitzero"` // when it re-opens; required with Defer
-	Facts         []string        `json:"facts"`          // digests of what it rests on, sorted; see Vulnerability.Facts
-	Person        string          `json:"person"`         // person ID
+	Exception     *Exception      `json:"exception,omitempty"` // only with AcceptRisk
+	Until         time.Time       `json:"until,omitzero"`      // when it re-opens; required with Defer and AcceptRisk
+	Facts         []string        `json:"facts"`               // digests of what it rests on, sorted; see Vulnerability.Facts
+	Person        string          `json:"person"`              // person ID
 	TrustRoot     warrant.RootRef `json:"trust_root"`
 	MadeAt        time.Time       `json:"made_at"`
 }
@@ -100,20 +135,40 @@ func (d Decision) check() error {
 		return d.invalid("vulnerability", "is not of the form CVE-…/source")
 	case !scopeForm.MatchString(d.Scope):
 		return d.invalid("scope", "is none of fleet, environment/NAME, host/ID")
-	case !slices.Contains([]string{Accept, Reject, NotConcerned, Defer}, d.Kind):
-		return d.invalid("kind", "is none of accept, reject, not-affected, defer")
+	case kinds[d.Kind] == nil:
+		return d.invalid("kind", "is none of "+strings.Join(Kinds(), ", "))
 	case reason == "" || len(d.Reason) > 4000:
 		return d.invalid("reason", "is missing or longer than 4,000 bytes")
 	case (d.Kind == NotConcerned) != slices.Contains(Justifications, d.Justification) || d.Kind != NotConcerned && d.Justification != "":
 		return d.invalid("justification", "goes with not-affected, and is one of "+strings.Join(Justifications, ", "))
-	case d.Kind == Defer && d.Until.IsZero():
-		return d.invalid("until", "is missing: a deferral has a term")
-	case d.Kind == Accept && !d.Until.IsZero():
-		return d.invalid("until", "does not go with accept")
+	case (d.Kind == AcceptRisk) != (d.Exception != nil):
+		return d.invalid("exception", "goes with accept-risk, which needs one")
+	case (d.Kind == Defer || d.Kind == AcceptRisk) && d.Until.IsZero():
+		return d.invalid("until", "is missing: a deferral and an accepted risk have a term")
+	case (d.Kind == Accept || d.Kind == Reopen) && !d.Until.IsZero():
+		return d.invalid("until", "does not go with "+d.Kind)
 	case !d.Until.IsZero() && (!d.Until.After(d.MadeAt) || d.Until.Sub(d.MadeAt) > maxTerm):
 		return d.invalid("until", "is before the decision or more than a year after it")
 	case len(d.Facts) == 0 || !slices.IsSorted(d.Facts) || len(slices.Compact(slices.Clone(d.Facts))) != len(d.Facts):
 		return d.invalid("facts", "are missing, unsorted or repeated")
+	}
+	if d.Exception == nil {
+		return nil
+	}
+	return d.Exception.check(d)
+}
+
+func (x Exception) check(d Decision) error {
+	text := func(s string) bool { return strings.TrimSpace(s) != "" && len(s) <= 4000 }
+	switch {
+	case !slices.Contains(Grounds, x.Ground):
+		return d.invalid("ground", "is none of "+strings.Join(Grounds, ", "))
+	case !text(x.Control):
+		return d.invalid("control", "is missing or longer than 4,000 bytes: what compensates for the risk")
+	case !text(x.Plan):
+		return d.invalid("plan", "is missing or longer than 4,000 bytes: what is done instead")
+	case x.Owner == "" || len(x.Owner) > 64:
+		return d.invalid("owner", "is missing: whose risk it is")
 	}
 	return nil
 }
@@ -122,29 +177,52 @@ func (d Decision) invalid(field, problem string) error {
 	return fault.New(fault.Invalid, "decision: %s %s", field, problem)
 }
 
-// verify says whether an envelope is this decision signed by its person, alone, with a role that may decide.
-func (d Decision) verify(e envelope.Envelope, root *trustroot.Root, now time.Time) error {
+// verify says whether an envelope is this decision signed by its person, and by nobody but people whose roles it needs; and
+// whether those are all it needs.
+func (d Decision) verify(e envelope.Envelope, root *trustroot.Root, now time.Time, within time.Duration) (complete bool, err error) {
 	if err := root.Current(now); err != nil {
-		return err
+		return false, err
 	}
 	if d.TrustRoot != warrant.RefOf(root) {
-		return fault.New(fault.Conflict, "decision: it was drafted under version %d of the trust root, version %d is in force; draft it again",
+		return false, fault.New(fault.Conflict, "decision: it was drafted under version %d of the trust root, version %d is in force; draft it again",
 			d.TrustRoot.Version, root.Version)
 	}
-	if d.MadeAt.After(now.Add(time.Minute)) || now.Sub(d.MadeAt) > maxDrafted {
-		return fault.New(fault.Conflict, "decision: drafted at %s, which is not within the last day; draft it again", d.MadeAt.Format(time.RFC3339))
+	if d.MadeAt.After(now.Add(time.Minute)) || now.Sub(d.MadeAt) > within {
+		return false, fault.New(fault.Conflict, "decision: drafted at %s, which is not within the last %s; draft it again", d.MadeAt.Format(time.RFC3339), term(within))
+	}
+	if d.Exception != nil {
+		if _, ok := root.Person(d.Exception.Owner); !ok {
+			return false, fault.New(fault.Invalid, "decision: owner: the trust root has no such person")
+		}
 	}
 	approvals, err := root.Approvals(e)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if len(approvals) != 1 || approvals[0].Person.ID != d.Person {
-		return fault.Refuse(fault.BadSignature, "decision: want the signature of %s, and no other", d.Person)
+	seats := kinds[d.Kind]
+	if len(approvals) == 0 || len(approvals) > len(seats) || approvals[0].Person.ID != d.Person {
+		return false, fault.Refuse(fault.BadSignature, "decision: want the signature of %s, and no other", d.Person)
 	}
-	if !slices.ContainsFunc(approvals[0].Person.Roles, func(role string) bool { return slices.Contains(deciders, role) }) {
-		return fault.New(fault.Denied, "decision: %s has none of the roles %s", d.Person, strings.Join(deciders, ", "))
+	for i, a := range approvals {
+		switch {
+		case !slices.ContainsFunc(seats, func(seat []string) bool { return holdsOneOf(a.Person, seat) }):
+			return false, fault.New(fault.Denied, "decision: %s has none of the roles %s", a.Person.ID, strings.Join(slices.Concat(seats...), ", "))
+		case i > 0 && !trustroot.Seated(seats, approvals):
+			return false, fault.Refuse(fault.Quorum, "decision: it needs a %s, two different people", strings.ReplaceAll(strings.Join(slices.Concat(seats...), " and a "), "-", " "))
+		}
 	}
-	return nil
+	return len(approvals) == len(seats), nil
+}
+
+func term(d time.Duration) string {
+	if d == maxDrafted {
+		return "day"
+	}
+	return "week"
+}
+
+func holdsOneOf(p trustroot.Person, roles []string) bool {
+	return slices.ContainsFunc(p.Roles, func(role string) bool { return slices.Contains(roles, role) })
 }
 
 // holds picks, of the decisions in force on one vulnerability, the one for a host: the narrowest scope.

@@ -10,12 +10,17 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
 var (
 	qInsertDecision = db.Q(`INSERT INTO decisions (id, vulnerability, scope, kind, until_at, payload, envelope, decided_at, changed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, (SELECT COALESCE(MAX(changed), 0) + 1 FROM decisions))`)
 	qHasDecision = db.Q(`SELECT 1 FROM decisions WHERE id = $1`)
+	qInsertWait  = db.Q(`INSERT INTO waiting_decisions (id, vulnerability, envelope, made_at) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING`)
+	qDropWait    = db.Q(`DELETE FROM waiting_decisions WHERE id = $1`)
+	qWaiting     = db.Q(`SELECT envelope FROM waiting_decisions WHERE $1 = '' OR id = $1 ORDER BY made_at, id`)
 	qInForceAt   = db.Q(`SELECT id FROM decisions WHERE vulnerability = $1 AND scope = $2 AND ended_at = 0`)
 	qEndDecision = db.Q(`UPDATE decisions SET ended_at = $2, ended = $3,
 		changed = (SELECT MAX(changed) + 1 FROM decisions) WHERE id = $1`)
@@ -200,4 +205,36 @@ func scanRemedied(rows *sql.Rows) (r remedied, err error) {
 	var at, took int64
 	err = rows.Scan(&at, &took)
 	return remedied{db.Time(at), time.Duration(took) * time.Microsecond}, err
+}
+
+// insertWaiting keeps a decision that waits; one that waits already is a Conflict.
+func insertWaiting(ctx context.Context, tx *db.Tx, d Decision, signed []byte) error {
+	n, err := tx.Exec(ctx, qInsertWait, d.ID, d.Vulnerability, string(signed), db.Micros(d.MadeAt))
+	if err == nil && n == 0 {
+		err = fault.New(fault.Conflict, "decision %s was handed in before", d.ID)
+	}
+	return err
+}
+
+func dropWaiting(ctx context.Context, tx *db.Tx, id string) error {
+	_, err := tx.Exec(ctx, qDropWait, id)
+	return err
+}
+
+func loadWaiting(ctx context.Context, tx *db.Tx, id string) ([]Waiting, error) {
+	rows, err := tx.Query(ctx, qWaiting, id)
+	return db.Collect(rows, err, func(r *sql.Rows) (w Waiting, err error) {
+		var signed string
+		if err = r.Scan(&signed); err == nil {
+			err = envelope.Decode([]byte(signed), &w.Envelope)
+		}
+		if err == nil {
+			w.Decision, err = DecodeDecision(w.Envelope.Payload)
+		}
+		if err != nil {
+			return w, fmt.Errorf("waiting decision in the database: %w", err)
+		}
+		w.Payload, w.SHA256, w.Needs, w.Until = w.Envelope.Payload, envelope.Digest(w.Envelope.Payload), kinds[w.Kind], w.MadeAt.Add(maxWaiting)
+		return w, nil
+	})
 }

@@ -129,13 +129,18 @@ func (w *world) draft(who string, d triage.Decision) []byte {
 	return payload
 }
 
+// decide has who decide, and whoever else is needed agree.
 func (w *world) decide(who string, d triage.Decision) triage.Decision {
 	w.t.Helper()
-	made, err := w.Decide(w.t.Context(), who, w.people.Sign(triage.DecisionType, w.draft(who, d), who))
+	people := []string{who}
+	if len(triage.Seats(d.Kind)) > 1 {
+		people = append(people, map[string]string{"alice": "bob", "bob": "alice", "dave": "alice"}[who])
+	}
+	made, err := w.Decide(w.t.Context(), who, w.people.Sign(triage.DecisionType, w.draft(who, d), people...))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return made
+	return made.Decision
 }
 
 func (w *world) sweep() {

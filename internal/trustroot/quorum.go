@@ -89,6 +89,13 @@ func (r *Root) Quorum(class, author string, approvals []Approval) error {
 	return fault.Refuse(fault.Quorum, "class %s needs %d different people in their seats, and has %d", class, n, seated)
 }
 
+// Seated decides whether approvals fill every seat with a different person; the roles named in a seat are those any one of
+// which fills it. It is for what has no class, such as decisions.
+func Seated(seats [][]string, approvals []Approval) bool {
+	n, _ := seat(seats, approvals)
+	return n == len(seats)
+}
+
 // seat fills as many seats as possible with different people, and among those ways takes one with the most people who
 // signed locally. These come first: who is seated may be moved by a later one but never loses all seats (augmenting
 // paths), so no later person takes a local one's place.

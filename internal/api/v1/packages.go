@@ -15,12 +15,23 @@ type Findings struct {
 
 // Draft says what a person wants to decide about a vulnerability.
 type Draft struct {
-	Vulnerability string    `json:"vulnerability"`
-	Kind          string    `json:"kind"`
-	Scope         string    `json:"scope,omitempty"`
-	Justification string    `json:"justification,omitempty"`
-	Reason        string    `json:"reason"`
-	Until         time.Time `json:"until,omitzero"`
+	Vulnerability string            `json:"vulnerability"`
+	Kind          string            `json:"kind"`
+	Scope         string            `json:"scope,omitempty"`
+	Justification string            `json:"justification,omitempty"`
+	Reason        string            `json:"reason"`
+	Exception     *triage.Exception `json:"exception,omitempty"`
+	Until         time.Time         `json:"until,omitzero"`
+}
+
+// WaitingDecisions are decisions that a second person has to agree to, the oldest first.
+type WaitingDecisions struct {
+	Decisions []triage.Waiting `json:"decisions"`
+}
+
+// Refusal says why a decision that waits comes to nothing.
+type Refusal struct {
+	Reason string `json:"reason" minLength:"1" maxLength:"4000"`
 }
 
 // Payload is what a person signs. A client shows it to them, and nothing else.

@@ -138,12 +138,16 @@ func (s *site) accept(vulnerability, reason string) {
 	s.decide("alice", v1.Draft{Vulnerability: vulnerability, Kind: triage.Accept, Scope: triage.FleetScope, Reason: s.text(reason)})
 }
 
+// decide has who decide, and alice agree where it takes a second person.
 func (s *site) decide(who string, d v1.Draft) {
 	s.t.Helper()
 	var p v1.Payload
 	s.ok(s.as(who, http.MethodPost, "/decisions/draft", d, &p))
-	s.ok(s.as(who, http.MethodPost, "/decisions", envelope.Envelope{PayloadType: p.PayloadType, Payload: p.Payload,
-		Signatures: []envelope.Signature{s.sign(who, p.PayloadType, p.Payload)}}, nil))
+	signatures := []envelope.Signature{s.sign(who, p.PayloadType, p.Payload)}
+	if len(triage.Seats(d.Kind)) > 1 {
+		signatures = append(signatures, s.sign("alice", p.PayloadType, p.Payload))
+	}
+	s.ok(s.as(who, http.MethodPost, "/decisions", envelope.Envelope{PayloadType: p.PayloadType, Payload: p.Payload, Signatures: signatures}, nil))
 }
 
 func (s *site) propose() (made v1.Snapshot) {

@@ -1,0 +1,156 @@
+package triage
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+)
+
+// Waiting is a decision that a second person has to agree to (R-405, R-407).
+type Waiting struct {
+	Decision
+	Payload  []byte            `json:"payload"`
+	SHA256   string            `json:"sha256"` // of the payload
+	Envelope envelope.Envelope `json:"-"`
+	Needs    [][]string        `json:"needs"` // roles, by seat
+	Until    time.Time         `json:"waits_until"`
+}
+
+// proposedDecision is the detail of the act decision.proposed. Its facts: the payload and the envelope.
+type proposedDecision struct {
+	Decision string `json:"decision"`
+	Kind     string `json:"kind"`
+	Scope    string `json:"scope"`
+}
+
+// wait keeps a decision with its first signature.
+func (t *Triage) wait(ctx context.Context, d Decision, e envelope.Envelope) error {
+	payload, err := blob.PutBytes(ctx, t.Blobs, e.Payload)
+	if err != nil {
+		return err
+	}
+	signed, err := envelope.Encode(e)
+	if err != nil {
+		return err
+	}
+	digest, err := blob.PutBytes(ctx, t.Blobs, signed)
+	if err != nil {
+		return err
+	}
+	return t.DB.Write(ctx, func(tx *db.Tx) error {
+		known, err := hasDecision(ctx, tx, d.ID)
+		if err != nil {
+			return err
+		}
+		if known {
+			return fault.New(fault.Conflict, "decision %s was handed in before", d.ID)
+		}
+		if err := insertWaiting(ctx, tx, d, signed); err != nil {
+			return err
+		}
+		return t.act(ctx, tx, "person/"+d.Person, "decision.proposed", d.Vulnerability, []string{payload, digest}, proposedDecision{d.ID, d.Kind, d.Scope})
+	})
+}
+
+// WaitingDecisions gives those that wait for a second person, the oldest first.
+func (t *Triage) WaitingDecisions(ctx context.Context) (all []Waiting, err error) {
+	err = t.DB.Read(ctx, func(tx *db.Tx) error {
+		all, err = loadWaiting(ctx, tx, "")
+		return err
+	})
+	return all, err
+}
+
+// WaitingDecision gives one of them, or NotFound.
+func (t *Triage) WaitingDecision(ctx context.Context, id string) (w Waiting, err error) {
+	err = t.DB.Read(ctx, func(tx *db.Tx) error {
+		all, err := loadWaiting(ctx, tx, id)
+		if err == nil && len(all) == 0 {
+			err = fault.New(fault.NotFound, "no decision with this ID waits for anyone")
+		}
+		if err == nil {
+			w = all[0]
+		}
+		return err
+	})
+	return w, err
+}
+
+// Agree takes the second person's signature over a decision that waits. With it the decision is in force, unless its facts
+// changed meanwhile.
+func (t *Triage) Agree(ctx context.Context, who, id string, signature envelope.Signature) (Decided, error) {
+	w, err := t.WaitingDecision(ctx, id)
+	if err != nil {
+		return Decided{}, err
+	}
+	if who == w.Person {
+		return Decided{}, fault.Refuse(fault.Author, "decision: %s made it; another agrees", who)
+	}
+	root, err := t.Root.CurrentRoot(ctx)
+	if err != nil {
+		return Decided{}, err
+	}
+	e := w.Envelope
+	e.Signatures = append(slices.Clone(e.Signatures), signature)
+	approvals, err := root.Approvals(e)
+	if err != nil {
+		return Decided{}, err
+	}
+	if signer := approvals[len(approvals)-1].Person.ID; signer != who {
+		return Decided{}, fault.Refuse(fault.BadSignature, "decision: the signature is %s's, not %s's", signer, who)
+	}
+	return t.hand(ctx, w.Decision, e, maxWaiting)
+}
+
+// Refuse ends a decision that waits: its author thought better of it, or the other does not agree.
+func (t *Triage) Refuse(ctx context.Context, who, id, reason string) error {
+	w, err := t.WaitingDecision(ctx, id)
+	if err != nil {
+		return err
+	}
+	return t.endWaiting(ctx, w, "person/"+who, "decision.refused", reason)
+}
+
+func (t *Triage) endWaiting(ctx context.Context, w Waiting, who, kind, why string) error {
+	err := t.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := dropWaiting(ctx, tx, w.ID); err != nil {
+			return err
+		}
+		return t.act(ctx, tx, who, kind, w.Vulnerability, []string{w.SHA256}, reopened{w.ID, why})
+	})
+	if err != nil {
+		return fmt.Errorf("end decision %s: %w", w.ID, err)
+	}
+	return nil
+}
+
+// lapse ends those that waited too long, or whose facts changed.
+func (t *Triage) lapse(ctx context.Context) error {
+	all, err := t.WaitingDecisions(ctx)
+	if err != nil {
+		return err
+	}
+	why := map[string]string{}
+	err = t.read(ctx, func() {
+		for _, w := range all {
+			if !slices.Equal(t.groundsOf(w.Vulnerability).digests(), w.Facts) {
+				why[w.ID] = "the facts it rests on changed"
+			}
+			if !t.Now().Before(w.Until) {
+				why[w.ID] = "nobody agreed in time"
+			}
+		}
+	})
+	for _, w := range all {
+		if err == nil && why[w.ID] != "" {
+			err = t.endWaiting(ctx, w, "server", "decision.lapsed", why[w.ID])
+		}
+	}
+	return err
+}
