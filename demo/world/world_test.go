@@ -154,6 +154,7 @@ func bootedHosts(ctx context.Context, t *testing.T, w *World, one, two *Host) {
 		}
 	})
 	t.Run("run our units", func(t *testing.T) { ourUnits(ctx, t, one) })
+	t.Run("tell of replaced libraries", func(t *testing.T) { replacedLibraries(ctx, t, w, one) })
 }
 
 // ourUnits installs our packages and checks what the sandbox promises, from inside it: a drop-in replaces the program by
@@ -163,9 +164,10 @@ func ourUnits(ctx context.Context, t *testing.T, h *Host) {
 		t.Fatal(err)
 	}
 	for unit, want := range map[string]string{
-		"patchwarrant-executor.socket": "active",
-		"patchwarrant-agent.service":   "inactive", // not enrolled yet
-		"patchwarrant-server.service":  "inactive", // not configured yet
+		"patchwarrant-executor.socket":  "active",
+		"patchwarrant-processes.socket": "active",
+		"patchwarrant-agent.service":    "inactive", // not enrolled yet
+		"patchwarrant-server.service":   "inactive", // not configured yet
 	} {
 		if got, err := h.State(ctx, unit); err != nil || got != want {
 			t.Errorf("%s is %s, %v; want %s", unit, got, err, want)
