@@ -18,7 +18,7 @@ import (
 
 func newHostCommand() *cobra.Command {
 	return noun("host", "Hosts: enrol, list, look at", newHostEnrol(), newHostList(), newHostShow(), newHostPackages(),
-		newHostProcesses(), newHostSources(), newHostStates(), newHostUnmatched(), newHostRetire(), newHostSilences())
+		newHostProcesses(), newHostSources(), newHostStates(), newHostUnmatched(), newHostRetire(), newHostSilences(), newHostDrift())
 }
 
 func newHostEnrol() *cobra.Command {

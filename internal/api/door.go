@@ -20,6 +20,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
+	"github.com/patchwarrant/patchwarrant/internal/drift"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/group"
@@ -68,6 +69,7 @@ type Config struct {
 	Retirements *retirement.Retirements
 	Silence     *silence.Watch
 	Groups      *group.Groups
+	Drift       *drift.Drifts
 	Health      Health
 }
 
@@ -97,6 +99,7 @@ func New(c Config) http.Handler {
 	d.retirements()
 	d.silences()
 	d.groups()
+	d.drift()
 	d.sources()
 	d.vulnerabilities()
 	d.deadlines()

@@ -102,7 +102,7 @@ func (s *story) things(session, token string) map[string][2]string {
 			door+"/{id}/rollout/halt", door+"/{id}/rollout/resume", door+"/{id}/bundle", door+"/{id}/reconciliation", door+"/{id}/order.txt")
 	}
 	both(s.order.ID+"/hosts/"+s.hosts[1].host.ID, "ord_none/hosts/hst_none", "/changes/{id}/hosts/{host}")
-	both(s.hosts[1].host.ID, "hst_none", api+"/hosts/{id}", api+"/hosts/{id}/findings", api+"/hosts/{id}/states", api+"/hosts/{id}/packages", api+"/hosts/{id}/inventory", "/hosts/{id}")
+	both(s.hosts[1].host.ID, "hst_none", api+"/hosts/{id}", api+"/hosts/{id}/findings", api+"/hosts/{id}/drift", api+"/hosts/{id}/states", api+"/hosts/{id}/packages", api+"/hosts/{id}/inventory", "/hosts/{id}")
 	for _, door := range []string{api, "/repository"} {
 		both(s.record, other, door+"/snapshots/{id}", door+"/snapshots/{id}/signatures")
 		both("stage", "none", door+"/channels/{id}/promotions")

@@ -21,6 +21,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
+	"github.com/patchwarrant/patchwarrant/internal/drift"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/group"
@@ -77,6 +78,7 @@ type Server struct {
 	retirements *retirement.Retirements
 	silence     *silence.Watch
 	groups      *group.Groups
+	drift       *drift.Drifts
 	deadMan     *deadMan
 }
 
@@ -153,6 +155,7 @@ func (s *Server) furnish() error {
 	s.groups = group.New(group.Config{DB: s.db, Ledger: s.ledger, Now: s.now})
 	s.estate = estate.New(estate.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, CA: s.keys.CA, Now: s.now,
 		Silent: s.config.Silent.Duration, Records: s.records, Groups: s.groups})
+	s.drift = drift.New(s.estate)
 	s.silence = silence.New(silence.Config{DB: s.db, Ledger: s.ledger, Estate: s.estate, Terms: s.config.terms(), Now: s.now})
 	s.deadMan = &deadMan{server: s, client: &http.Client{Timeout: 20 * time.Second}, done: map[string]pass{}}
 	s.retirements = retirement.New(retirement.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Estate: s.estate, Now: s.now})
@@ -245,6 +248,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Retirements: s.retirements,
 		Silence:     s.silence,
 		Groups:      s.groups,
+		Drift:       s.drift,
 		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,
@@ -277,6 +281,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Retirements: s.retirements,
 		Silence:     s.silence,
 		Groups:      s.groups,
+		Drift:       s.drift,
 		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,

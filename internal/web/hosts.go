@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/drift"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/record"
@@ -88,6 +89,8 @@ type hostBody struct {
 	Fields   []fieldBody
 	Leaving  []retirement.Retirement
 	Silences []silence.Silence
+	Drift    drift.Drift
+	Apart    cut[drift.Difference]
 	Acts     []ledger.Entry
 	Scans    []scans.ScannedHost // the newest report of each scanner
 	Tab      string
@@ -135,6 +138,11 @@ func (s *site) host(v *visit) error {
 		}
 	case "runs":
 		body.Runs, err = s.Rollouts.RunsOf(ctx, id, "", hostRuns)
+	case "drift":
+		if h.Environment != "stage" {
+			body.Drift, err = s.Drift.Of(ctx, id)
+			body.Apart = paged(v, body.Drift.Differences, 100)
+		}
 	case "inventory":
 		body.Recorded, _, err = s.Estate.RecordOf(ctx, id)
 		if err == nil {

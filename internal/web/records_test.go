@@ -135,3 +135,19 @@ func TestAGroupIsSavedInThePage(t *testing.T) {
 		t.Errorf("drop: %d %s", a.Code, a.Body)
 	}
 }
+
+// TestAHostIsShownBesideItsStageTwin: with the figure, and what differs.
+func TestAHostIsShownBesideItsStageTwin(t *testing.T) {
+	w := newWorld(t, "")
+	w.hosts["db-1"].version = "9.9-1"
+	w.checkIn("db-1")
+	page := w.ask(w.login("alice"), http.MethodGet, "/hosts/"+w.hosts["db-1"].id+"?tab=drift", nil).Body.String()
+	for _, want := range []string{"<b>50.0 %</b>", "stage-1", "openssl:amd64", "9.9-1"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if page := w.ask(w.login("alice"), http.MethodGet, "/", nil).Body.String(); !strings.Contains(page, "Stage drift") {
+		t.Error("Today does not say it")
+	}
+}

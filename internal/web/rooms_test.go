@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
+	"github.com/patchwarrant/patchwarrant/internal/drift"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/group"
@@ -89,6 +90,7 @@ func (w *world) furnish() {
 	c.Records = record.New(record.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Now: clock})
 	c.Groups = group.New(group.Config{DB: d, Ledger: log, Now: clock})
 	c.Estate = estate.New(estate.Config{DB: d, Ledger: log, Blobs: blobs, CA: ca, Now: clock, Silent: time.Hour, Records: c.Records, Groups: c.Groups})
+	c.Drift = drift.New(c.Estate)
 	c.Silence = silence.New(silence.Config{DB: d, Ledger: log, Estate: c.Estate, Now: clock, Terms: map[estate.Clock]silence.Term{
 		estate.Contact: {Alarm: time.Hour, Escalate: time.Hour}, estate.Facts: {Alarm: 100 * time.Hour, Escalate: 200 * time.Hour},
 		estate.Index: {Alarm: 100 * time.Hour, Escalate: 200 * time.Hour}, estate.Files: {Alarm: 100 * time.Hour, Escalate: 200 * time.Hour}}})

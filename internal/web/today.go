@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/drift"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
@@ -44,6 +45,7 @@ type todayBody struct {
 	Windows            []change.Order
 	Alarms             []alarm
 	Hosts, SilentHosts int
+	Drift              []drift.Kind  // production that stage does not stand for
 	Trend, Speaking    template.HTML // of the last month; empty without two days of history
 }
 
@@ -53,6 +55,7 @@ const (
 	mostUrgent  = 8
 	mostWindows = 8
 	mostSilent  = 8
+	mostDrift   = 5
 	mostAlarms  = 20 // of hosts, of each kind
 	trendDays   = 30
 	expiryAhead = 30 * 24 * time.Hour // trust root, decisions: when their end becomes a clock
@@ -80,6 +83,9 @@ func (s *site) today(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if body.Drift, err = s.far(ctx); err != nil {
+		return err
+	}
 	body.Hosts, body.SilentHosts = hosts.Hosts, hosts.By(estate.ByState)[string(estate.Silent)]
 	body.Decided = decidedShares(body.View)
 	body.Urgent = urgent(body.View.Rows)
@@ -102,6 +108,16 @@ func (s *site) today(v *visit) error {
 		body.Trend, body.Speaking = line.vulnerabilities("trend"), line.coverage("speaking")
 	}
 	return v.show(http.StatusOK, "today", "Today", body)
+}
+
+// far are the kinds of production hosts that stage does not stand for, the farthest first.
+func (s *site) far(ctx context.Context) ([]drift.Kind, error) {
+	kinds, err := s.Drift.Fleet(ctx)
+	n := 0
+	for n < len(kinds) && n < mostDrift && kinds[n].Percent < drift.Far {
+		n++
+	}
+	return kinds[:n], err
 }
 
 // urgent are the undecided vulnerabilities to look at first.

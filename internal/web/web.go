@@ -13,6 +13,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
+	"github.com/patchwarrant/patchwarrant/internal/drift"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -60,6 +61,7 @@ type Config struct {
 	Retirements *retirement.Retirements
 	Silence     *silence.Watch
 	Groups      *group.Groups
+	Drift       *drift.Drifts
 	Health      Health
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/drift"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -115,6 +116,11 @@ type Groups struct {
 type GroupDefinition struct {
 	Expression string `json:"expression" minLength:"1" maxLength:"2000"`
 	Note       string `json:"note,omitempty" maxLength:"500"`
+}
+
+// Drift is production by distinct package sets, the farthest from stage first.
+type Drift struct {
+	Kinds []drift.Kind `json:"kinds"`
 }
 
 // Enrolment asks for an enrolment line: for a new host of a name and an environment, or for a host enrolled before.
