@@ -50,7 +50,7 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(newLoginCommand(), newLogoutCommand(), newWhoamiCommand(), newSessionCommand(), newTokenCommand(), newPasskeyCommand(),
 		newPersonCommand(), newTrustRootCommand(), newHostCommand(), newRecordCommand(), newGroupCommand(), newHealthCommand(), newSourceCommand(),
 		newOrderCommand(), newApproveCommand(), newLedgerCommand(),
-		newVulnerabilityCommand(), newClockCommand(), newPolicyCommand(), newUpstreamCommand(), newSnapshotCommand(), newChannelCommand(), newReconciliationCommand(),
+		newVulnerabilityCommand(), newClockCommand(), newPolicyCommand(), newVEXCommand(), newUpstreamCommand(), newSnapshotCommand(), newChannelCommand(), newReconciliationCommand(),
 		newInvestigationCommand(), newReportCommand(), newViewCommand(), newBundleCommand(), newVerifyCommand(), newScanCommand(), newScanReportCommand())
 	markFailures(root)
 	return root

@@ -52,6 +52,7 @@ type Config struct {
 	Records   *record.Records
 	Triage    *triage.Triage
 	Deadlines *deadline.Deadlines
+	Exporter  Exporter
 	Scans     *scans.Scans
 	Mirror    *mirror.Mirror
 	Curation  *curation.Curation
@@ -103,6 +104,7 @@ func New(c Config) http.Handler {
 	d.sources()
 	d.vulnerabilities()
 	d.deadlines()
+	d.exports()
 	d.scans()
 	d.upstreams()
 	d.figures()

@@ -252,6 +252,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,
+		Exporter:    exporter{s.triage, s.estate, s.Staff, s.config.URL, s.now},
 		Scans:       s.scans,
 		Mirror:      s.mirror,
 		Curation:    s.curation,
