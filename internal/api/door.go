@@ -17,6 +17,7 @@ import (
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/build"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
@@ -71,6 +72,7 @@ type Config struct {
 	Silence     *silence.Watch
 	Groups      *group.Groups
 	Drift       *drift.Drifts
+	Builds      *build.Builds
 	Health      Health
 }
 
@@ -101,6 +103,7 @@ func New(c Config) http.Handler {
 	d.silences()
 	d.groups()
 	d.drift()
+	d.builds()
 	d.sources()
 	d.vulnerabilities()
 	d.deadlines()

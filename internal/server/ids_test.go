@@ -134,6 +134,8 @@ func (s *story) things(session, token string) map[string][2]string {
 	both(rec.ID, "rec_none", api+"/records/{id}", api+"/records/{id}/host", "/hosts/records/{id}", "/hosts/records/{id}/host", "/hosts/records/{id}/drop")
 	s.as("erin", http.MethodPut, "/groups/dmz", v1.GroupDefinition{Expression: "recorded"}, nil)
 	both("dmz", "none", api+"/groups/{id}")
+	s.as("erin", http.MethodPut, "/builds/base", v1.BuildOfHost{Host: s.hosts[1].host.ID, Days: 30}, nil)
+	both("base", "none", api+"/builds/{id}", api+"/builds/{id}/status", "/hosts/builds/{id}", "/hosts/builds/{id}/drop")
 	var leaving retirement.Retirement
 	s.as("carol", http.MethodPost, "/retirements", v1.RetirementProposal{Host: s.hosts[2].host.ID, Reason: "old"}, &leaving)
 	both(leaving.ID, "ret_none", api+"/retirements/{id}", api+"/retirements/{id}/signatures", api+"/retirements/{id}/end",

@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/agentapi"
 	"github.com/patchwarrant/patchwarrant/internal/api"
 	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/build"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/db"
@@ -79,6 +80,7 @@ type Server struct {
 	silence     *silence.Watch
 	groups      *group.Groups
 	drift       *drift.Drifts
+	builds      *build.Builds
 	deadMan     *deadMan
 }
 
@@ -156,6 +158,7 @@ func (s *Server) furnish() error {
 	s.estate = estate.New(estate.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, CA: s.keys.CA, Now: s.now,
 		Silent: s.config.Silent.Duration, Records: s.records, Groups: s.groups})
 	s.drift = drift.New(s.estate)
+	s.builds = build.Open(build.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Intake: s.intake, Now: s.now})
 	s.silence = silence.New(silence.Config{DB: s.db, Ledger: s.ledger, Estate: s.estate, Terms: s.config.terms(), Now: s.now})
 	s.deadMan = &deadMan{server: s, client: &http.Client{Timeout: 20 * time.Second}, done: map[string]pass{}}
 	s.retirements = retirement.New(retirement.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Estate: s.estate, Now: s.now})
@@ -198,6 +201,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "archive", Every: due, Do: s.archive.Sweep},
 			{Name: "silence", Every: time.Minute, Do: s.estate.Silence},
 			{Name: "clocks", Every: time.Minute, Do: s.silence.Sweep},
+			{Name: "builds", Every: 10 * time.Minute, Do: s.builds.Sweep},
 			{Name: "canary", Every: time.Minute, Do: s.silence.Plant},
 			{Name: "unmatched", Every: time.Hour, Do: s.estate.TellUnmatched},
 			{Name: "decisions", Every: time.Minute, Do: s.triage.Sweep},
@@ -249,6 +253,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Silence:     s.silence,
 		Groups:      s.groups,
 		Drift:       s.drift,
+		Builds:      s.builds,
 		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,
@@ -283,6 +288,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Silence:     s.silence,
 		Groups:      s.groups,
 		Drift:       s.drift,
+		Builds:      s.builds,
 		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,

@@ -164,6 +164,9 @@ func distance(d time.Duration) string {
 	return "in " + text
 }
 
+// Now is the time of the visit.
+func (p *page) Now() time.Time { return p.v.now }
+
 // Person gives a person's name by ID; who left the trust root is still shown by ID.
 func (p *page) Person(id string) string {
 	root, err := p.v.root()

@@ -16,7 +16,7 @@ func (w *world) places() []string {
 	return []string{"/", "/search?q=open", "/vulnerabilities", "/vulnerabilities?q=open&state=affected&decision=none&kev=yes&source=openssl&sort=hosts&page=2",
 		"/vulnerabilities/CVE-2026-1001/openssl", "/vulnerabilities/CVE-2026-1002/openssl", "/hosts", "/hosts?state=silent&environment=production&q=s",
 		"/hosts/" + c("web-2"), "/hosts/" + c("web-2") + "?tab=packages", "/hosts/" + c("web-2") + "?tab=system", "/hosts/" + c("web-2") + "?tab=runs", "/hosts/" + c("web-2") + "?tab=files", "/hosts/" + c("web-2") + "?tab=record",
-		"/hosts/" + c("web-2") + "?tab=inventory", "/hosts/" + c("web-2") + "?tab=drift", "/hosts/" + c("stage-1") + "?tab=drift", "/hosts/" + c("db-1") + "?tab=inventory", "/hosts/estate", "/hosts/estate?q=web", "/hosts/groups", "/hosts/records/" + w.inventory,
+		"/hosts/" + c("web-2") + "?tab=inventory", "/hosts/" + c("web-2") + "?tab=drift", "/hosts/" + c("stage-1") + "?tab=drift", "/hosts/" + c("db-1") + "?tab=inventory", "/hosts/estate", "/hosts/estate?q=web", "/hosts/groups", "/hosts/builds", "/hosts/records/" + w.inventory,
 		"/hosts/" + c("silent-1"), "/repository", "/repository/snapshots/" + w.record, "/repository/compare?a=" + w.record + "&b=" + w.record,
 		"/changes", "/changes?state=closed&kind=stage", "/changes/" + w.stage.ID, "/changes/" + w.order.ID, "/changes/" + w.waiting.ID,
 		"/changes/" + w.order.ID + "/order.txt", "/changes/" + w.order.ID + "/rollout", "/changes/" + w.order.ID + "/hosts/" + c("web-2"),

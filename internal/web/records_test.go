@@ -151,3 +151,36 @@ func TestAHostIsShownBesideItsStageTwin(t *testing.T) {
 		t.Error("Today does not say it")
 	}
 }
+
+// TestABuildIsRegisteredInThePage: it shows what affects it and who came from it, counts as no host, and alarms when it is overdue.
+func TestABuildIsRegisteredInThePage(t *testing.T) {
+	w := newWorld(t, "")
+	ctx, token := t.Context(), w.login("erin")
+	before, err := w.Triage.Vulnerabilities(ctx)
+	w.ok(err)
+	a := w.ask(token, http.MethodPost, "/hosts/builds", url.Values{"name": {"base-12"}, "host": {w.hosts["db-1"].id}, "days": {"5"}})
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/hosts/builds/base-12?said=recorded" {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	rec, err := w.Records.Get(ctx, w.inventory)
+	w.ok(err)
+	rec.Build = "base-12"
+	_, err = w.Records.Change(ctx, "erin", rec.ID, rec.Revision, rec.Fields)
+	w.ok(err)
+	page := w.ask(token, http.MethodGet, "/hosts/builds/base-12", nil).Body.String()
+	if !strings.Contains(page, "CVE-2026-1003/openssl") || !strings.Contains(page, ">db-1</a>") {
+		t.Errorf("the page: %s", page)
+	}
+	if after, err := w.Triage.Vulnerabilities(ctx); err != nil || after.Hosts != before.Hosts || after.Findings != before.Findings {
+		t.Errorf("a build counts as a host: %d, %d", after.Hosts, after.Findings)
+	}
+	b, err := w.Builds.Get(ctx, "base-12")
+	w.ok(err)
+	w.now = b.Findings[0].DueAt
+	if page := w.ask(w.login("erin"), http.MethodGet, "/", nil).Body.String(); !strings.Contains(page, "Standard build base-12 is overdue") {
+		t.Error("Today does not say it")
+	}
+	if a := w.ask(w.login("erin"), http.MethodPost, "/hosts/builds/base-12/drop", url.Values{}); a.Code != http.StatusSeeOther {
+		t.Errorf("drop: %d %s", a.Code, a.Body)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/build"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
@@ -91,6 +92,7 @@ func (w *world) furnish() {
 	c.Groups = group.New(group.Config{DB: d, Ledger: log, Now: clock})
 	c.Estate = estate.New(estate.Config{DB: d, Ledger: log, Blobs: blobs, CA: ca, Now: clock, Silent: time.Hour, Records: c.Records, Groups: c.Groups})
 	c.Drift = drift.New(c.Estate)
+	c.Builds = build.Open(build.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Intake: c.Intake, Now: clock})
 	c.Silence = silence.New(silence.Config{DB: d, Ledger: log, Estate: c.Estate, Now: clock, Terms: map[estate.Clock]silence.Term{
 		estate.Contact: {Alarm: time.Hour, Escalate: time.Hour}, estate.Facts: {Alarm: 100 * time.Hour, Escalate: 200 * time.Hour},
 		estate.Index: {Alarm: 100 * time.Hour, Escalate: 200 * time.Hour}, estate.Files: {Alarm: 100 * time.Hour, Escalate: 200 * time.Hour}}})

@@ -315,6 +315,11 @@ func (s *site) alarms(ctx context.Context) ([]alarm, error) {
 	for _, h := range spoke {
 		all = append(all, alarm{"Retired host " + h.Name + " speaks", "/hosts/" + h.ID, "somebody uses an identity that is out of service", h.SpokeAt})
 	}
+	builds, err := s.overdueBuilds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, builds...)
 	more, err := s.unheard(ctx)
 	if err != nil {
 		return nil, err

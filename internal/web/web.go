@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/build"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
@@ -62,6 +63,7 @@ type Config struct {
 	Silence     *silence.Watch
 	Groups      *group.Groups
 	Drift       *drift.Drifts
+	Builds      *build.Builds
 	Health      Health
 }
 

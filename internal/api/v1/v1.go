@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/build"
 	"github.com/patchwarrant/patchwarrant/internal/drift"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
@@ -121,6 +122,23 @@ type GroupDefinition struct {
 // Drift is production by distinct package sets, the farthest from stage first.
 type Drift struct {
 	Kinds []drift.Kind `json:"kinds"`
+}
+
+// Builds are all standard builds.
+type Builds struct {
+	Builds []build.Build `json:"builds"`
+}
+
+// Build is a standard build with the records of hosts that came from it.
+type Build struct {
+	build.Build
+	Records []record.Record `json:"records"`
+}
+
+// BuildOfHost registers what a host has as a build.
+type BuildOfHost struct {
+	Host string `json:"host" minLength:"1" maxLength:"200"`
+	Days int    `json:"days" minimum:"1" maximum:"365"`
 }
 
 // Enrolment asks for an enrolment line: for a new host of a name and an environment, or for a host enrolled before.

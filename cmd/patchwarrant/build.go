@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/build"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/orderview"
+)
+
+func newBuildCommand() *cobra.Command {
+	return noun("build", "Standard builds that hosts come from: register, list, show, drop", newBuildRegister(), newBuildList(), newBuildShow(), newBuildDrop())
+}
+
+func newBuildRegister() *cobra.Command {
+	var host, status, release string
+	var days int
+	c := verb("register BUILD --days N (--host HOST | --status FILE --release RELEASE)", "Register a host's packages, or a dpkg status file, as a build", cobra.ExactArgs(1),
+		func(ctx context.Context, c *client, args []string) (b build.Build, err error) {
+			path := "/builds/" + segment(args[0])
+			if (host == "") == (status == "") {
+				return b, fault.New(fault.Invalid, "name one of --host and --status")
+			}
+			if host != "" {
+				return b, c.call(ctx, http.MethodPut, path, v1.BuildOfHost{Host: host, Days: days}, &b)
+			}
+			f, err := os.Open(status)
+			if err != nil {
+				return b, fault.New(fault.Invalid, "%w", err)
+			}
+			defer f.Close()
+			q := url.Values{"release": {release}, "days": {strconv.Itoa(days)}}
+			return b, c.do(ctx, http.MethodPut, path+"/status?"+q.Encode(), f, func(body io.Reader) error {
+				return json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&b)
+			})
+		}, showBuild)
+	c.Flags().StringVar(&host, "host", "", "ID of the host")
+	c.Flags().StringVar(&status, "status", "", "dpkg status file of the image")
+	c.Flags().StringVar(&release, "release", "", "of the status file, such as bookworm")
+	c.Flags().IntVar(&days, "days", 0, "in which a vulnerability must be out of the build")
+	c.MarkFlagRequired("days")
+	return c
+}
+
+func showBuild(w io.Writer, b build.Build) {
+	say(w, "%s  %s from %s, registered %s by %s, judged %s; %d vulnerabilities, %d overdue", orderview.Clean(b.Name), orderview.Clean(b.Release),
+		orderview.Clean(b.From), moment(b.RegisteredAt), orderview.Clean(b.RegisteredBy), moment(b.JudgedAt), len(b.Findings), b.Overdue(time.Now()))
+	t := newTable("VULNERABILITY", "INSTALLED", "FIXED IN", "SINCE", "DUE")
+	for _, f := range b.Findings {
+		t.add(f.Vulnerability, f.Version, f.Fixed, f.Since, f.DueAt)
+	}
+	t.print(w)
+}
+
+func newBuildList() *cobra.Command {
+	return verb("list", "All builds", cobra.NoArgs, func(ctx context.Context, c *client, _ []string) (b v1.Builds, err error) {
+		return b, c.get(ctx, "/builds", &b)
+	}, func(w io.Writer, b v1.Builds) {
+		t := newTable("BUILD", "RELEASE", "VULNERABILITIES", "OVERDUE", "FROM", "REGISTERED")
+		for _, b := range b.Builds {
+			t.add(b.Name, b.Release, len(b.Findings), b.Overdue(time.Now()), b.From, b.RegisteredAt)
+		}
+		t.print(w)
+	})
+}
+
+func newBuildShow() *cobra.Command {
+	return verb("show BUILD", "One build, and the hosts that came from it", cobra.ExactArgs(1),
+		func(ctx context.Context, c *client, args []string) (b v1.Build, err error) {
+			return b, c.get(ctx, "/builds/"+segment(args[0]), &b)
+		}, func(w io.Writer, b v1.Build) {
+			showBuild(w, b.Build)
+			t := newTable("RECORD", "HOSTNAME", "HOST")
+			for _, r := range b.Records {
+				t.add(r.ID, r.Hostname, r.Host)
+			}
+			t.print(w)
+		})
+}
+
+func newBuildDrop() *cobra.Command {
+	return verb("drop BUILD", "Forget a build", cobra.ExactArgs(1), func(ctx context.Context, c *client, args []string) (struct{}, error) {
+		return struct{}{}, c.call(ctx, http.MethodDelete, "/builds/"+segment(args[0]), nil, nil)
+	}, func(w io.Writer, _ struct{}) { say(w, "dropped") })
+}

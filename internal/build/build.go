@@ -1,0 +1,303 @@
+// Package build keeps the standard builds that hosts come from, and judges them as hosts are judged: a build that carries an
+// open vulnerability is a finding of its own, with its own time to be made anew (R-307). Builds never count as hosts.
+package build
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/deb"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/pkgset"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+)
+
+// Build is a named package set that hosts are installed from.
+type Build struct {
+	Name         string    `json:"name"`
+	Release      string    `json:"release"`
+	PackageSet   string    `json:"package_set"` // digest
+	From         string    `json:"from"`        // host/ID, or file/SHA-256 of a dpkg status file
+	Days         int       `json:"days"`        // in which a vulnerability must be out of the build
+	RegisteredBy string    `json:"registered_by"`
+	RegisteredAt time.Time `json:"registered_at"`
+	JudgedAt     time.Time `json:"judged_at,omitzero"`
+	Findings     []Finding `json:"findings"` // the oldest first
+}
+
+// Finding is a vulnerability that affects a build.
+type Finding struct {
+	Vulnerability string    `json:"vulnerability"` // ID/source
+	Version       string    `json:"source_version"`
+	Fixed         string    `json:"fixed_version,omitempty"`
+	Since         time.Time `json:"since"`
+	DueAt         time.Time `json:"due_at"`
+}
+
+// Overdue gives how many findings have run out of time.
+func (b Build) Overdue(now time.Time) (n int) {
+	for _, f := range b.Findings {
+		if !now.Before(f.DueAt) {
+			n++
+		}
+	}
+	return n
+}
+
+// New is what a person registers: a host as it is now, or a dpkg status file with its release.
+type New struct {
+	Name    string
+	Days    int
+	Host    string // ID; else
+	Release string
+	Status  []byte
+}
+
+// MaxStatus is the size of a status file, in bytes.
+const MaxStatus = 32 << 20
+
+// Ledger is the log that every change of state is written to.
+type Ledger interface {
+	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
+}
+
+// Estate is the hosts and the package sets.
+type Estate interface {
+	Host(ctx context.Context, id string) (estate.Host, error)
+	PackageSet(ctx context.Context, digest string) (pkgset.Set, error)
+}
+
+// Intake tells what is stated.
+type Intake interface {
+	Knowledge(ctx context.Context) (*intake.Knowledge, error)
+}
+
+// Config of Builds.
+type Config struct {
+	DB     *db.DB
+	Ledger Ledger
+	Blobs  blob.Store
+	Estate Estate
+	Intake Intake
+	Now    func() time.Time
+}
+
+// Builds keeps all builds.
+type Builds struct {
+	Config
+	mu     sync.Mutex
+	judged map[string]*intake.Knowledge // what each build, by name and set, was last judged by
+}
+
+// Open makes Builds.
+func Open(c Config) *Builds { return &Builds{Config: c, judged: map[string]*intake.Knowledge{}} }
+
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
+// Register makes a build, or gives one of the name another set, and judges it.
+func (b *Builds) Register(ctx context.Context, who string, n New) (Build, error) {
+	if !nameForm.MatchString(n.Name) || n.Days < 1 || n.Days > 365 {
+		return Build{}, fault.New(fault.Invalid, "a build needs a name of a-z 0-9 . _ - and 1 to 365 days in which a vulnerability must be out of it")
+	}
+	x := Build{Name: n.Name, Days: n.Days, RegisteredBy: who, RegisteredAt: b.Now().UTC().Truncate(time.Microsecond)}
+	facts, err := b.source(ctx, n, &x)
+	if err != nil {
+		return x, err
+	}
+	err = b.DB.Write(ctx, func(tx *db.Tx) error {
+		if err := save(ctx, tx, x); err != nil {
+			return err
+		}
+		return b.act(ctx, tx, "person/"+who, "build.registered", x.Name, map[string]any{"release": x.Release, "package_set": x.PackageSet,
+			"from": x.From, "days": x.Days}, facts...)
+	})
+	if err == nil {
+		err = b.judge(ctx, x)
+	}
+	if err != nil {
+		return x, err
+	}
+	return b.Get(ctx, x.Name)
+}
+
+// source takes the packages over, from a host or a file.
+func (b *Builds) source(ctx context.Context, n New, x *Build) (facts []string, err error) {
+	if n.Host != "" {
+		h, err := b.Estate.Host(ctx, n.Host)
+		if err != nil {
+			return nil, err
+		}
+		if h.PackageSet == "" {
+			return nil, fault.New(fault.Conflict, "host %s has not said what it has", h.Name)
+		}
+		x.Release, x.PackageSet, x.From = h.Release, h.PackageSet, "host/"+h.ID
+		return []string{h.PackageSet}, nil
+	}
+	if !nameForm.MatchString(n.Release) || len(n.Status) > MaxStatus {
+		return nil, fault.New(fault.Invalid, "want a release such as bookworm, and a status file of at most %d MiB", MaxStatus>>20)
+	}
+	installed, err := deb.ParseStatus(bytes.NewReader(n.Status))
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "status file: %w", err)
+	}
+	set := pkgset.FromStatus(installed)
+	if len(set) == 0 {
+		return nil, fault.New(fault.Invalid, "the file names no installed package; is it a dpkg status file?")
+	}
+	file, err := blob.PutBytes(ctx, b.Blobs, n.Status)
+	if err != nil {
+		return nil, err
+	}
+	x.Release, x.From = n.Release, "file/"+file
+	x.PackageSet, err = blob.PutBytes(ctx, b.Blobs, set.Canonical())
+	return []string{x.PackageSet, file}, err
+}
+
+// Drop forgets a build.
+func (b *Builds) Drop(ctx context.Context, who, name string) error {
+	return b.DB.Write(ctx, func(tx *db.Tx) error {
+		if _, err := load(ctx, tx, name); err != nil {
+			return err
+		}
+		if err := drop(ctx, tx, name); err != nil {
+			return err
+		}
+		return b.act(ctx, tx, "person/"+who, "build.dropped", name, map[string]any{})
+	})
+}
+
+// List gives all builds by name, with their findings.
+func (b *Builds) List(ctx context.Context) (all []Build, err error) {
+	err = b.DB.Read(ctx, func(tx *db.Tx) error {
+		all, err = loadAll(ctx, tx)
+		return err
+	})
+	return all, err
+}
+
+// Get gives one build, or NotFound.
+func (b *Builds) Get(ctx context.Context, name string) (x Build, err error) {
+	err = b.DB.Read(ctx, func(tx *db.Tx) error {
+		x, err = load(ctx, tx, name)
+		return err
+	})
+	return x, err
+}
+
+// Sweep judges the builds again where something else is stated than when they were last judged.
+func (b *Builds) Sweep(ctx context.Context) error {
+	all, err := b.List(ctx)
+	for _, x := range all {
+		if err == nil {
+			err = b.judge(ctx, x)
+		}
+	}
+	return err
+}
+
+// judge brings the findings of a build up to date: what is new since, what is gone.
+func (b *Builds) judge(ctx context.Context, x Build) error {
+	known, err := b.Intake.Knowledge(ctx)
+	if err != nil {
+		return err
+	}
+	key := x.Name + " " + x.Release + " " + x.PackageSet
+	b.mu.Lock()
+	done := b.judged[key] == known
+	b.mu.Unlock()
+	if done && !x.JudgedAt.IsZero() {
+		return nil
+	}
+	set, err := b.Estate.PackageSet(ctx, x.PackageSet)
+	if err != nil {
+		return err
+	}
+	found, err := findings(x, set, known.Statements)
+	if err != nil {
+		return err
+	}
+	err = b.DB.Write(ctx, func(tx *db.Tx) error {
+		now, err := load(ctx, tx, x.Name)
+		if err != nil || now.PackageSet != x.PackageSet || now.Release != x.Release {
+			return err // registered anew meanwhile, and judged by whoever did
+		}
+		return b.update(ctx, tx, now, found)
+	})
+	if err == nil {
+		b.mu.Lock()
+		b.judged[key] = known
+		b.mu.Unlock()
+	}
+	if fault.KindOf(err) == fault.NotFound { // dropped meanwhile
+		return nil
+	}
+	return err
+}
+
+func (b *Builds) update(ctx context.Context, tx *db.Tx, x Build, found []triage.Finding) error {
+	since := map[string]time.Time{}
+	for _, f := range x.Findings {
+		since[f.Vulnerability] = f.Since
+	}
+	at := b.Now().UTC().Truncate(time.Microsecond)
+	began, ended := []string{}, []string{}
+	x.Findings, x.JudgedAt = nil, at
+	for _, f := range found {
+		name := f.ID + "/" + f.Source
+		first, known := since[name]
+		if delete(since, name); !known {
+			first, began = at, append(began, name)
+		}
+		x.Findings = append(x.Findings, Finding{Vulnerability: name, Version: f.Version, Fixed: f.Verdict.Fixed, Since: first})
+	}
+	for name := range since {
+		ended = append(ended, name)
+	}
+	slices.Sort(ended)
+	if err := saveFindings(ctx, tx, x); err != nil || len(began)+len(ended) == 0 {
+		return err
+	}
+	return b.act(ctx, tx, "server", "build.judged", x.Name, map[string]any{"began": began, "ended": ended, "open": len(x.Findings)}, x.PackageSet)
+}
+
+// findings judges a set as that of a host, by the statements about its packages alone.
+func findings(x Build, set pkgset.Set, statements []intake.Statement) ([]triage.Finding, error) {
+	named := map[string]bool{}
+	for _, p := range set {
+		named[p.Name], named[p.Source] = true, true
+	}
+	var about []intake.Statement
+	for _, s := range statements {
+		if named[s.Package] {
+			about = append(about, s)
+		}
+	}
+	fleet, place := triage.NewFleet(), "build"
+	fleet.Learn(about)
+	if err := fleet.Place(place, triage.Class{Release: x.Release, SetDigest: x.PackageSet}, func() (pkgset.Set, error) { return set, nil }); err != nil {
+		return nil, err
+	}
+	found := slices.DeleteFunc(fleet.Findings(place), func(f triage.Finding) bool { return f.Verdict.Status != triage.Affected })
+	slices.SortFunc(found, func(a, b triage.Finding) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Source, b.Source)) })
+	return slices.CompactFunc(found, func(a, b triage.Finding) bool { return a.ID == b.ID && a.Source == b.Source }), nil
+}
+
+func (b *Builds) act(ctx context.Context, tx *db.Tx, who, kind, name string, detail map[string]any, facts ...string) error {
+	d, err := json.Marshal(detail)
+	if err != nil {
+		return err
+	}
+	_, err = b.Ledger.Append(ctx, tx, proof.Act{Kind: kind, Subject: "build/" + name, At: b.Now().UTC(), Who: who, Facts: facts, Detail: d})
+	return err
+}
