@@ -72,16 +72,23 @@ func (k *Knowledge) Bulletin(source, id string) (Bulletin, bool) {
 	return r.Bulletins[i], true
 }
 
-// announce adds what bulletins say to the advisories that are bulletins and still shown by their source.
-func (in *Intake) announce(ctx context.Context, queue []Advisory) error {
+// announce adds what bulletins say to the advisories that are bulletins and still shown by their source. The queue it is given
+// stays as it is.
+func (in *Intake) announce(ctx context.Context, queue []Advisory) ([]Advisory, error) {
 	k, err := in.Knowledge(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	copied := false
 	for i, a := range queue {
-		if b, found := k.Bulletin(a.Source, a.ID); found {
-			queue[i].Bulletin = &b
+		b, found := k.Bulletin(a.Source, a.ID)
+		if !found {
+			continue
 		}
+		if !copied {
+			queue, copied = slices.Clone(queue), true
+		}
+		queue[i].Bulletin = &b
 	}
-	return nil
+	return queue, nil
 }

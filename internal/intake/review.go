@@ -45,7 +45,7 @@ func (in *Intake) QueueAfter(ctx context.Context, last Advisory, limit int) (que
 		return err
 	})
 	if err == nil {
-		err = in.announce(ctx, queue)
+		queue, err = in.announce(ctx, queue)
 	}
 	return queue, all, err
 }
@@ -81,6 +81,9 @@ func (in *Intake) WholeQueue(ctx context.Context) (queue []Advisory, all int, er
 		})
 		return err
 	})
+	if err == nil {
+		queue, err = in.announce(ctx, queue)
+	}
 	return queue, all, err
 }
 

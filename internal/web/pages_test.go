@@ -53,6 +53,17 @@ func TestEveryPageIsRendered(t *testing.T) {
 	}
 }
 
+// TestAnAnnouncementIsShownInTheQueue with its title and link, whether it is signed, and what it names that is here.
+func TestAnAnnouncementIsShownInTheQueue(t *testing.T) {
+	w := newWorld(t, "")
+	body := w.ask(w.login("carol"), http.MethodGet, "/sources?q=n1", nil).Body.String()
+	for _, want := range []string{`<a href="https://example.org/1" rel="noreferrer noopener">DSA-1-1 openssl</a>`, "not signed", `<a href="/vulnerabilities/CVE-2026-1001/openssl">CVE-2026-1001</a>`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the queue lacks %s", want)
+		}
+	}
+}
+
 // TestWhatIsShownOfOrders: facets count under each other, a window of one day says the day once, and rules are explained.
 func TestWhatIsShownOfOrders(t *testing.T) {
 	w := newWorld(t, "")
