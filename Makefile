@@ -10,7 +10,7 @@ TOOL = go tool -modfile=tools/go.mod
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 export VERSION ARCH
 
-.PHONY: build packages demo test world pages pictures lint accuracy bench-match bench-files bench-pages help
+.PHONY: build packages demo test world pages pictures lint accuracy bench-match bench-files bench-pages bench-import bench-accuracy help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -61,6 +61,12 @@ bench-files: need ## file state of a real tree, beside AIDE
 
 bench-pages: need ## every page and list at 100,000 hosts under 20 people
 	go run ./bench/pages
+
+bench-import: ## every file of a directory of real input in one go: records, time, memory, refusals
+	go run ./bench/import
+
+bench-accuracy: need ## our verdicts beside scanners' reports on the same inventory
+	go run ./bench/accuracy -write
 
 .PHONY: need
 need:

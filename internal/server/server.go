@@ -132,7 +132,7 @@ func (s *Server) furnish() error {
 		return err
 	}
 	s.Staff = staff.New(staff.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Passkeys: site, Providers: providers, Now: s.now})
-	advisories, err := sources(s.config, s.now)
+	advisories, err := Sources(s.config, s.now)
 	if err != nil {
 		return err
 	}

@@ -119,8 +119,8 @@ func (c Config) configured() []Source {
 	return all
 }
 
-// sources are the advisories a server can be fed with.
-func sources(c Config, now func() time.Time) ([]intake.Source, error) {
+// Sources are the advisories a server can be fed with.
+func Sources(c Config, now func() time.Time) ([]intake.Source, error) {
 	var all []intake.Source
 	for _, s := range c.configured() {
 		k, _ := kindNamed(s.kind())

@@ -157,7 +157,7 @@ func TestSourcesThatCannotBe(t *testing.T) {
 		}
 	}
 	good := Config{Sources: []Source{{Name: "rh", Kind: "redhat-vex", URL: "https://example.org/vex/"}, {Name: "files", Kind: "osv"}, {Name: "kev", MaxAge: duration{time.Hour}}}}
-	all, err := sources(good, time.Now)
+	all, err := Sources(good, time.Now)
 	if good.checkSources() != nil || err != nil || len(all) != 6 || all[0].Name != "debian-tracker" || all[1].Name != "rh" || all[3].Name != "files" {
 		t.Errorf("%+v, %v", all, err)
 	}
