@@ -134,7 +134,7 @@ func (h Host) hear(c wire.CheckIn, f *facts, now time.Time) (Host, []event) {
 	}
 	if f != nil && f.inventory != nil {
 		i := f.inventory
-		h.ReportedName, h.Distribution, h.Release, h.Arch = i.Hostname, i.Distribution, i.Release, i.Arch
+		h.ReportedName, h.Distribution, h.Release, h.Arch = i.Hostname, i.Distribution, i.ReleaseName(), i.Arch
 		h.KernelRunning, h.KernelVersion = i.Kernel.Running, i.Kernel.Version
 		h.RebootRequired, h.IndexAt = i.RebootRequired, i.IndexAt
 	}
@@ -199,7 +199,7 @@ func (e *Estate) read(ctx context.Context, c wire.CheckIn, known Host) (*facts, 
 			if err != nil {
 				return nil, fault.New(fault.Invalid, "inventory of a root: %w", err)
 			}
-			root.Distribution, root.Release, root.Arch, root.Lagging = i.Distribution, i.Release, i.Arch, len(i.Lagging)
+			root.Distribution, root.Release, root.Arch, root.Lagging = i.Distribution, i.ReleaseName(), i.Arch, len(i.Lagging)
 		}
 		if err := e.readOrigins(ctx, r.Origins, was.Origins, r.PackageSet); err != nil {
 			return nil, err

@@ -46,23 +46,23 @@ func (f *Fleet) findingsOf(k *class) []Finding {
 	all := []Finding{}
 	for _, id := range k.pairs {
 		p := &f.pairs[id]
-		b := f.books[bookKey{p.release, p.source}]
-		from := b.above(p.key)
+		b, c := p.book, p.chapter
+		from := c.above(p.key)
 		switch {
 		case p.vague:
-			from = 0
+			from = c.above(never)
 		case p.runningKey != nil:
-			from = min(from, b.above(p.runningKey))
+			from = min(from, c.above(p.runningKey))
 		}
 		judge := func(s intake.Statement) {
 			if v := p.judge(s); v.Status != NotAffected {
 				all = append(all, Finding{s.ID, p.source, p.version, v, ""})
 			}
 		}
-		for _, r := range b.rules[from:] { // no other can affect it
+		for _, r := range c.rules[from:] { // no other can affect it
 			judge(b.statements[r.statement])
 		}
-		for _, i := range b.unknown {
+		for _, i := range c.unknown {
 			judge(b.statements[i])
 		}
 	}
@@ -146,9 +146,11 @@ func (k *class) one(verdicts map[int]Verdict, status Status) int {
 func (f *Fleet) verdicts(vulnerability, source string) map[int]Verdict {
 	verdicts := make(map[int]Verdict)
 	for _, b := range f.of[source] {
-		if i, found := b.find(vulnerability); found {
-			for _, id := range b.pairs {
-				verdicts[id] = f.pairs[id].judge(b.statements[i])
+		for _, c := range b.chapters {
+			if i, found := c.find(b, vulnerability); found {
+				for _, id := range c.pairs {
+					verdicts[id] = f.pairs[id].judge(b.statements[i])
+				}
 			}
 		}
 	}
@@ -166,21 +168,25 @@ func (f *Fleet) CountHosts(vulnerability, source string) map[Status]int {
 	return n
 }
 
-// find gives the position of the leading statement about a vulnerability.
-func (b *book) find(vulnerability string) (int, bool) {
-	return slices.BinarySearchFunc(b.statements, vulnerability, func(s intake.Statement, id string) int { return cmp.Compare(s.ID, id) })
-}
-
-// Statements gives everything that is stated about a vulnerability in a source package, per release in precedence order.
+// Statements gives everything that is stated about a vulnerability in a source package, per release first what gives the
+// verdict, then in precedence order.
 func (f *Fleet) Statements(vulnerability, source string) []intake.Statement {
 	all := []intake.Statement{}
 	for _, b := range f.of[source] {
-		i, _ := b.find(vulnerability)
-		for ; i < len(b.statements) && b.statements[i].ID == vulnerability; i++ {
-			all = append(all, b.statements[i])
+		of, first := b.of(vulnerability)
+		lead := 0
+		for _, c := range b.sorted() {
+			if i, found := c.find(b, vulnerability); found {
+				lead = i - first
+				break
+			}
+		}
+		if len(of) > 0 {
+			all = append(all, of[lead])
+			all = append(append(all, of[:lead]...), of[lead+1:]...)
 		}
 	}
-	slices.SortStableFunc(all, intake.Compare)
+	slices.SortStableFunc(all, func(x, y intake.Statement) int { return cmp.Compare(x.Release, y.Release) })
 	return all
 }
 

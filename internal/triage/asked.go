@@ -46,8 +46,8 @@ func (f *Fleet) Answers(host string, asked []Asked) ([]Answer, bool) {
 			answer.Version = f.pairs[id].version
 			f.answer(&answer, id)
 		} else if b := f.books[bookKey{k.Release, a.Source}]; b != nil {
-			if i, found := b.find(a.ID); found {
-				answer.Stated, answer.Statement = true, b.statements[i]
+			if of, _ := b.of(a.ID); len(of) > 0 {
+				answer.Stated, answer.Statement = true, of[0]
 			}
 		}
 		answers = append(answers, answer)
@@ -58,9 +58,9 @@ func (f *Fleet) Answers(host string, asked []Asked) ([]Answer, bool) {
 // answer judges a holding that is installed.
 func (f *Fleet) answer(a *Answer, id int) {
 	p := &f.pairs[id]
-	b := f.books[bookKey{p.release, p.source}]
-	if i, found := b.find(a.ID); found {
-		a.Stated, a.Statement, a.Verdict = true, b.statements[i], p.judge(b.statements[i])
+	if i, found := p.chapter.find(p.book, a.ID); found {
+		s := p.book.statements[i]
+		a.Stated, a.Statement, a.Verdict = true, s, p.judge(s)
 	}
 }
 
@@ -83,8 +83,8 @@ func (f *Fleet) answerAny(k *class, id string) Answer {
 		if key.release != k.Release {
 			continue
 		}
-		if i, found := b.find(id); found && (!best.Stated || key.source < best.Source) {
-			best = Answer{Asked: Asked{id, key.source}, Stated: true, Statement: b.statements[i]}
+		if of, _ := b.of(id); len(of) > 0 && (!best.Stated || key.source < best.Source) {
+			best = Answer{Asked: Asked{id, key.source}, Stated: true, Statement: of[0]}
 		}
 	}
 	return best

@@ -1,13 +1,10 @@
 package triage
 
 import (
-	"bytes"
 	"cmp"
 	"maps"
 	"slices"
-	"sort"
 
-	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 )
@@ -16,9 +13,12 @@ import (
 // package, sorted by the fixed version's key; each distinct holding once, with the number of hosts that have it; each
 // distinct set once. All questions are answered from those. It is not safe for concurrent use.
 type Fleet struct {
+	stated   map[bookKey][]intake.Statement // by the package that they name
 	books    map[bookKey]*book
-	of       map[string][]*book // by source package
-	releases map[string]bool    // releases that statements speak about
+	of       map[string][]*book  // by source package
+	makers   map[bookKey][]*book // by binary package
+	releases map[string]bool     // releases that statements speak about
+	detailed map[string]bool     // releases of which statements speak about binary packages
 	ids      map[holding]int
 	pairs    []pair
 	classes  map[Class]*class
@@ -27,32 +27,14 @@ type Fleet struct {
 	changes  int      // how often what is counted changed
 }
 
-type bookKey struct{ release, source string }
-
-// book is what is stated about one source package of one release.
-type book struct {
-	digests    []string           // of the statements, each made when first asked for
-	statements []intake.Statement // sorted by ID, then by precedence of the sources
-	rules      []rule             // fixed and open, sorted by key
-	unknown    []int              // undetermined: indexes of statements
-	pairs      []int
-}
-
-// rule says that versions with a key below this one are affected.
-type rule struct {
-	key       []byte
-	statement int
-}
-
-// All keys begin with the length of the epoch, at most 9: noFix is above every key, incomparable above all but noFix.
-var noFix, incomparable = []byte{0xff}, []byte{0xfe}
-
 // pair is a holding with the hosts that have it.
 type pair struct {
 	holding
 	key, runningKey []byte
 	vague           bool // not being older than the fix does not make it fixed
 	hosts           int
+	book            *book
+	chapter         *chapter
 }
 
 // Class is what makes hosts equal for matching.
@@ -63,98 +45,127 @@ type Class struct {
 
 type class struct {
 	Class
-	pairs []int // sorted
-	hosts map[string]bool
+	detailed bool  // its holdings list their binary packages
+	pairs    []int // sorted
+	hosts    map[string]bool
 }
 
 // NewFleet makes a fleet without hosts and statements.
 func NewFleet() *Fleet {
-	return &Fleet{books: map[bookKey]*book{}, of: map[string][]*book{}, releases: map[string]bool{}, ids: map[holding]int{},
-		classes: map[Class]*class{}, hosts: map[string]*class{}}
+	return &Fleet{stated: map[bookKey][]intake.Statement{}, books: map[bookKey]*book{}, of: map[string][]*book{}, makers: map[bookKey][]*book{},
+		releases: map[string]bool{}, detailed: map[string]bool{}, ids: map[holding]int{}, classes: map[Class]*class{}, hosts: map[string]*class{}}
 }
 
-// Learn takes all current statements, sorted by intake.Compare and, within that, by precedence: of several about the same
-// vulnerability the first gives the verdict. Only the rule books whose statements changed are made again; Learn gives
-// their number.
-func (f *Fleet) Learn(statements []intake.Statement) int {
-	changed := 0
+// Learn takes all current statements, sorted by intake.Compare and, within that, by precedence (intake.Lead within a source):
+// of several about the same vulnerability the first that applies gives the verdict. Only the rule books whose statements
+// changed are made again; changed is their number. again: binary packages are spoken about in a release for the first time,
+// and its hosts must be placed again.
+func (f *Fleet) Learn(statements []intake.Statement) (changed int, again bool) {
 	clear(f.releases)
-	known := make(map[bookKey]bool, len(f.books))
+	known, dirty := make(map[bookKey]bool, len(f.stated)), map[*book]bool{}
 	for len(statements) > 0 {
 		key := bookKey{statements[0].Release, statements[0].Package}
 		n := 1
 		for n < len(statements) && statements[n].Release == key.release && statements[n].Package == key.source {
 			n++
 		}
-		b := f.book(key)
-		if !slices.Equal(b.statements, statements[:n]) {
-			b.learn(statements[:n])
-			changed++
-		}
-		b.statements = statements[:n] // equal or not: let go of the old array
+		group := statements[:n]
 		known[key], f.releases[key.release] = true, true
+		if f.say(key, group, dirty) && !f.detailed[key.release] {
+			f.detailed[key.release], again = true, true
+		}
 		statements = statements[n:]
 	}
-	for key, b := range f.books {
-		if !known[key] && len(b.statements) > 0 {
-			b.learn(nil)
-			changed++
+	for key := range f.stated {
+		if !known[key] {
+			f.say(key, nil, dirty)
+			delete(f.stated, key)
 		}
 	}
-	f.changes += changed
-	return changed
+	for b := range dirty {
+		f.gather(b)
+	}
+	f.changes += len(dirty)
+	return len(dirty), again
+}
+
+// say keeps what is stated about a package, marks the books that it changes, and reports whether any of it is about a binary.
+func (f *Fleet) say(key bookKey, group []intake.Statement, dirty map[*book]bool) (binary bool) {
+	about := 0
+	for i := range group {
+		if group[i].Binary {
+			about++
+		}
+	}
+	old := f.stated[key]
+	f.stated[key] = group
+	b := f.books[key]
+	if b == nil && about < len(group) {
+		b = f.book(key)
+	}
+	if slices.Equal(old, group) {
+		if b != nil && !b.merged {
+			b.statements = group // let go of the old array
+		}
+		return about > 0
+	}
+	if b != nil {
+		dirty[b] = true
+	}
+	for _, b := range f.makers[key] {
+		dirty[b] = true
+	}
+	return about > 0
+}
+
+// gather makes a book again of what is stated about its source package and the binary ones.
+func (f *Fleet) gather(b *book) {
+	own, merged := f.stated[b.bookKey], false
+	isBinary := func(s intake.Statement) bool { return s.Binary }
+	if slices.ContainsFunc(own, isBinary) {
+		own, merged = slices.DeleteFunc(slices.Clone(own), isBinary), true
+	}
+	for _, name := range b.binaries {
+		for _, s := range f.stated[bookKey{b.release, name}] {
+			if s.Binary {
+				if !merged {
+					own, merged = slices.Clone(own), true
+				}
+				own = append(own, s)
+			}
+		}
+	}
+	if merged {
+		slices.SortStableFunc(own, func(x, y intake.Statement) int { return cmp.Compare(x.ID, y.ID) })
+	}
+	b.learn(own, merged)
 }
 
 func (f *Fleet) book(key bookKey) *book {
 	b := f.books[key]
 	if b == nil {
-		b = &book{}
+		b = &book{bookKey: key}
 		f.books[key], f.of[key.source] = b, append(f.of[key.source], b)
+		f.gather(b)
 	}
 	return b
-}
-
-func (b *book) learn(statements []intake.Statement) {
-	b.statements, b.rules, b.unknown, b.digests = statements, nil, nil, make([]string, len(statements))
-	for i, s := range statements {
-		if i > 0 && statements[i-1].ID == s.ID {
-			continue
-		}
-		switch s.Status {
-		case intake.Open:
-			b.rules = append(b.rules, rule{noFix, i})
-		case intake.Fixed:
-			key, err := deb.Key(s.FixedVersion)
-			if err != nil {
-				key = noFix // parsers give valid versions only; without one nothing is fixed
-			}
-			b.rules = append(b.rules, rule{key, i})
-		case intake.Undetermined:
-			b.unknown = append(b.unknown, i)
-		}
-	}
-	slices.SortStableFunc(b.rules, func(x, y rule) int { return bytes.Compare(x.key, y.key) })
-}
-
-// above gives the position of the first rule that affects a version with this key.
-func (b *book) above(key []byte) int {
-	return sort.Search(len(b.rules), func(i int) bool { return bytes.Compare(b.rules[i].key, key) > 0 })
 }
 
 // Place says which class a host is in; set is asked only for a class not seen before. A host is in one class.
 func (f *Fleet) Place(host string, c Class, set func() (pkgset.Set, error)) error {
 	old := f.hosts[host]
-	if old != nil && old.Class == c {
+	detailed := f.detailed[c.Release]
+	if old != nil && old.Class == c && old.detailed == detailed {
 		return nil
 	}
 	k := f.classes[c]
-	if k == nil {
+	if k == nil || k.detailed != detailed {
 		packages, err := set()
 		if err != nil {
 			return err
 		}
-		k = &class{Class: c, hosts: map[string]bool{}}
-		for _, h := range holdings(c.Release, packages, c.Kernel) {
+		k = &class{Class: c, detailed: detailed, hosts: map[string]bool{}}
+		for _, h := range holdings(c.Release, packages, c.Kernel, detailed) {
 			k.pairs = append(k.pairs, f.pair(h))
 		}
 		slices.Sort(k.pairs)
@@ -189,7 +200,7 @@ func (f *Fleet) leave(host string, k *class) {
 		f.pairs[p].hosts--
 	}
 	delete(f.hosts, host)
-	if delete(k.hosts, host); len(k.hosts) == 0 {
+	if delete(k.hosts, host); len(k.hosts) == 0 && f.classes[k.Class] == k {
 		delete(f.classes, k.Class)
 	}
 }
@@ -201,21 +212,41 @@ func (f *Fleet) pair(h holding) int {
 	id := len(f.pairs)
 	p := pair{holding: h, vague: Backport(h.version)}
 	var err error
-	if p.key, err = deb.Key(h.version); err != nil {
+	if p.key, err = h.key(h.version); err != nil {
 		p.key, p.vague = incomparable, true
 	}
-	if p.runningKey, err = deb.Key(h.running); err != nil {
+	if p.runningKey, err = h.key(h.running); err != nil {
 		p.runningKey = nil // none runs that matters
 	}
+	p.book = f.book(bookKey{h.release, h.source})
+	f.name(p.book, h.names())
+	p.chapter = p.book.chapter(h.lens)
+	p.chapter.pairs = append(p.chapter.pairs, id)
 	f.ids[h], f.pairs = id, append(f.pairs, p)
-	b := f.book(bookKey{h.release, h.source})
-	b.pairs = append(b.pairs, id)
 	return id
+}
+
+// name keeps which binary packages a book is about too.
+func (f *Fleet) name(b *book, binaries []string) {
+	stated := false
+	for _, name := range binaries {
+		if slices.Contains(b.binaries, name) {
+			continue
+		}
+		key := bookKey{b.release, name}
+		b.binaries, f.makers[key] = append(b.binaries, name), append(f.makers[key], b)
+		stated = stated || len(f.stated[key]) > 0
+	}
+	if stated {
+		f.gather(b)
+		f.changes++
+	}
 }
 
 // Count is one vulnerability in one source package of one release, with the number of hosts by verdict.
 type Count struct {
-	Statement                           intake.Statement
+	Source                              string
+	Statement                           intake.Statement // that gives the verdict; of several for hosts of several kinds one
 	Affected, AfterReboot, Undetermined int
 
 	book  *book
@@ -223,12 +254,7 @@ type Count struct {
 }
 
 // Digest is the statement's.
-func (c Count) Digest() string {
-	if c.book.digests[c.index] == "" {
-		c.book.digests[c.index] = c.Statement.Digest()
-	}
-	return c.book.digests[c.index]
-}
+func (c Count) Digest() string { return c.book.digest(c.index) }
 
 // Tally counts hosts for every vulnerability that is not settled as not affected everywhere, sorted by release, source and ID.
 func (f *Fleet) Tally() []Count {
@@ -242,19 +268,41 @@ func (f *Fleet) Tally() []Count {
 	return all
 }
 
-// tallyBook counts by differences: a holding affects a suffix of the rules, so it is added where the suffix begins and the
-// sums are made in one pass.
+// tallyBook adds up the chapters of a book.
 func (f *Fleet) tallyBook(b *book, all []Count) []Count {
-	n := len(b.rules)
+	first := len(all)
+	for _, c := range b.sorted() {
+		all = f.tallyChapter(b, c, all)
+	}
+	of := all[first:]
+	slices.SortStableFunc(of, func(x, y Count) int { return cmp.Compare(x.Statement.ID, y.Statement.ID) })
+	n := 0
+	for i, c := range of {
+		if i > 0 && of[n-1].Statement.ID == c.Statement.ID {
+			of[n-1].Affected += c.Affected
+			of[n-1].AfterReboot += c.AfterReboot
+			of[n-1].Undetermined += c.Undetermined
+			continue
+		}
+		of[n] = c
+		n++
+	}
+	return all[:first+n]
+}
+
+// tallyChapter counts by differences: a holding affects a suffix of the rules, so it is added where the suffix begins and the
+// sums are made in one pass.
+func (f *Fleet) tallyChapter(b *book, in *chapter, all []Count) []Count {
+	n := len(in.rules)
 	affected, reboot, undetermined := make([]int, n+1), make([]int, n+1), make([]int, n+1)
 	hosts := 0
-	for _, id := range b.pairs {
+	for _, id := range in.pairs {
 		p := &f.pairs[id]
 		if p.hosts == 0 {
 			continue
 		}
 		hosts += p.hosts
-		from := b.above(p.key)
+		from := in.above(p.key)
 		if p.artefacts {
 			undetermined[from] += p.hosts
 		} else {
@@ -262,19 +310,18 @@ func (f *Fleet) tallyBook(b *book, all []Count) []Count {
 		}
 		switch {
 		case p.vague: // all below the suffix
-			undetermined[0] += p.hosts
+			undetermined[in.above(never)] += p.hosts
 			undetermined[from] -= p.hosts
 		case p.runningKey != nil:
-			reboot[b.above(p.runningKey)] += p.hosts
+			reboot[in.above(p.runningKey)] += p.hosts
 			reboot[from] -= p.hosts
 		}
 	}
 	if hosts == 0 {
 		return all
 	}
-	first := len(all)
-	c := Count{book: b}
-	for i, r := range b.rules {
+	c := Count{Source: b.source, book: b}
+	for i, r := range in.rules {
 		c.Affected += affected[i]
 		c.AfterReboot += reboot[i]
 		c.Undetermined += undetermined[i]
@@ -283,9 +330,8 @@ func (f *Fleet) tallyBook(b *book, all []Count) []Count {
 			all = append(all, c)
 		}
 	}
-	for _, i := range b.unknown {
-		all = append(all, Count{Statement: b.statements[i], Undetermined: hosts, book: b, index: i})
+	for _, i := range in.unknown {
+		all = append(all, Count{Source: b.source, Statement: b.statements[i], Undetermined: hosts, book: b, index: i})
 	}
-	slices.SortFunc(all[first:], func(x, y Count) int { return cmp.Compare(x.Statement.ID, y.Statement.ID) })
 	return all
 }

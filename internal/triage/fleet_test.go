@@ -94,7 +94,7 @@ type tally struct{ Affected, AfterReboot, Undetermined int }
 func counts(f *triage.Fleet) map[string]tally {
 	all := map[string]tally{}
 	for _, c := range f.Tally() {
-		all[c.Statement.ID+"/"+c.Statement.Package] = tally{c.Affected, c.AfterReboot, c.Undetermined}
+		all[c.Statement.ID+"/"+c.Source] = tally{c.Affected, c.AfterReboot, c.Undetermined}
 	}
 	return all
 }
@@ -122,7 +122,7 @@ func bruteForce(f *triage.Fleet, hosts int, learned []intake.Statement) map[stri
 	}
 	perHost := all
 	all = map[string]tally{}
-	for _, s := range learned {
+	for _, s := range distinct(learned) {
 		every := f.Hosts(s.ID, s.Package, triage.HostPage{})
 		for _, v := range every {
 			count(s.ID+"/"+s.Package, v.Verdict.Status)
@@ -133,6 +133,20 @@ func bruteForce(f *triage.Fleet, hosts int, learned []intake.Statement) map[stri
 	}
 	if d := gocmp.Diff(perHost, all); d != "" {
 		panic("Findings and Hosts disagree:\n" + d)
+	}
+	return all
+}
+
+// distinct gives one statement for each vulnerability and source package; sourceOf says whose the binary ones are.
+func distinct(learned []intake.Statement) (all []intake.Statement) {
+	seen := map[[2]string]bool{}
+	for _, s := range learned {
+		if sourceOf[s.Package] != "" {
+			s.Package = sourceOf[s.Package]
+		}
+		if at := [2]string{s.ID, s.Package}; !seen[at] {
+			seen[at], all = true, append(all, s)
+		}
 	}
 	return all
 }
@@ -195,18 +209,18 @@ func TestKernelVerdicts(t *testing.T) {
 func TestLearnMakesOnlyChangedBooksAgain(t *testing.T) {
 	f := triage.NewFleet()
 	first := []intake.Statement{fixedIn("CVE-2026-1", "curl", "1-1"), fixedIn("CVE-2026-2", "vim", "1-1")}
-	if n := f.Learn(first); n != 2 {
+	if n, _ := f.Learn(first); n != 2 {
 		t.Errorf("%d books made, want 2", n)
 	}
-	if n := f.Learn(slices.Clone(first)); n != 0 {
+	if n, _ := f.Learn(slices.Clone(first)); n != 0 {
 		t.Errorf("%d books made without a change", n)
 	}
 	second := []intake.Statement{first[0], fixedIn("CVE-2026-3", "curl", "2-1"), first[1]}
-	if n := f.Learn(second); n != 1 {
+	if n, _ := f.Learn(second); n != 1 {
 		t.Errorf("%d books made for one new advisory", n)
 	}
 	place(t, f, "h", triage.Class{Release: "bookworm"}, pkgset.Set{pkg("curl", "curl", "1-1"), pkg("vim", "vim", "0-1")})
-	if n := f.Learn(first[:1]); n != 2 || len(f.Tally()) != 0 {
+	if n, _ := f.Learn(first[:1]); n != 2 || len(f.Tally()) != 0 {
 		t.Errorf("%d books, %v: what is no longer stated must go", n, f.Tally())
 	}
 }

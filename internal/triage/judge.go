@@ -8,6 +8,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/rpm"
 )
 
 // Status is the outcome of judging.
@@ -23,39 +24,60 @@ const (
 // Verdict says whether a version of a source package has a vulnerability, and why.
 type Verdict struct {
 	Status Status `json:"status"`
-	Fixed  string `json:"fixed_version,omitempty"` // version of the source package that brings the fix; empty: none is known
+	Fixed  string `json:"fixed_version,omitempty"` // version of the package stated about that brings the fix; empty: none is known
 	Reason string `json:"reason"`                  // a sentence for people
 }
 
-// Judge applies one statement to an installed version of a source package (never of a binary one: their epochs and
-// versions differ). Affected exactly when the version is older than the fixed one or the vendor has no fix. A backport
-// (~bpo) is built from a later release, whose fixed versions this release's statement does not know, so only "older"
-// says something about it.
-func Judge(release, source, version string, s intake.Statement) Verdict {
-	if s.Release != release || s.Package != source {
-		return Verdict{Undetermined, "", fmt.Sprintf("the statement is about %s in %s, not %s in %s", s.Package, s.Release, source, release)}
+// Judge applies one statement to an installed version of the package it is about: of a source package, or of a binary one where
+// the vendor names no source (their epochs and versions differ). Affected exactly when the version is older than the fixed one
+// or the vendor has no fix. A fix to be had under a condition is a fix only where it is installed. A backport (~bpo) is built
+// from a later release, whose fixed versions this release's statement does not know, so only "older" says something about it.
+func Judge(release, name, version string, s intake.Statement) Verdict {
+	if s.Release != release || s.Package != name {
+		return Verdict{Undetermined, "", fmt.Sprintf("the statement is about %s in %s, not %s in %s", s.Package, s.Release, name, release)}
 	}
 	switch s.Status {
 	case intake.NotAffected:
 		return Verdict{NotAffected, "", s.Source + ": no version in " + release + " was ever affected"}
 	case intake.Open:
-		return Verdict{Affected, "", s.Source + ": no fix in " + release + expectation(s)}
+		return Verdict{Affected, "", s.Source + ": no fix in " + release + only(s, " for those with ") + expectation(s)}
 	case intake.Fixed:
-		if err := deb.ValidVersion(version); err != nil {
-			return Verdict{Undetermined, s.FixedVersion, "the installed version cannot be compared: " + err.Error()}
-		}
-		if deb.Compare(version, s.FixedVersion) < 0 {
-			return Verdict{Affected, s.FixedVersion, fmt.Sprintf("%s: %s is older than the fix in %s", s.Source, version, s.FixedVersion)}
-		}
-		if Backport(version) {
-			return Verdict{Undetermined, s.FixedVersion, fmt.Sprintf("%s knows no fixed version for backports such as %s", s.Source, version)}
-		}
-		return Verdict{NotAffected, s.FixedVersion, fmt.Sprintf("%s: %s has the fix of %s", s.Source, version, s.FixedVersion)}
+		return judgeFixed(version, s.FixedVersion, s)
 	}
 	if s.Note != "" {
 		return Verdict{Undetermined, "", s.Source + ": " + s.Note}
 	}
 	return Verdict{Undetermined, "", s.Source + ": not determined by the vendor"}
+}
+
+// judgeFixed compares with fixed, which is the statement's fixed version or that without its epoch.
+func judgeFixed(version, fixed string, s intake.Statement) Verdict {
+	valid, compare := deb.ValidVersion, deb.Compare
+	if s.Scheme == intake.RPM {
+		valid, compare = rpm.ValidVersion, rpm.Compare
+	}
+	if err := valid(version); err != nil {
+		return Verdict{Undetermined, s.FixedVersion, "the installed version cannot be compared: " + err.Error()}
+	}
+	what := version
+	if s.Binary {
+		what = s.Package + " " + version
+	}
+	if compare(version, fixed) < 0 {
+		return Verdict{Affected, s.FixedVersion, fmt.Sprintf("%s: %s is older than the fix in %s%s", s.Source, what, s.FixedVersion, only(s, "; the fix is for those with "))}
+	}
+	if Backport(version) {
+		return Verdict{Undetermined, s.FixedVersion, fmt.Sprintf("%s knows no fixed version for backports such as %s", s.Source, what)}
+	}
+	return Verdict{NotAffected, s.FixedVersion, fmt.Sprintf("%s: %s has the fix of %s%s", s.Source, what, s.FixedVersion, only(s, ", made for those with "))}
+}
+
+// only tells the condition of a statement.
+func only(s intake.Statement, words string) string {
+	if s.Condition == "" {
+		return ""
+	}
+	return words + s.Condition
 }
 
 // expectation tells what the vendor plans about an open vulnerability.
@@ -76,3 +98,36 @@ func expectation(s intake.Statement) string {
 // Backport reports whether a version was built for a release from a later one's source. Source: backports.debian.org,
 // version suffix ~bpoN+M.
 func Backport(version string) bool { return strings.Contains(version, "~bpo") }
+
+// judge is Judge with what a holding adds: which of its versions the statement is about, kernels, and who made it.
+func (h holding) judge(s intake.Statement) Verdict {
+	if h.foreign != "" {
+		return Verdict{Undetermined, "", fmt.Sprintf("%s comes from %s, of which %s says nothing", h.source, h.foreign, s.Source)}
+	}
+	if version, apart := h.lens.version(s); apart {
+		return h.judgeKernel(Judge(h.release, s.Package, version, s))
+	}
+	v := h.at(h.version, s)
+	if v.Status == NotAffected && s.Status == intake.Fixed && h.running != "" && h.at(h.running, s).Status == Affected {
+		return Verdict{FixedAfterReboot, v.Fixed, fmt.Sprintf("%s; kernel %s still runs", v.Reason, h.running)}
+	}
+	return h.judgeKernel(v)
+}
+
+func (h holding) judgeKernel(v Verdict) Verdict {
+	if h.artefacts && v.Status == Affected {
+		return Verdict{Undetermined, v.Fixed, "no kernel image is installed that could run, only packages built beside it; " + v.Reason}
+	}
+	return v
+}
+
+// at judges by one version of the holding.
+func (h holding) at(version string, s intake.Statement) Verdict {
+	if s.Status != intake.Fixed {
+		return Judge(h.release, s.Package, version, s)
+	}
+	if h.rpm != (s.Scheme == intake.RPM) {
+		return Verdict{Undetermined, s.FixedVersion, s.Source + " compares versions by another rule than the packager of the host"}
+	}
+	return judgeFixed(version, h.fixed(s.FixedVersion), s)
+}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
@@ -49,5 +50,82 @@ func TestOpenSaysWhatTheVendorPlans(t *testing.T) {
 	want := "debian-tracker: no fix in bookworm; postponed (Minor issue); rated unimportant"
 	if v := triage.Judge("bookworm", "vim", "1-1", s); v.Reason != want {
 		t.Errorf("got %q", v.Reason)
+	}
+}
+
+// TestEveryVerdictSaysWhy goes through what is known to go wrong when statements are matched with hosts: each verdict with
+// the sentence that explains it.
+func TestEveryVerdictSaysWhy(t *testing.T) {
+	rpm := func(pkg, fixed string) intake.Statement {
+		return intake.Statement{Source: "v", Package: pkg, Release: "rocky-9", ID: "CVE-2026-1", Status: intake.Fixed, FixedVersion: fixed, Scheme: intake.RPM}
+	}
+	with := func(s intake.Statement, change func(*intake.Statement)) intake.Statement {
+		change(&s)
+		return s
+	}
+	module := func(m string) func(*intake.Statement) { return func(s *intake.Statement) { s.Module = m } }
+	binary := func(s *intake.Statement) { s.Binary = true }
+	esm := func(s *intake.Statement) { s.Condition = "esm-infra" }
+	open := with(fixedIn("CVE-2026-1", "curl", ""), func(s *intake.Statement) { s.Status = intake.Open })
+	kernel := func(version string) pkgset.Package { return rpmPkg("kernel-core", "kernel", version, "") }
+	runs := triage.Kernel{Release: "5.14.0-362.el9.x86_64", Version: "#1 SMP PREEMPT_DYNAMIC Thu Jan 1"}
+	cases := []struct {
+		trap       string
+		set        pkgset.Set
+		kernel     triage.Kernel
+		statements []intake.Statement
+		want       triage.Status // "": not affected, or nothing is stated
+		reason     string
+	}{
+		{"the name of a source package holds no epoch: its binaries do", pkgset.Set{rpmPkg("openssl-libs", "openssl", "1:3.0.7-27.el9", "")}, triage.Kernel{},
+			[]intake.Statement{rpm("openssl", "1:3.0.7-28.el9")}, triage.Affected, "v: 1:3.0.7-27.el9 is older than the fix in 1:3.0.7-28.el9"},
+		{"an epoch wins over any version", pkgset.Set{rpmPkg("openssl-libs", "openssl", "1:3.0.7-27.el9", "")}, triage.Kernel{},
+			[]intake.Statement{rpm("openssl", "9-1.el9")}, "", ""},
+		{"no binary tells the epoch", pkgset.Set{{Name: "perl-Errno", Arch: "x86_64", Version: "1.30-480.el9", Source: "perl", SourceVersion: "5.32.1-480.el9", RPM: &pkgset.RPM{}}},
+			triage.Kernel{}, []intake.Statement{rpm("perl", "4:5.32.1-480.el9")}, "", ""},
+		{"tilde is older, caret newer", pkgset.Set{rpmPkg("a", "a", "1.0~rc1-1.el9", "")}, triage.Kernel{},
+			[]intake.Statement{rpm("a", "1.0-1.el9")}, triage.Affected, "older"},
+		{"the vendor names binary packages only", pkgset.Set{rpmPkg("perl-libs", "perl", "1-1.el9", "")}, triage.Kernel{},
+			[]intake.Statement{with(rpm("perl-libs", "1-2.el9"), binary)}, triage.Affected, "v: perl-libs 1-1.el9 is older than the fix in 1-2.el9"},
+		{"the binary that is named is not installed", pkgset.Set{rpmPkg("perl-libs", "perl", "1-1.el9", "")}, triage.Kernel{},
+			[]intake.Statement{with(rpm("perl-doc", "1-2.el9"), binary)}, "", ""},
+		{"another stream of the module", pkgset.Set{rpmPkg("redis", "redis", "6-1.el9", "redis:6:9:9")}, triage.Kernel{},
+			[]intake.Statement{with(rpm("redis", "7-1.el9"), module("redis:7"))}, "", ""},
+		{"its stream of the module", pkgset.Set{rpmPkg("redis", "redis", "6-1.el9", "redis:6:9:9")}, triage.Kernel{},
+			[]intake.Statement{with(rpm("redis", "6-2.el9"), module("redis:6")), with(rpm("redis", "7-1.el9"), module("redis:7"))}, triage.Affected, "fix in 6-2.el9"},
+		{"of no module, where the vendor tells modules apart", pkgset.Set{rpmPkg("redis", "redis", "6-1.el9", "redis:6:9:9")}, triage.Kernel{},
+			[]intake.Statement{rpm("redis", "9-1.el9"), with(rpm("redis", "6-1.el9"), module("redis:6"))}, "", ""},
+		{"a module is no other package", pkgset.Set{rpmPkg("redis", "redis", "5-1.el9", "")}, triage.Kernel{},
+			[]intake.Statement{with(rpm("redis", "6-2.el9"), module("redis:6"))}, "", ""},
+		{"versions of two rules", pkgset.Set{rpmPkg("a", "a", "1-1.el9", "")}, triage.Kernel{},
+			[]intake.Statement{with(rpm("a", "1-2"), func(s *intake.Statement) { s.Scheme = intake.Deb })}, triage.Undetermined, "another rule"},
+		{"rpm: the new kernel is installed, the old one runs", pkgset.Set{kernel("5.14.0-362.el9"), kernel("5.14.0-427.el9")}, runs,
+			[]intake.Statement{rpm("kernel", "5.14.0-400.el9")}, triage.FixedAfterReboot, "kernel 5.14.0-362.el9 still runs"},
+		{"rpm: the same by binary packages", pkgset.Set{kernel("5.14.0-362.el9"), kernel("5.14.0-427.el9")}, runs,
+			[]intake.Statement{with(rpm("kernel-core", "5.14.0-400.el9"), binary)}, triage.FixedAfterReboot, "kernel 5.14.0-362.el9 still runs"},
+		{"rpm: headers are no kernel", pkgset.Set{rpmPkg("kernel-headers", "kernel", "5.14.0-362.el9", "")}, runs,
+			[]intake.Statement{rpm("kernel", "5.14.0-400.el9")}, triage.Undetermined, "no kernel image is installed"},
+		{"the fix is for subscribers", pkgset.Set{pkg("curl", "curl", "1-1")}, triage.Kernel{},
+			[]intake.Statement{with(fixedIn("CVE-2026-1", "curl", "1-1+esm1"), esm)}, triage.Affected, "the fix is for those with esm-infra"},
+		{"without it the vendor has none", pkgset.Set{pkg("curl", "curl", "1-1")}, triage.Kernel{},
+			[]intake.Statement{open, with(fixedIn("CVE-2026-1", "curl", "1-1+esm1"), esm)}, triage.Affected, "the fix is for those with esm-infra"},
+		{"a subscriber has it", pkgset.Set{pkg("curl", "curl", "1-1+esm1")}, triage.Kernel{},
+			[]intake.Statement{open, with(fixedIn("CVE-2026-1", "curl", "1-1+esm1"), esm)}, "", ""},
+		{"a later advisory corrects the first", pkgset.Set{pkg("curl", "curl", "1-2")}, triage.Kernel{},
+			[]intake.Statement{fixedIn("CVE-2026-1", "curl", "1-2"), fixedIn("CVE-2026-1", "curl", "1-3")}, triage.Affected, "1-2 is older than the fix in 1-3"},
+	}
+	for _, c := range cases {
+		t.Run(c.trap, func(t *testing.T) {
+			f := triage.NewFleet()
+			f.Learn(intake.Lead(c.statements))
+			place(t, f, "h", triage.Class{Release: c.statements[0].Release, Kernel: c.kernel}, c.set)
+			status, reason := triage.Status(""), ""
+			for _, x := range f.Findings("h") {
+				status, reason = x.Verdict.Status, x.Verdict.Reason
+			}
+			if status != c.want || !strings.Contains(reason, c.reason) {
+				t.Errorf("got %q, %q", status, reason)
+			}
+		})
 	}
 }

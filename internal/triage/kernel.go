@@ -1,90 +1,82 @@
 package triage
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/deb"
-	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 )
 
 // Kernel is what a host says about the kernel it runs.
 type Kernel struct {
-	Release string // uname -r, e.g. 6.1.0-40-amd64
+	Release string // uname -r, e.g. 6.1.0-40-amd64 or 5.14.0-362.8.1.el9_3.x86_64
 	Version string // uname -v, e.g. "#1 SMP PREEMPT_DYNAMIC Debian 6.1.153-1 (2025-09-20)"
 	None    bool   // a root beside /, a chroot say: no kernel of it ever runs
 }
 
-// holding is one source package on hosts: what is judged. Several versions of one source on a host count as the oldest,
-// but for kernels, where the newest image is what the next boot runs.
-type holding struct {
-	release, source, version string
-	running                  string // kernels: the running version, when it is known and older than version
-	artefacts                bool   // kernels: no image is installed, only headers and tools built from the source
-}
-
 var (
 	kernelSource  = regexp.MustCompile(`^linux(-[0-9.]+)?$`)
+	kernelRPM     = regexp.MustCompile(`^kernel(-rt|-64k|-uek)?$`)
+	kernelImage   = regexp.MustCompile(`^kernel(-rt|-64k|-uek)?(-debug)?(-core)?$`)
 	runningDebian = regexp.MustCompile(`\bDebian (\S+)`)
 )
 
-// holdings reduces a package set to what is judged, in no order.
-func holdings(release string, set pkgset.Set, kernel Kernel) []holding {
-	oldest := make(map[string]string, len(set))
-	for _, p := range set {
-		if v, ok := oldest[p.Source]; !ok || deb.Compare(p.SourceVersion, v) < 0 {
-			oldest[p.Source] = p.SourceVersion
-		}
+func (h holding) isKernel() bool {
+	if h.rpm {
+		return kernelRPM.MatchString(h.source)
 	}
-	all := make([]holding, 0, len(oldest))
-	for source, version := range oldest {
-		h := holding{release: release, source: source, version: version}
-		if kernelSource.MatchString(source) {
-			h.kernel(set, kernel)
-		}
-		all = append(all, h)
-	}
-	return all
+	return kernelSource.MatchString(h.source)
 }
 
-// kernel looks at images only. Where the running kernel is none of the installed images, or does not say its Debian
-// version, the oldest installed version stands: better affected than wrongly fixed.
+// kernel looks at images only. Where the running kernel is none of the installed images, or does not say its version, the
+// oldest installed version stands: better affected than wrongly fixed.
 func (h *holding) kernel(set pkgset.Set, kernel Kernel) {
-	newest, ours := "", false
+	newest, running := "", ""
 	for _, p := range set {
-		if p.Source != h.source || !strings.HasPrefix(p.Name, "linux-image-") {
+		if p.Source != h.source || !image(p) {
 			continue
 		}
-		if newest == "" || deb.Compare(p.SourceVersion, newest) > 0 {
-			newest = p.SourceVersion
+		version := p.SourceVersion
+		if h.rpm {
+			version = p.Version
 		}
-		name := strings.TrimPrefix(p.Name, "linux-image-")
-		ours = ours || strings.TrimSuffix(name, "-unsigned") == kernel.Release
+		if newest == "" || h.compare(version, newest) > 0 {
+			newest = version
+		}
+		if runs(p, kernel.Release) {
+			running = version
+		}
 	}
-	m := runningDebian.FindStringSubmatch(kernel.Version)
+	if m := runningDebian.FindStringSubmatch(kernel.Version); !h.rpm && running != "" {
+		running = ""
+		if m != nil && deb.ValidVersion(m[1]) == nil {
+			running = m[1]
+		}
+	}
 	switch {
 	case newest == "" || kernel.None:
 		h.artefacts = true
-	case ours && m != nil && deb.ValidVersion(m[1]) == nil:
-		h.version = newest
-		if deb.Compare(m[1], newest) < 0 {
-			h.running = m[1]
+	case running != "":
+		h.version, h.epochless = newest, false
+		if h.compare(running, newest) < 0 {
+			h.running = running
 		}
 	}
 }
 
-// judge is Judge with what a holding adds about kernels.
-func (h holding) judge(s intake.Statement) Verdict {
-	v := Judge(h.release, h.source, h.version, s)
-	if h.artefacts && v.Status == Affected {
-		return Verdict{Undetermined, v.Fixed, "no kernel image is installed that could run, only packages built beside it; " + v.Reason}
+func image(p pkgset.Package) bool {
+	if p.RPM != nil {
+		return kernelImage.MatchString(p.Name)
 	}
-	if h.running != "" && v.Status == NotAffected {
-		if Judge(h.release, h.source, h.running, s).Status == Affected {
-			return Verdict{FixedAfterReboot, v.Fixed, fmt.Sprintf("%s; kernel %s still runs", v.Reason, h.running)}
-		}
+	return strings.HasPrefix(p.Name, "linux-image-")
+}
+
+// runs reports whether an image is the one that uname -r names: Debian's in its name, rpm's by version, release and
+// architecture, behind which the variant may stand ("+rt", ".debug").
+func runs(p pkgset.Package, release string) bool {
+	if p.RPM == nil {
+		return strings.TrimSuffix(strings.TrimPrefix(p.Name, "linux-image-"), "-unsigned") == release
 	}
-	return v
+	return release == p.Version+"."+p.Arch || strings.HasPrefix(release, p.Version+"."+p.Arch+"+") || strings.HasPrefix(release, p.Version+"."+p.Arch+".")
 }

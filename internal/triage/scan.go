@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 )
@@ -23,25 +22,31 @@ type Row struct {
 // about it in the release, sorted by source, version and vulnerability. Several installed versions of a source (kernels)
 // are judged each for itself. statements are sorted as for Fleet.Learn.
 func Scan(release string, set pkgset.Set, statements []intake.Statement) []Row {
-	type source struct{ name, version string }
-	var installed []source
+	type version struct{ source, version string }
+	parts := make(map[version]pkgset.Set)
 	for _, p := range set {
-		installed = append(installed, source{p.Source, p.SourceVersion})
+		v := version{p.Source, p.SourceVersion}
+		parts[v] = append(parts[v], p)
 	}
-	slices.SortFunc(installed, func(a, b source) int {
-		return cmp.Or(cmp.Compare(a.name, b.name), deb.Compare(a.version, b.version), cmp.Compare(a.version, b.version))
-	})
-	stated := make(map[string][]intake.Statement)
-	for i, s := range statements {
-		if s.Release == release && (i == 0 || intake.Compare(statements[i-1], s) != 0) {
-			stated[s.Package] = append(stated[s.Package], s)
+	f := NewFleet()
+	f.Learn(statements)
+	var installed []holding
+	for _, part := range parts {
+		for _, h := range holdings(release, part, Kernel{}, f.detailed[release]) {
+			h.artefacts = false // beside which kernel it lies is not known
+			installed = append(installed, h)
 		}
 	}
+	slices.SortFunc(installed, func(a, b holding) int {
+		return cmp.Or(cmp.Compare(a.source, b.source), a.compare(a.version, b.version), cmp.Compare(a.version, b.version))
+	})
 	rows := []Row{}
-	for _, p := range slices.Compact(installed) {
-		for _, s := range stated[p.name] {
-			v := Judge(release, p.name, p.version, s)
-			rows = append(rows, Row{p.name, p.version, s.ID, v.Fixed, v.Status, v.Reason})
+	for _, h := range installed {
+		p := &f.pairs[f.pair(h)]
+		for _, i := range p.chapter.leads {
+			s := p.book.statements[i]
+			v := h.judge(s)
+			rows = append(rows, Row{h.source, h.version, s.ID, v.Fixed, v.Status, v.Reason})
 		}
 	}
 	return rows

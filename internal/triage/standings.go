@@ -32,7 +32,7 @@ func (b *bits) join(other bits) {
 }
 
 // standings costs one pass over the hosts, one over the pairs of each class, and one over the rules: findings are not
-// enumerated. A rule's affected holdings are a prefix sum of sets, as they are of numbers in tallyBook.
+// enumerated. A rule's affected holdings are a prefix sum of sets, as they are of numbers in tallyChapter.
 func (f *Fleet) standings(of func(host string) string) map[string][]string {
 	var names []string
 	ids := map[string]int{}
@@ -54,7 +54,9 @@ func (f *Fleet) standings(of func(host string) string) map[string][]string {
 	}
 	found := map[string]bits{}
 	for _, b := range f.books {
-		f.standingsOf(b, held, found)
+		for _, c := range b.chapters {
+			f.standingsOf(b, c, held, found)
+		}
 	}
 	all := make(map[string][]string, len(found))
 	for name, set := range found {
@@ -70,17 +72,17 @@ func (f *Fleet) standings(of func(host string) string) map[string][]string {
 	return all
 }
 
-func (f *Fleet) standingsOf(b *book, held []bits, found map[string]bits) {
-	from := make([]bits, len(b.rules)+1)
+func (f *Fleet) standingsOf(b *book, c *chapter, held []bits, found map[string]bits) {
+	from := make([]bits, len(c.rules)+1)
 	some := false
-	for _, id := range b.pairs {
+	for _, id := range c.pairs {
 		p := &f.pairs[id]
 		if p.hosts == 0 || p.artefacts {
 			continue
 		}
-		i := b.above(p.key)
+		i := c.above(p.key)
 		if p.runningKey != nil {
-			i = min(i, b.above(p.runningKey))
+			i = min(i, c.above(p.runningKey))
 		}
 		from[i].join(held[id])
 		some = true
@@ -89,12 +91,11 @@ func (f *Fleet) standingsOf(b *book, held []bits, found map[string]bits) {
 		return
 	}
 	var sum bits
-	for i, r := range b.rules {
+	for i, r := range c.rules {
 		if sum.join(from[i]); len(sum) == 0 {
 			continue
 		}
-		s := &b.statements[r.statement]
-		name := s.ID + "/" + s.Package
+		name := b.statements[r.statement].ID + "/" + b.source
 		set := found[name]
 		joined := slices.Clone(set)
 		joined.join(sum)

@@ -162,7 +162,7 @@ func (t *Triage) look() *View {
 // join makes vulnerabilities of counts, which are one for each release.
 func (t *Triage) join(counts []Count) []Vulnerability {
 	slices.SortStableFunc(counts, func(a, b Count) int {
-		if c := strings.Compare(a.Statement.Package, b.Statement.Package); c != 0 {
+		if c := strings.Compare(a.Source, b.Source); c != 0 {
 			return c
 		}
 		return strings.Compare(a.Statement.ID, b.Statement.ID)
@@ -170,9 +170,9 @@ func (t *Triage) join(counts []Count) []Vulnerability {
 	rows := []Vulnerability{}
 	for _, c := range counts {
 		s := c.Statement
-		if n := len(rows); n == 0 || rows[n-1].ID != s.ID || rows[n-1].Source != s.Package {
+		if n := len(rows); n == 0 || rows[n-1].ID != s.ID || rows[n-1].Source != c.Source {
 			signal := t.knowledge.Signal(s.ID)
-			rows = append(rows, Vulnerability{Name: s.ID + "/" + s.Package, ID: s.ID, Source: s.Package, Description: s.Description,
+			rows = append(rows, Vulnerability{Name: s.ID + "/" + c.Source, ID: s.ID, Source: c.Source, Description: s.Description,
 				Scope: s.Scope, Exploited: signal.Exploited, EPSS: signal.Score})
 		}
 		r := &rows[len(rows)-1]
@@ -222,7 +222,9 @@ func (t *Triage) sync(ctx context.Context) error {
 		return err
 	}
 	if known != t.knowledge {
-		t.fleet.Learn(known.Statements)
+		if _, again := t.fleet.Learn(known.Statements); again {
+			t.placed = 0
+		}
 		t.knowledge, t.view = known, nil // signals changed, if nothing else
 	}
 	changed, upTo, err := t.Estate.HostSets(ctx, t.placed)

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"strings"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
@@ -21,7 +22,7 @@ const (
 type Inventory struct {
 	Hostname       string    `json:"hostname"`
 	Distribution   string    `json:"distribution"`         // os-release ID, e.g. debian
-	Release        string    `json:"release"`              // os-release VERSION_CODENAME, e.g. bookworm
+	Release        string    `json:"release"`              // os-release VERSION_CODENAME, e.g. bookworm; see ReleaseName
 	Version        string    `json:"version_id,omitempty"` // os-release VERSION_ID, e.g. 12 or 9.3
 	Arch           string    `json:"arch"`                 // dpkg's or rpm's name, e.g. amd64
 	Kernel         Kernel    `json:"kernel"`
@@ -140,6 +141,16 @@ type Lagging struct {
 	Package string `json:"package"` // the host's, whose file was copied
 	Has     string `json:"has"`     // SHA-256
 	Host    string `json:"host"`    // SHA-256 of the host's file
+}
+
+// ReleaseName is what sources of advisories call the release: its codename, or where it has none ID and major version, e.g.
+// "rocky-9". Minor releases of such distributions share one stream of updates.
+func (i *Inventory) ReleaseName() string {
+	major, _, _ := strings.Cut(i.Version, ".")
+	if i.Release != "" || i.Distribution == "" || major == "" {
+		return i.Release
+	}
+	return i.Distribution + "-" + major
 }
 
 // Check implements Checker.
