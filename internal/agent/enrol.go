@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -45,7 +44,11 @@ func Enrol(ctx context.Context, places Places, line Line, now func() time.Time) 
 	if err != nil {
 		return nil, err
 	}
-	key, csr, err := newKey()
+	var config Config
+	if err := readJSON(places.config(), &config); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	key, csr, err := config.newKey()
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +63,7 @@ func Enrol(ctx context.Context, places Places, line Line, now func() time.Time) 
 	if err := checkAnswer(&answer, line, now()); err != nil {
 		return nil, fmt.Errorf("enrol: the server's answer is refused: %w", err)
 	}
-	if cert, err := x509.ParseCertificate(answer.Certificate); err != nil || !key.PublicKey.Equal(cert.PublicKey) {
+	if !certifies(answer.Certificate, key) {
 		return nil, fault.New(fault.Denied, "enrol: the server's answer is refused: no certificate for this host's key")
 	}
 	if err := forget(places, line.TrustRoot); err != nil {
@@ -69,7 +72,7 @@ func Enrol(ctx context.Context, places Places, line Line, now func() time.Time) 
 	if err := writeIdentity(places.identity(), key, answer.Certificate); err != nil {
 		return nil, err
 	}
-	return &answer, writeEnrolment(places, line, &answer)
+	return &answer, config.write(places, line, &answer)
 }
 
 // wake gives the report key of this host's executor, which makes it when it is first spoken to; empty where there is no
@@ -135,20 +138,16 @@ func forget(p Places, pin string) error {
 	return errors.Join(os.RemoveAll(p.spool()), os.RemoveAll(filepath.Join(p.State, "carry")))
 }
 
-// writeEnrolment writes the files of places.Etc, agent.json last: it is the sign that the host is enrolled. Roots and
-// exclusions that an administrator had set stay.
-func writeEnrolment(p Places, line Line, a *wire.EnrolAnswer) error {
+// write writes the files of places.Etc, agent.json last: it is the sign that the host is enrolled. What an administrator had
+// set in it stays.
+func (config Config) write(p Places, line Line, a *wire.EnrolAnswer) error {
 	first, rest, err := pick(a.TrustRoots, line.TrustRoot)
 	if err != nil {
 		return err
 	}
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.CA})
-	config := Config{Roots: []string{"/"}}
-	var before Config
-	if err := readJSON(p.config(), &before); err == nil && len(before.Roots) > 0 {
-		config = before
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if len(config.Roots) == 0 {
+		config.Roots = []string{"/"}
 	}
 	config.Server, config.HostID = line.Server, a.HostID
 	return errors.Join(

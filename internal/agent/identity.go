@@ -2,50 +2,93 @@ package agent
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/agent/tpm"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
-// newKey makes a key and a certificate request for it.
-func newKey() (*ecdsa.PrivateKey, []byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// Kinds of PEM block that a private key is kept in.
+const (
+	plainKey = "PRIVATE KEY"
+	boundKey = "PATCHWARRANT TPM KEY" // tpm.Key's bytes
+)
+
+// newKey makes a key and a certificate request for it: in the TPM, where root's configuration names one.
+func (c Config) newKey() (key crypto.Signer, csr []byte, err error) {
+	if c.TPM != "" {
+		key, err = tpm.New(c.TPM)
+	} else {
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	csr, err = x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	return key, csr, err
 }
 
+// certifies reports whether a certificate is one for the key.
+func certifies(der []byte, key crypto.Signer) bool {
+	cert, err := x509.ParseCertificate(der)
+	public, ok := key.Public().(*ecdsa.PublicKey)
+	return err == nil && ok && public.Equal(cert.PublicKey)
+}
+
 // writeIdentity keeps key and certificate in one file, so that no crash can leave one without the other.
-func writeIdentity(path string, key *ecdsa.PrivateKey, cert []byte) error {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
+func writeIdentity(path string, key crypto.Signer, cert []byte) error {
+	block := &pem.Block{Type: plainKey}
+	if bound, ok := key.(*tpm.Key); ok {
+		block = &pem.Block{Type: boundKey, Bytes: bound.Bytes()}
+	} else {
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			return err
+		}
+		block.Bytes = der
 	}
-	b := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	b = append(b, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})...)
+	b := append(pem.EncodeToMemory(block), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})...)
 	return writeFile(path, 0o600, b)
 }
 
-func readIdentity(path string) (*tls.Certificate, error) {
+// readIdentity reads what writeIdentity wrote; a key of a TPM is used in the one at device.
+func readIdentity(path, device string) (*tls.Certificate, error) {
 	b, err := readFile(path, 64<<10)
 	if err != nil {
 		return nil, err
 	}
-	pair, err := tls.X509KeyPair(b, b)
+	pair, err := parseIdentity(b, device)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "%s is damaged: %w", path, err)
 	}
-	return &pair, nil
+	return pair, nil
+}
+
+func parseIdentity(b []byte, device string) (*tls.Certificate, error) {
+	block, rest := pem.Decode(b)
+	if block == nil || block.Type != boundKey {
+		pair, err := tls.X509KeyPair(b, b)
+		return &pair, err
+	}
+	key, err := tpm.Parse(device, block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	if block, _ = pem.Decode(rest); block == nil || !certifies(block.Bytes, key) {
+		return nil, errors.New("no certificate for its key")
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	return &tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: key, Leaf: leaf}, err
 }
 
 // door is the TLS configuration towards a server of the enrolled CA, as the host of the identity.
@@ -63,7 +106,7 @@ func (a *Agent) door() (*tls.Config, error) {
 
 // connect opens the identity and makes the client that uses it.
 func (a *Agent) connect() (err error) {
-	if a.identity, err = readIdentity(a.places.identity()); err != nil {
+	if a.identity, err = readIdentity(a.places.identity(), a.config.TPM); err != nil {
 		return fmt.Errorf("open identity: %w", err)
 	}
 	config, err := a.door()
@@ -85,7 +128,7 @@ func (a *Agent) renew(ctx context.Context) error {
 	if !now.Before(leaf.NotAfter) {
 		return fault.New(fault.Unauthenticated, "this host's certificate expired at %s; enrol it again", leaf.NotAfter.Format(time.RFC3339))
 	}
-	key, csr, err := newKey()
+	key, csr, err := a.config.newKey()
 	if err != nil {
 		return err
 	}
@@ -93,7 +136,7 @@ func (a *Agent) renew(ctx context.Context) error {
 	if err := a.client.post(ctx, wire.RenewPath, wire.RenewRequest{CSR: csr}, wire.MaxDocument, &answer); err != nil {
 		return fmt.Errorf("renew certificate: %w", err)
 	}
-	if cert, err := x509.ParseCertificate(answer.Certificate); err != nil || !key.PublicKey.Equal(cert.PublicKey) {
+	if !certifies(answer.Certificate, key) {
 		return fault.New(fault.Unavailable, "renew certificate: the server's answer is no certificate for the key")
 	}
 	if err := writeIdentity(a.places.identity(), key, answer.Certificate); err != nil {

@@ -68,6 +68,7 @@ type Config struct {
 	HostID    string   `json:"host_id"`
 	Roots     []string `json:"roots"`                // file-system roots whose state is taken
 	ScanHours int      `json:"scan_hours,omitempty"` // at rest, between two file states; 0: 1
+	TPM       string   `json:"tpm,omitempty"`        // device of the TPM 2.0 that new keys of the identity are made in; empty: keys are files
 }
 
 func readConfig(p Places) (Config, error) {
