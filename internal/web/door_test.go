@@ -99,7 +99,7 @@ func TestAnotherSitesPageCannotPost(t *testing.T) {
 		if a.Code != http.StatusForbidden {
 			t.Errorf("%s: %d", name, a.Code)
 		}
-		if a.Header().Get("Content-Security-Policy") != policy {
+		if a.Header().Get("Content-Security-Policy") != contentPolicy {
 			t.Errorf("%s: the refusal has no policy", name)
 		}
 	}

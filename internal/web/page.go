@@ -93,6 +93,9 @@ func (p *page) Said() string { return notices[p.v.r.URL.Query().Get("said")] }
 
 var notices = map[string]string{
 	"decided":          "Your decision is in force and in the ledger.",
+	"waits":            "Signed. The decision waits for a second person: this page says who may agree.",
+	"refused":          "Refused. The decision that waited has ended.",
+	"assessed":         "Your assessment holds, and is in the ledger.",
 	"approved":         "Your signature was counted.",
 	"warranted":        "With your signature the quorum is there: the order is a warrant, and its rollout has begun.",
 	"proposed":         "Proposed. Others can sign it now.",
@@ -328,7 +331,8 @@ func count(n int) string {
 // say writes a state for reading; terms such as back-out keep their hyphen.
 func say(state any) string {
 	text := fmt.Sprint(state)
-	if slices.Contains([]string{"under-investigation", "fixed-after-reboot", "not-affected", "only-theirs", "only-ours", "unknown-host"}, text) {
+	if slices.Contains([]string{"under-investigation", "fixed-after-reboot", "not-affected", "only-theirs", "only-ours", "unknown-host",
+		"accept-risk", "not-vulnerable-here", "limited-threat", "self-replicating", "fix-released", "in-force"}, text) {
 		return strings.ReplaceAll(text, "-", " ")
 	}
 	return text
@@ -338,9 +342,9 @@ func say(state any) string {
 var tones = map[string][]string{
 	"bad": {"affected", "failed", "refused", "lost", "missed", "interrupted", "unexplained", "missing", "halted", "silent", "exploited",
 		"alarms", "contradiction", "overdue", "incident", "cloned", "under-investigation", "open", "rejected"},
-	"warn": {"undetermined", "only-theirs", "unknown-host", "proposed", "begun", "offered", "fixed-after-reboot", "defer", "deferred", "undecided", "observe-only", "reboot", "waiting for a second person",
+	"warn": {"undetermined", "only-theirs", "unknown-host", "proposed", "begun", "offered", "fixed-after-reboot", "defer", "deferred", "accept-risk", "undecided", "observe-only", "reboot", "waiting for a second person",
 		"expired", "not signed", "unjudged"},
-	"good":  {"agree", "done", "closed", "accept", "accepted", "as shipped", "signed", "not-affected", "reports", "legitimate", "clean", "current"},
+	"good":  {"agree", "configure", "in-force", "done", "closed", "accept", "accepted", "as shipped", "signed", "not-affected", "reports", "legitimate", "clean", "current"},
 	"quiet": {"derived", "as staged", "reject", "ended", "withdrawn", "retired", "in force", "waiting"},
 	"live":  {"warranted", "running"},
 }

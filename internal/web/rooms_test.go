@@ -18,6 +18,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
+	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/drift"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
@@ -99,6 +100,8 @@ func (w *world) furnish() {
 	c.Health = w
 	c.Retirements = retirement.New(retirement.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Estate: c.Estate, Now: clock})
 	c.Triage = triage.New(triage.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Intake: c.Intake, Root: c.Staff, Now: clock})
+	c.Deadlines = deadline.New(deadline.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Triage: c.Triage, Intake: c.Intake, Standings: w,
+		Default: "ncssr-2.0.5", Now: clock})
 	c.Scans = scans.New(scans.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Triage: c.Triage, Intake: c.Intake, Now: clock})
 	c.Curation = curation.New(curation.Config{DB: d, Ledger: log, Blobs: blobs, Mirror: archive, Root: c.Staff, Signer: signer,
 		Channels: []string{"stage", "production"}, Now: clock})
@@ -149,6 +152,18 @@ func (w *world) assertion(form url.Values, payloadType string, payload []byte) u
 	form.Set("authenticator_data", text(s.Assertion.AuthenticatorData))
 	form.Set("signature", text(s.Sig))
 	return form
+}
+
+// Standings implements deadline.Standings.
+func (w *world) Standings(context.Context) (func(string) deadline.Standing, error) {
+	return func(host string) deadline.Standing {
+		for _, m := range w.hosts {
+			if m.id == host {
+				return deadline.Standing{Environment: m.environment, Zone: w.text("core"), Exposure: "internal", Criticality: "high"}
+			}
+		}
+		return deadline.Standing{}
+	}, nil
 }
 
 // Health implements Health: the switch outside does not answer.

@@ -61,6 +61,7 @@ type world struct {
 	investigation string
 	inventory     string // record of db-1
 	scan          string // a scanner's report
+	undecided     string // decision of bob that waits for a second person
 }
 
 // machine is a host as the world imitates it.
@@ -155,6 +156,7 @@ func newWorld(t *testing.T, mark string) *world {
 	w.investigation = all[0].ID
 	w.next()
 	w.ok(w.Triage.SweepHistory(t.Context()))
+	w.limits()
 	for _, list := range savedview.Lists {
 		_, err = w.Views.Save(t.Context(), savedview.View{Person: "bob", List: list, Name: w.text("Bob's"), Query: "state=" + url.QueryEscape(w.text("x")), Shared: true})
 		w.ok(err)

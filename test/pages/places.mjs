@@ -12,6 +12,7 @@ export function places(at = site) {
     "vulnerabilities, nothing": "/vulnerabilities?q=no-such-thing",
     vulnerability: "/vulnerabilities/CVE-2026-33019/curl",
     "vulnerability, undecided": "/vulnerabilities/CVE-2026-26101/glibc",
+    assessment: "/vulnerabilities/CVE-2026-26101/glibc/assessment",
     hosts: "/hosts",
     "hosts, silent": "/hosts?state=silent",
     host: host("web-02"),

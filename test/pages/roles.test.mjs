@@ -11,6 +11,7 @@ const { story } = site;
 // What a page offers and which action that is.
 const controls = [
   ["/vulnerabilities/CVE-2026-26101/glibc", '[data-open="decide"]', "decide"],
+  ["/vulnerabilities/CVE-2026-26101/glibc", 'a[href$="/assessment"]', "decide"],
   ["/hosts", '[data-open="enrol"]', "enrol-host"],
   ["/repository", 'form[action="/repository/upstreams/debian-security/refresh"] button', "refresh-mirror"],
   ["/repository", 'form[action="/repository/snapshots"] button, [data-open="propose"]', "propose-snapshot"],
@@ -37,6 +38,10 @@ const controls = [
 const sent = [
   ["/vulnerabilities/CVE-2026-26101/glibc/draft", "decide"],
   ["/vulnerabilities/CVE-2026-26101/glibc/decisions", "decide"],
+  ["/vulnerabilities/CVE-2026-26101/glibc/assessments", "decide"],
+  ["/vulnerabilities/CVE-2026-26101/glibc/assessments/draft", "decide"],
+  ["/decisions/dec_none/signatures", "decide"],
+  ["/decisions/dec_none/refusal", "decide"],
   ["/hosts/enrolments", "enrol-host"],
   ["/views", "save-view"],
   ["/views/vew_none/drop", "save-view"],
