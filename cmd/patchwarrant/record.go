@@ -192,7 +192,7 @@ func newRecordExport() *cobra.Command {
 				return err
 			})
 			return b, err
-		}, func(w io.Writer, b []byte) { w.Write(b) })
+		}, func(w io.Writer, b []byte) { _, _ = w.Write(b) })
 	c.Flags().StringVar(&format, "format", "csv", "csv or json")
 	return c
 }

@@ -20,7 +20,7 @@ func newVEXCommand() *cobra.Command {
 			return doc, os.WriteFile(file, doc.Document, 0o644)
 		}, func(w io.Writer, doc v1.VEX) {
 			if file == "" {
-				w.Write(doc.Document)
+				_, _ = w.Write(doc.Document)
 				return
 			}
 			say(w, "%d decisions written, %d left out", doc.Statements, len(doc.LeftOut))

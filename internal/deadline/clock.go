@@ -35,9 +35,7 @@ func (c Clock) same(o Clock) bool {
 }
 
 func (s Standing) equal(o Standing) bool {
-	groups, others := s.Groups, o.Groups
-	s.Groups, o.Groups = nil, nil
-	return slices.Equal(groups, others) && s.Environment == o.Environment && s.Zone == o.Zone && s.Exposure == o.Exposure && s.Criticality == o.Criticality && s.Unit == o.Unit
+	return slices.Equal(s.Groups, o.Groups) && s.Environment == o.Environment && s.Zone == o.Zone && s.Exposure == o.Exposure && s.Criticality == o.Criticality && s.Unit == o.Unit
 }
 
 // subject is everything about one vulnerability that its clocks depend on.

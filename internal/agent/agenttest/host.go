@@ -106,7 +106,7 @@ func (h *Host) Work(pause func()) (stop func()) {
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			h.Agent.Once(ctx) // a round that fails is done again
+			_, _ = h.Agent.Once(ctx) // a round that fails is done again
 			pause()
 		}
 	}()
@@ -123,7 +123,7 @@ func (h *Host) execute(l net.Listener) {
 			if e, err := h.obey(document); err != nil {
 				h.Refused(err)
 			} else {
-				json.NewEncoder(conn).Encode(e)
+				_ = json.NewEncoder(conn).Encode(e)
 			}
 		}
 		conn.Close()

@@ -76,13 +76,12 @@ func detectJSON(text []byte) string {
 		if err != nil || depth > maxDepth {
 			break
 		}
-		delim, _ := token.(json.Delim)
-		switch {
-		case delim == '{' || delim == '[':
+		switch token {
+		case json.Delim('{'), json.Delim('['):
 			depth++
 			isKey = depth == 1
 			continue
-		case delim == '}' || delim == ']':
+		case json.Delim('}'), json.Delim(']'):
 			depth--
 			isKey = depth == 1
 			continue

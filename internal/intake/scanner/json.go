@@ -18,7 +18,7 @@ type document struct {
 
 func (in *input) json() *document {
 	if bom, err := in.r.Peek(3); err == nil && string(bom) == "\xef\xbb\xbf" {
-		in.r.Discard(3) // they were just seen
+		_, _ = in.r.Discard(3) // they were just seen
 	}
 	return &document{in: in, d: json.NewDecoder(in.r)}
 }
