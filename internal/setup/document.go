@@ -41,10 +41,14 @@ func (s State) Missing() (all []string) {
 	if len(s.Candidates) < 2 {
 		all = append(all, "at least two people")
 	}
+	var without []string
 	for _, c := range s.Candidates {
 		if len(c.Keys()) == 0 {
-			all = append(all, "a key of "+c.Name)
+			without = append(without, c.Name)
 		}
+	}
+	if len(without) > 0 {
+		all = append(all, "keys of "+strings.Join(without, ", "))
 	}
 	return all
 }

@@ -80,7 +80,7 @@ func (s *site) setupUpstreams(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.progress("begin", "upstreams", body, strconv.Itoa(body.Open), body.At)
+	return v.progress("/setup", "begin", "upstreams", body, strconv.Itoa(body.Open), body.At)
 }
 
 // setupFindings waits for the findings of a host, and ends the set-up on its page when there are any.

@@ -72,7 +72,7 @@ func (s *site) joinProgress(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.progress("join", "progress", body, steps[body.Step-1], body.At)
+	return v.progress("/join", "join", "progress", body, steps[body.Step-1], body.At)
 }
 
 func (s *site) useInvitation(v *visit) error {

@@ -76,7 +76,8 @@ func (p *page) Path() string { return p.v.r.URL.RequestURI() }
 // Theme is what the visitor chose: light, dark, or empty for what the system has.
 func (p *page) Theme() string { return p.v.chosenTheme() }
 
-func (p *page) SignedIn() bool { return p.v.me() != "" }
+// SignedIn reports whether the visitor is someone of the trust root: who was invited to the first one is not yet.
+func (p *page) SignedIn() bool { return p.v.me() != "" && p.v.session.Way != staff.ByInvitation }
 func (p *page) Me() trustroot.Person {
 	return p.v.session.Person
 }

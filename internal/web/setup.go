@@ -98,12 +98,12 @@ func mark(state any) (string, error) {
 	return envelope.Digest(b)[:16], err
 }
 
-// progress answers a live part: with the block if what it shows changed, with a whole new page if the step did.
-func (v *visit) progress(page, block string, body any, step, at string) error {
+// progress answers a live part: with the block if what it shows changed, and by leading to another page if the step did.
+func (v *visit) progress(to, page, block string, body any, step, at string) error {
 	q := v.r.URL.Query()
 	switch {
 	case q.Get("step") != step:
-		v.w.Header().Set("HX-Refresh", "true")
+		v.w.Header().Set("HX-Redirect", to)
 	case q.Get("at") != at:
 		return v.showPart(page, block, body)
 	}
@@ -116,7 +116,7 @@ func (s *site) setupProgress(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.progress("setup", "candidates", body, steps[body.Step-1], body.At)
+	return v.progress("/setup", "setup", "candidates", body, steps[body.Step-1], body.At)
 }
 
 func (s *site) useLink(v *visit) error {

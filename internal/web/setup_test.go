@@ -111,6 +111,9 @@ func TestPeopleMakeTheFirstTrustRoot(t *testing.T) {
 	digest := state.Draft.SHA256()
 	for who, path := range map[string]string{holder: "/setup", tokens["alice"]: "/join"} {
 		body := w.ask(who, http.MethodGet, path, nil).Body.String()
+		if strings.Contains(body, `aria-label="Sections"`) {
+			t.Errorf("%s shows the site's sections and totals", path)
+		}
 		if !strings.Contains(body, digest) || strings.Contains(body, "<script src=//x>") || !strings.Contains(body, "&lt;script src=//x&gt;") {
 			t.Errorf("%s shows no digest, or foreign text unescaped", path)
 		}

@@ -36,7 +36,7 @@ func (s *site) signInPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	body := signInBody{To: to, Host: v.r.Host, Begun: there && (to == "/setup" || to == "/join"), NoRoot: !there}
+	body := signInBody{To: to, Host: v.r.Host, Begun: there && to == "/setup", NoRoot: !there}
 	for _, p := range s.Staff.Providers {
 		body.Providers = append(body.Providers, p.Name())
 	}

@@ -198,6 +198,9 @@ func (s *site) toSignIn(v *visit, more string) {
 			back = u.RequestURI()
 		}
 	}
+	if strings.HasPrefix(v.r.URL.Path, "/join") || strings.HasPrefix(v.r.URL.Path, "/setup") {
+		back = "/setup" // where the set-up goes on once a trust root is in force
+	}
 	to := "/sign-in?to=" + url.QueryEscape(local(back)) + more
 	if v.part() || v.r.Header.Get("Accept") == "application/json" {
 		v.w.Header().Set("HX-Redirect", to)

@@ -14,7 +14,6 @@ before(async () => {
   browser = await launch(at);
   visitor = await Visitor.open(browser, at);
   page = visitor.page;
-  page.setDefaultTimeout(8000);
 });
 after(() => browser.close());
 
@@ -23,7 +22,6 @@ async function both(of, where) {
   for (const colorScheme of ["dark", "light"]) {
     await of.page.emulateMedia({ colorScheme });
     assert.deepEqual(await of.axe(), [], `${where}, ${colorScheme}`);
-    if (process.env.SHOTS) await of.page.screenshot({ path: `${process.env.SHOTS}/${where.replaceAll(/[ ,]+/g, "-")}-${colorScheme}.png`, fullPage: true });
   }
 }
 
@@ -42,7 +40,7 @@ test("the link opens the set-up, once", async () => {
 });
 
 test("the link reaches nothing but the set-up", async () => {
-  for (const path of ["/", "/hosts", "/ledger", "/people", "/account", "/join"]) assert.notEqual((await page.goto(path)).url(), `${at.url}${path === "/join" ? path : ""}`, path);
+  for (const path of ["/", "/hosts", "/ledger", "/people", "/account", "/join"]) assert.equal((await page.goto(path)).status(), 403, path);
   visitor.expected.push(/status of 4\d\d/);
 });
 
@@ -60,10 +58,10 @@ test("people are named; what is half typed outlives a reload", async () => {
       assert.ok(await page.getByLabel(roles[0]).isChecked());
     }
     await page.getByRole("button", { name: "Add the person" }).click();
-    await page.locator("#live").getByText(at.people[id].name).waitFor();
+    await page.locator("#live").getByRole("row", { name: at.people[id].name }).waitFor();
     assert.equal(await page.getByLabel("ID", { exact: true }).inputValue(), "");
   }
-  await page.getByText("The document waits for a key of Alice Novak").waitFor();
+  await page.getByText("The document waits for keys of Alice Novak").waitFor();
   await both(visitor, "people, named");
 });
 
@@ -80,6 +78,7 @@ test("each person hands in keys by an invitation of their own", async () => {
     await one.page.getByRole("button", { name: "Hand in" }).click();
     await one.page.getByRole("row", { name: at.people[id].name }).getByText("keys are in").waitFor();
     if (id === "carol") {
+      one.expected.push(/pubKeyCredParams is missing/); // only ES256 is taken
       await one.carry("nobody");
       await one.page.getByLabel("Name", { exact: true }).fill("blue key");
       await one.page.getByRole("button", { name: "Register a passkey" }).click();
@@ -113,7 +112,8 @@ test("the command line signs what the page shows, and with the quorum it is in f
     assert.match(sign(line, "--key", at.people[id].key_file, "--digest", digest), id === "carol" ? /in force/ : /others sign it too/);
     if (id === "alice") await page.locator("#live").getByRole("row", { name: "Alice Novak" }).getByText("signed").waitFor();
   }
-  for (const one of [page, ...Object.values(invited).map((i) => i.page)]) {
+  for (const { page: one, expected } of [visitor, ...Object.values(invited)]) {
+    expected.push(/status of 401/); // by which the page learns that its session is over
     await one.waitForURL("**/sign-in?**");
     await one.getByText("The trust root is in force").waitFor();
   }
@@ -154,9 +154,9 @@ test("an administrator adds the first archive on the page", async () => {
   await page.getByLabel("Fingerprints of the keys").fill(at.first.archive.fingerprint);
   await both(visitor, "step 3");
   await page.locator("details[open]").getByRole("button", { name: "Add", exact: true }).click();
-  await page.getByRole("row", { name: "debian-security" }).waitFor();
+  await page.locator("#live").getByRole("row", { name: "debian-security" }).waitFor();
   await page.locator('.stepper [aria-current="step"]', { hasText: "First host" }).waitFor();
-  await page.getByText("current", { exact: true }).waitFor();
+  await page.locator("#live").getByText("current", { exact: true }).waitFor();
   await both(visitor, "step 4");
   visitor.fine();
 });
@@ -178,9 +178,9 @@ test("the first host is enrolled by one line, and the set-up ends with its findi
   await page.getByText("Waiting for web-01 to report").waitFor();
   await both(visitor, "the line of the first host");
   const host = await (await fetch(at.first.host, { method: "POST", body: line })).text();
-  await page.waitForURL(`**/hosts/${host}?said=set-up`);
+  await page.waitForURL((url) => url.pathname === `/hosts/${host}`);
   await page.getByText("The set-up is done").waitFor();
-  assert.ok(await page.getByRole("link", { name: "CVE-2026-33019" }).isVisible());
+  assert.ok(await page.getByRole("link", { name: "CVE-2026-33019" }).first().isVisible());
   await both(visitor, "the first findings");
   visitor.fine();
 });
