@@ -81,6 +81,7 @@ type HostSet struct {
 	Release       string
 	Environment   string
 	SetDigest     string
+	Origins       string // digest; empty: not reported
 	KernelRunning string
 	KernelVersion string
 }

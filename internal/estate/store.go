@@ -47,7 +47,7 @@ var (
 
 	changeLast  = db.Q(`SELECT COALESCE(MAX(changed), 0) FROM hosts`)
 	changedSets = db.Q(`SELECT id, release, environment, CASE WHEN retired_at = 0 THEN package_set ELSE '' END, kernel_running,
- kernel_version, CASE WHEN retired_at = 0 THEN roots ELSE '' END FROM hosts WHERE changed > $1`)
+ kernel_version, CASE WHEN retired_at = 0 THEN roots ELSE '' END, origins FROM hosts WHERE changed > $1`)
 	changedAll = db.Q(`SELECT id, name, reported_name, environment, release, report_key, seen_report_key, cloned_at, silent_at, alarm,
  reboot_required, retired_at, distribution, arch, kernel_running FROM hosts WHERE changed > $1`)
 
@@ -212,14 +212,14 @@ func loadSets(ctx context.Context, tx *db.Tx, since int64) ([]HostSet, error) {
 	hosts, err := db.Collect(rows, err, func(r *sql.Rows) (all []HostSet, err error) {
 		var s HostSet
 		var column string
-		if err := r.Scan(&s.HostID, &s.Release, &s.Environment, &s.SetDigest, &s.KernelRunning, &s.KernelVersion, &column); err != nil {
+		if err := r.Scan(&s.HostID, &s.Release, &s.Environment, &s.SetDigest, &s.KernelRunning, &s.KernelVersion, &column, &s.Origins); err != nil {
 			return nil, err
 		}
 		all = append(all, s)
 		roots, err := readRoots(column)
 		for _, path := range slices.Sorted(maps.Keys(roots)) {
 			root := roots[path]
-			all = append(all, HostSet{HostID: s.HostID, Root: path, Release: root.Release, Environment: s.Environment, SetDigest: root.PackageSet})
+			all = append(all, HostSet{HostID: s.HostID, Root: path, Release: root.Release, Environment: s.Environment, SetDigest: root.PackageSet, Origins: root.Origins})
 		}
 		return all, err
 	})

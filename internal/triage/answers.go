@@ -55,7 +55,7 @@ func (f *Fleet) findingsOf(k *class) []Finding {
 			from = min(from, c.above(p.runningKey))
 		}
 		judge := func(s intake.Statement) {
-			if v := p.judge(s); v.Status != NotAffected {
+			if v := f.verdict(p, s); v.Status != NotAffected {
 				all = append(all, Finding{s.ID, p.source, p.version, v, ""})
 			}
 		}
@@ -149,7 +149,7 @@ func (f *Fleet) verdicts(vulnerability, source string) map[int]Verdict {
 		for _, c := range b.chapters {
 			if i, found := c.find(b, vulnerability); found {
 				for _, id := range c.pairs {
-					verdicts[id] = f.pairs[id].judge(b.statements[i])
+					verdicts[id] = f.verdict(&f.pairs[id], b.statements[i])
 				}
 			}
 		}
@@ -192,9 +192,14 @@ func (f *Fleet) Statements(vulnerability, source string) []intake.Statement {
 
 // Unjudged gives the hosts whose release no source speaks about, sorted: nothing is known of them, which is not "not affected".
 func (f *Fleet) Unjudged() []string {
+	return f.hostsOf(func(release string) bool { return !f.releases[release] })
+}
+
+// hostsOf gives the hosts of some releases, sorted.
+func (f *Fleet) hostsOf(in func(release string) bool) []string {
 	hosts := []string{}
 	for _, k := range f.classes {
-		if !f.releases[k.Release] {
+		if in(k.Release) {
 			hosts = slices.AppendSeq(hosts, maps.Keys(k.hosts))
 		}
 	}

@@ -60,7 +60,7 @@ func (f *Fleet) answer(a *Answer, id int) {
 	p := &f.pairs[id]
 	if i, found := p.chapter.find(p.book, a.ID); found {
 		s := p.book.statements[i]
-		a.Stated, a.Statement, a.Verdict = true, s, p.judge(s)
+		a.Stated, a.Statement, a.Verdict = true, s, f.verdict(p, s)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
@@ -15,10 +16,12 @@ import (
 type Fleet struct {
 	stated   map[bookKey][]intake.Statement // by the package that they name
 	books    map[bookKey]*book
-	of       map[string][]*book  // by source package
-	makers   map[bookKey][]*book // by binary package
-	releases map[string]bool     // releases that statements speak about
-	detailed map[string]bool     // releases of which statements speak about binary packages
+	of       map[string][]*book   // by source package
+	makers   map[bookKey][]*book  // by binary package
+	releases map[string]bool      // releases that statements speak about
+	detailed map[string]bool      // releases of which statements speak about binary packages
+	ended    map[string]time.Time // releases whose support ended, with the end
+	limits   []intake.Support     // of packages that have no support, or little
 	ids      map[holding]int
 	pairs    []pair
 	classes  map[Class]*class
@@ -41,6 +44,7 @@ type pair struct {
 type Class struct {
 	Release, Environment, SetDigest string
 	Kernel                          Kernel
+	Foreign                         string // a line for each source package that others than the distribution made: its name, a tab, who; sorted
 }
 
 type class struct {
@@ -165,7 +169,7 @@ func (f *Fleet) Place(host string, c Class, set func() (pkgset.Set, error)) erro
 			return err
 		}
 		k = &class{Class: c, detailed: detailed, hosts: map[string]bool{}}
-		for _, h := range holdings(c.Release, packages, c.Kernel, detailed) {
+		for _, h := range holdings(c, packages, detailed) {
 			k.pairs = append(k.pairs, f.pair(h))
 		}
 		slices.Sort(k.pairs)

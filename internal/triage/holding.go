@@ -20,17 +20,21 @@ type holding struct {
 }
 
 // holdings reduces a package set to what is judged, in no order. detailed: with the binary packages of each source.
-func holdings(release string, set pkgset.Set, kernel Kernel, detailed bool) []holding {
+func holdings(c Class, set pkgset.Set, detailed bool) []holding {
+	foreign := strangers(c.Foreign)
 	at := make(map[string]int, len(set))
 	all := make([]holding, 0, len(set))
 	for _, p := range set {
 		i, known := at[p.Source]
 		if !known {
 			i, at[p.Source] = len(all), len(all)
-			all = append(all, holding{release: release, source: p.Source, version: p.SourceVersion, lens: lens{rpm: p.RPM != nil}})
+			all = append(all, holding{release: c.Release, source: p.Source, version: p.SourceVersion, lens: lens{rpm: p.RPM != nil, foreign: foreign[p.Source]}})
 			if p.RPM != nil {
 				all[i].module = stream(p.RPM.Module)
 			}
+		}
+		if who := vendor(c.Release, p); who != "" {
+			all[i].foreign = who
 		}
 		if h := &all[i]; p.CompareVersions(p.SourceVersion, h.version) < 0 {
 			h.version = p.SourceVersion
@@ -42,7 +46,7 @@ func holdings(release string, set pkgset.Set, kernel Kernel, detailed bool) []ho
 	epochs(set, at, all)
 	for i := range all {
 		if h := &all[i]; h.isKernel() {
-			h.kernel(set, kernel)
+			h.kernel(set, c.Kernel)
 		}
 	}
 	if detailed {

@@ -32,7 +32,7 @@ func Scan(release string, set pkgset.Set, statements []intake.Statement) []Row {
 	f.Learn(statements)
 	var installed []holding
 	for _, part := range parts {
-		for _, h := range holdings(release, part, Kernel{}, f.detailed[release]) {
+		for _, h := range holdings(Class{Release: release}, part, f.detailed[release]) {
 			h.artefacts = false // beside which kernel it lies is not known
 			installed = append(installed, h)
 		}

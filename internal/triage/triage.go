@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 // Ledger is the log that every change of state is written to.
@@ -47,9 +48,11 @@ type Config struct {
 	Ledger Ledger
 	Blobs  blob.Store
 	Estate Estate
-	Intake Intake
-	Root   Root
-	Now    func() time.Time
+	// Origins gives where packages come from, by the digest that a HostSet names.
+	Origins func(ctx context.Context, digest string) (wire.Origins, error)
+	Intake  Intake
+	Root    Root
+	Now     func() time.Time
 }
 
 // Triage is the vulnerabilities and the decisions about them.
@@ -66,11 +69,14 @@ type Triage struct {
 	roots     map[string][]string // the places of a host besides its own root
 	departed  map[*class]int      // hosts that left since the last sweep of the history, by what they had
 	past      recall
+	day       string // of which the ends of support are
+
+	foreigners map[string]string // Class.Foreign by digest of origins
 }
 
 // New makes a Triage.
 func New(c Config) *Triage {
-	return &Triage{Config: c, fleet: NewFleet(), departed: map[*class]int{}, roots: map[string][]string{}}
+	return &Triage{Config: c, fleet: NewFleet(), departed: map[*class]int{}, roots: map[string][]string{}, foreigners: map[string]string{}}
 }
 
 // Vulnerability is the unit of work: one ID in one source package, over all releases and hosts.
@@ -110,6 +116,7 @@ type View struct {
 	Vulnerabilities int             `json:"vulnerabilities"` // distinct
 	Undecided       int             `json:"undecided"`       // of those, without a decision in force
 	Unjudged        []string        `json:"unjudged"`        // hosts of releases that no source speaks about
+	Ended           []string        `json:"ended"`           // hosts of releases whose support ended: no fixes are made for them
 	Rows            []Vulnerability `json:"rows"`            // sorted by source and ID; also those only undetermined or fixed after a reboot
 }
 
@@ -142,7 +149,7 @@ func (t *Triage) look() *View {
 	for _, d := range t.inForce {
 		decisions[d.Vulnerability] = append(decisions[d.Vulnerability], d.Decision)
 	}
-	view := &View{Hosts: t.hostCount(), Unjudged: t.fleet.Unjudged()}
+	view := &View{Hosts: t.hostCount(), Unjudged: t.fleet.Unjudged(), Ended: t.fleet.Ended()}
 	view.Rows = t.join(t.fleet.Tally())
 	for i := range view.Rows {
 		r := &view.Rows[i]
@@ -188,7 +195,7 @@ func (t *Triage) join(counts []Count) []Vulnerability {
 // read runs do over what is stated, installed and decided now. Many read at once; do changes nothing.
 func (t *Triage) read(ctx context.Context, do func()) error {
 	t.mu.RLock()
-	seen, placed, decided, ready := t.knowledge, t.placed, t.decided, t.inForce != nil
+	seen, placed, decided, ready := t.knowledge, t.placed, t.decided, t.inForce != nil && t.day == t.Now().UTC().Format(time.DateOnly)
 	t.mu.RUnlock()
 	known, err := t.Intake.Knowledge(ctx)
 	if err != nil {
@@ -227,6 +234,9 @@ func (t *Triage) sync(ctx context.Context) error {
 		}
 		t.knowledge, t.view = known, nil // signals changed, if nothing else
 	}
+	now := t.Now().UTC()
+	t.fleet.Support(known.Support, now)
+	t.day = now.Format(time.DateOnly)
 	changed, upTo, err := t.Estate.HostSets(ctx, t.placed)
 	if err != nil {
 		return err
@@ -236,8 +246,12 @@ func (t *Triage) sync(ctx context.Context) error {
 		if h.SetDigest == "" {
 			continue
 		}
-		c := Class{h.Release, h.Environment, h.SetDigest, Kernel{h.KernelRunning, h.KernelVersion, h.Root != ""}}
-		err := t.fleet.Place(h.HostID+h.Root, c, func() (pkgset.Set, error) { return t.Estate.PackageSet(ctx, h.SetDigest) })
+		foreign, err := t.foreign(ctx, h)
+		if err != nil {
+			return err
+		}
+		c := Class{h.Release, h.Environment, h.SetDigest, Kernel{h.KernelRunning, h.KernelVersion, h.Root != ""}, foreign}
+		err = t.fleet.Place(h.HostID+h.Root, c, func() (pkgset.Set, error) { return t.Estate.PackageSet(ctx, h.SetDigest) })
 		if err != nil {
 			return err
 		}
