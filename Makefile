@@ -33,8 +33,8 @@ test: need ## vet and all tests, with the race detector, on both database engine
 	.ci/with-postgres go test -race ./...
 
 world: need packages ## the whole flow on real hosts, as a test
-	go vet -tags world ./demo/...
-	go test -tags world -count=1 -timeout 20m ./demo/...
+	go vet -tags world ./demo/... ./packaging
+	go test -tags world -count=1 -timeout 20m ./demo/... ./packaging
 
 BROWSER = cd test/pages && npm ci --ignore-scripts --no-audit --no-fund --silent
 

@@ -65,8 +65,8 @@ func (s *Story) configure(ctx context.Context) (err error) {
 	}
 	text, err := toml.Marshal(map[string]any{
 		"data": serverData, "origin": "patch.example.org/ledger", "names": []string{"127.0.0.1"},
-		"listen":       map[string]string{"people": local(s.ports.people), "agents": local(s.ports.agents), "repository": local(s.ports.repository)},
-		"notice_hours": 0, "rest": "2s", "busy": "1s", "sweep": "1s", "releases": []string{release.Codename},
+		"listen": map[string]string{"people": local(s.ports.people), "agents": local(s.ports.agents), "repository": local(s.ports.repository)},
+		"silent": s.silent.String(), "notice_hours": 0, "rest": "2s", "busy": "1s", "sweep": "1s", "releases": []string{release.Codename},
 		"upstream": []any{
 			// The security archive comes first; a point release names no end of its validity and may be months old.
 			upstream("security", release.Security.URL, release.Security.Suite, "240h", release.Codename, security),
@@ -239,11 +239,21 @@ func (s *Story) Stock(ctx context.Context) error {
 	return s.Enrol(ctx, "prod-1", "production")
 }
 
-// Enrol makes a host one of the server's, by the line that root runs on it, and waits for its first inventory.
+// Enrol makes a new host one of the server's, and waits for its first inventory.
 func (s *Story) Enrol(ctx context.Context, name, environment string) error {
+	if err := s.join(ctx, name, "--name", name, "--environment", environment); err != nil {
+		return err
+	}
+	return s.take(ctx, name+" enrolled in "+environment, "host.enrolled", "host/"+s.hosts[name].id, func(ctx context.Context) error {
+		return s.reported(ctx, name)
+	})
+}
+
+// join has root run an enrolment line on a host, and starts its agent; as says as whom.
+func (s *Story) join(ctx context.Context, name string, as ...string) error {
 	h := s.hosts[name]
 	var line v1.EnrolmentLine
-	if err := s.ask(ctx, "erin", &line, "host", "enrol", "--name", name, "--environment", environment); err != nil {
+	if err := s.ask(ctx, "erin", &line, append([]string{"host", "enrol"}, as...)...); err != nil {
 		return err
 	}
 	if err := h.Start(ctx, executorSocket); err != nil {
@@ -258,18 +268,18 @@ func (s *Story) Enrol(ctx context.Context, name, environment string) error {
 		return fmt.Errorf("enrol %s: it said %q", name, said)
 	}
 	h.id = words[2]
-	return s.take(ctx, name+" enrolled in "+environment, "host.enrolled", "host/"+h.id, func(ctx context.Context) error {
-		if err := h.Start(ctx, agentUnit); err != nil {
-			return err
+	return h.Start(ctx, agentUnit)
+}
+
+// reported waits until the server has the inventory of a host.
+func (s *Story) reported(ctx context.Context, name string) error {
+	return s.await(ctx, "the inventory of "+name, 2*time.Minute, func(ctx context.Context) (bool, error) {
+		e, err := s.known(ctx, name)
+		if err != nil || e.PackageSet == "" || e.Trees["/"] == "" || !e.CanExecute() {
+			return false, err
 		}
-		return s.await(ctx, "the first inventory of "+name, time.Minute, func(ctx context.Context) (bool, error) {
-			e, err := s.known(ctx, name)
-			if err != nil || e.PackageSet == "" || e.Trees["/"] == "" || !e.CanExecute() {
-				return false, err
-			}
-			s.say("%s is %s: Debian %s, packages %s, files %s", name, h.id, e.Release, e.PackageSet[:12], e.Trees["/"][:12])
-			return true, nil
-		})
+		s.say("%s is %s: %s %s, packages %s, files %s", name, e.ID, e.Distribution, e.Release, e.PackageSet[:12], e.Trees["/"][:12])
+		return true, nil
 	})
 }
 

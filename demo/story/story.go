@@ -42,6 +42,7 @@ type Story struct {
 	root    string // SHA-256 of the first trust root
 	changes []*change
 	steps   []step
+	silent  time.Duration // after which a host counts as silent
 }
 
 // host is a patched host: the machine, and what the server calls it.
@@ -62,7 +63,7 @@ type change struct {
 
 // Open makes the world: one host for the server and two to be patched, with our packages installed.
 func Open(ctx context.Context, c Config) (*Story, error) {
-	s := &Story{Config: c, began: time.Now(), hosts: map[string]*host{}}
+	s := &Story{Config: c, began: time.Now(), hosts: map[string]*host{}, silent: time.Hour}
 	var err error
 	if s.dir, err = os.MkdirTemp("", "patchwarrant-story-"); err != nil {
 		return nil, err
@@ -111,13 +112,9 @@ func (s *Story) boot(ctx context.Context, name string, packages ...string) (*wor
 	if err != nil {
 		return nil, err
 	}
-	var files []string
-	for _, p := range packages {
-		found, err := filepath.Glob(filepath.Join(s.Packages, p+"_*_"+s.world.Release.Arch+".deb"))
-		if err != nil || len(found) != 1 {
-			return nil, fmt.Errorf("want one package %s in %s, have %d (%v): run make packages", p, s.Packages, len(found), err)
-		}
-		files = append(files, found[0])
+	files, err := s.files("_*_"+s.world.Release.Arch+".deb", packages...)
+	if err != nil {
+		return nil, err
 	}
 	if err := h.InstallDebs(ctx, files...); err != nil {
 		return nil, err
@@ -128,6 +125,18 @@ func (s *Story) boot(ctx context.Context, name string, packages ...string) (*wor
 		s.say("%s runs systemd", name)
 	}
 	return h, nil
+}
+
+// files finds our package of each name, with what follows the name in its file's.
+func (s *Story) files(rest string, packages ...string) (files []string, err error) {
+	for _, p := range packages {
+		found, err := filepath.Glob(filepath.Join(s.Packages, p+rest))
+		if err != nil || len(found) != 1 {
+			return nil, fmt.Errorf("want one package %s in %s, have %d (%v): run make packages", p, s.Packages, len(found), err)
+		}
+		files = append(files, found[0])
+	}
+	return files, nil
 }
 
 // Close removes the world and the people's papers. What is in Out stays.

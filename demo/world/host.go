@@ -133,7 +133,10 @@ func (h *Host) WriteFile(ctx context.Context, path string, content io.Reader, mo
 
 // InstallDebs installs the machine's package files on the host with dpkg, all in one run.
 func (h *Host) InstallDebs(ctx context.Context, files ...string) error {
-	install := []string{"dpkg", "--install"}
+	return h.install(ctx, []string{"dpkg", "--install"}, files)
+}
+
+func (h *Host) install(ctx context.Context, install, files []string) error {
 	remove := []string{"rm", "--"}
 	for _, file := range files {
 		in := "/var/tmp/" + filepath.Base(file)

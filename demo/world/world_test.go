@@ -55,6 +55,8 @@ func TestWorld(t *testing.T) {
 		t.Skip("systemd does not run in a container here: " + one.Direct)
 	}
 	t.Run("booted", func(t *testing.T) { bootedHosts(ctx, t, w, one, two) })
+	t.Run("packages", func(t *testing.T) { packagesLive(ctx, t, two) })
+	t.Run("packages of rpm", func(t *testing.T) { rpmsLive(ctx, t, w) })
 	t.Run("after a crash", func(t *testing.T) {
 		// Nobody shuts the hosts down, and the lock falls with the process.
 		if err := w.lock.Close(); err != nil {
