@@ -148,7 +148,7 @@ func (s *Story) setUp(ctx context.Context) (string, error) {
 func (s *Story) signRoot(ctx context.Context) error {
 	paper := filepath.Join(s.dir, "trust-root.json")
 	people := map[string]any{"organisation": "Example CA", "person": []*person{s.people["alice"], s.people["bob"],
-		s.people["carol"], s.people["dave"], s.people["erin"]}}
+		s.people["carol"], s.people["dave"], s.people["erin"], s.people["frank"]}}
 	text, err := toml.Marshal(people)
 	if err != nil {
 		return err
@@ -207,7 +207,7 @@ func (s *Story) logIn(ctx context.Context) error {
 		journal, _ := s.hub.Journal(ctx, serverUnit)
 		return fmt.Errorf("%w; it said: %s", err, journal)
 	}
-	for _, who := range []string{"alice", "bob", "carol", "dave", "erin"} {
+	for _, who := range []string{"alice", "bob", "carol", "dave", "erin", "frank"} {
 		p := s.people[who]
 		if _, err := s.run(ctx, who, "login", "--server", "https://"+local(s.ports.people), "--ca", s.ca, "--person", who, "--key", p.key); err != nil {
 			return err

@@ -37,6 +37,7 @@ func (s *Story) hire() error {
 		{ID: "carol", Name: "Carol Cordes", Roles: []string{"product-manager"}},
 		{ID: "dave", Name: "Dave Dietz", Roles: []string{"risk-manager"}},
 		{ID: "erin", Name: "Erin Ebert", Roles: []string{"administrator"}},
+		{ID: "frank", Name: "Frank Fuchs", Roles: []string{"system-owner"}},
 	} {
 		p.Mail = p.ID + "@example.org"
 		p.key, p.session = filepath.Join(s.dir, p.ID+".key"), filepath.Join(s.dir, p.ID+".session")

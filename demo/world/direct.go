@@ -46,11 +46,11 @@ func (p *programs) start(h *Host, unit string) error {
 	if err != nil {
 		return fmt.Errorf("start %s on %s: %w", unit, h.Name, err)
 	}
-	if strings.HasSuffix(unit, ".socket") {
-		return p.listen(h, unit, u)
-	}
 	if p.state(unit) == "active" {
 		return nil
+	}
+	if strings.HasSuffix(unit, ".socket") {
+		return p.listen(h, unit, u)
 	}
 	if dir := u["StateDirectory"]; dir != "" {
 		path := "/var/lib/" + dir

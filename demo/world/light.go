@@ -78,7 +78,7 @@ func (h *Host) TurnToRPM(ctx context.Context) error {
 }
 
 // InstallRPMs installs or upgrades the machine's package files with rpm, all in one run. Its database knows of no shell and no
-// systemd that they could depend on.
+// systemd that they could depend on, and its plugins want a root that is mounted.
 func (h *Host) InstallRPMs(ctx context.Context, files ...string) error {
-	return h.install(ctx, []string{"rpm", "--upgrade", "--nodeps"}, files)
+	return h.install(ctx, []string{"rpm", "--upgrade", "--nodeps", "--noplugins"}, files)
 }

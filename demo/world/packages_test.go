@@ -34,7 +34,7 @@ func nextVersion(t *testing.T, format string) []string {
 }
 
 // What people and programs leave on a host: no package may touch it, neither when it is upgraded nor when it is purged.
-var theirs = map[string]string{
+var entrusted = map[string]string{
 	"/etc/patchwarrant/agent.json":                               "root 644",
 	"/etc/patchwarrant/server.toml":                              "root 640",
 	"/var/lib/patchwarrant/ledger.guard":                         "patchwarrant 600",
@@ -45,7 +45,7 @@ var theirs = map[string]string{
 
 func leave(ctx context.Context, t *testing.T, h *Host) {
 	t.Helper()
-	for path, as := range theirs {
+	for path, as := range entrusted {
 		owner, mode, _ := strings.Cut(as, " ")
 		if err := h.WriteFile(ctx, path, strings.NewReader("# "+path+"\n"), 0o600); err != nil {
 			t.Fatal(err)
@@ -58,7 +58,7 @@ func leave(ctx context.Context, t *testing.T, h *Host) {
 // kept also looks at what the packages promise about users and directories.
 func kept(ctx context.Context, t *testing.T, h *Host) {
 	t.Helper()
-	for path, as := range theirs {
+	for path, as := range entrusted {
 		if text := run(ctx, t, h, "cat", path); text != "# "+path {
 			t.Errorf("%s is %q", path, text)
 		}
@@ -176,7 +176,7 @@ func rpmsLive(ctx context.Context, t *testing.T, w *World) {
 	}
 	kept(ctx, t, h)
 	units(ctx, t, h, chosen)
-	run(ctx, t, h, append([]string{"rpm", "--erase", "--nodeps"}, ourNames...)...)
+	run(ctx, t, h, append([]string{"rpm", "--erase", "--nodeps", "--noplugins"}, ourNames...)...)
 	kept(ctx, t, h)
 	goneForGood(ctx, t, h)
 }
