@@ -146,6 +146,7 @@ func (s *story) things(session, token string) map[string][2]string {
 	both(scanned.ID, "scn_none", api+"/scan-reports/{id}", api+"/scan-reports/{id}/comparison", "/scans/{id}")
 	both("CVE-2026-1001/openssl", "CVE-2026-9999/none", api+"/vulnerabilities/{cve}/{source}/scans")
 	both(s.hosts[1].host.ID, "hst_none", api+"/hosts/{id}/scans")
+	both("openvex", "csaf", api+"/exports/vex/{format}") // no ID, but no leave either
 	both("waits", "none", api+"/passkeys/{id}")
 	for _, door := range []string{api, ""} {
 		both(s.policy("bob"), other, door+"/policies/{id}", door+"/policies/{id}/signatures", door+"/policies/{id}/withdrawal")

@@ -80,10 +80,14 @@ func TestRootRules(t *testing.T) {
 		"more local signatures than seats": func(r *trustroot.Root) { r.Rules[0].Local = 3 },
 		"window without limit":             func(r *trustroot.Root) { r.Rules[0].MaxWindowHours = 0 },
 		"window of a year":                 func(r *trustroot.Root) { r.Rules[0].MaxWindowHours = 9000 },
-		"window where nothing happens":     func(r *trustroot.Root) { r.Rules[3].MaxWindowHours = 1 },
-		"no rule for trust roots":          func(r *trustroot.Root) { r.Rules = r.Rules[:4] },
-		"rule that nobody can meet":        func(r *trustroot.Root) { r.Rules[0].Seats = [][]string{{"risk-manager"}, {"system-owner"}} },
-		"time with an offset":              func(r *trustroot.Root) { r.MadeAt = r.MadeAt.In(time.FixedZone("", 3600)) },
+		"window where nothing happens":     func(r *trustroot.Root) { r.Rules[ruleOf(r, trustroot.Curation)].MaxWindowHours = 1 },
+		"window of a policy":               func(r *trustroot.Root) { r.Rules[ruleOf(r, trustroot.Policy)].MaxWindowHours = 1 },
+		"no rule for trust roots": func(r *trustroot.Root) {
+			i := ruleOf(r, trustroot.TrustRoot)
+			r.Rules = slices.Delete(slices.Clone(r.Rules), i, i+1)
+		},
+		"rule that nobody can meet": func(r *trustroot.Root) { r.Rules[0].Seats = [][]string{{"risk-manager"}, {"system-owner"}} },
+		"time with an offset":       func(r *trustroot.Root) { r.MadeAt = r.MadeAt.In(time.FixedZone("", 3600)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := warranttest.New(t).Root
@@ -278,4 +282,8 @@ func TestQuorumCodes(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, row.code)
 		}
 	}
+}
+
+func ruleOf(r *trustroot.Root, class string) int {
+	return slices.IndexFunc(r.Rules, func(rule trustroot.Rule) bool { return rule.Class == class })
 }
