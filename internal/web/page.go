@@ -13,6 +13,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
@@ -51,6 +52,7 @@ func (v *visit) page(title string, body any) *page { return &page{v, title, body
 // sections are the site's rooms in the order of the work, with the key that leads to each after g.
 var sections = []struct{ Path, Name, Key string }{
 	{"/", "Today", "t"},
+	{"/clocks", "Clocks", "k"},
 	{"/vulnerabilities", "Vulnerabilities", "v"},
 	{"/hosts", "Hosts", "h"},
 	{"/repository", "Repository", "r"},
@@ -96,6 +98,7 @@ var notices = map[string]string{
 	"decided":          "Your decision is in force and in the ledger.",
 	"waits":            "Signed. The decision waits for a second person: this page says who may agree.",
 	"refused":          "Refused. The decision that waited has ended.",
+	"adopted":          "With your signature the quorum is there: these limits are in force, and the clocks follow.",
 	"assessed":         "Your assessment holds, and is in the ledger.",
 	"approved":         "Your signature was counted.",
 	"warranted":        "With your signature the quorum is there: the order is a warrant, and its rollout has begun.",
@@ -314,6 +317,7 @@ var words = template.FuncMap{
 		}
 		return m
 	},
+	"span":  policy.Span,
 	"tone":  tone,
 	"say":   say,
 	"title": func(s string) string { return strings.ToUpper(s[:1]) + s[1:] },

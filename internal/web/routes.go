@@ -53,6 +53,17 @@ var routes = []route{
 	{"POST", "/decisions/{id}/signatures", staff.Decide, (*site).agreeDecision},
 	{"POST", "/decisions/{id}/refusal", staff.Decide, (*site).refuseDecision},
 
+	{"GET", "/clocks", staff.Read, (*site).clocksRunning},
+	{"GET", "/exceptions", staff.Read, (*site).exceptions},
+	{"GET", "/policy", staff.Read, (*site).policyInForce},
+	{"GET", "/policy/statement.txt", staff.Read, (*site).policyText},
+	{"GET", "/policy/draft", staff.Read, (*site).policyEditor},
+	{"POST", "/policies/try", staff.Read, (*site).tryPolicy},
+	{"POST", "/policies", staff.ProposePolicy, (*site).proposePolicy},
+	{"GET", "/policies/{id}", staff.Read, (*site).policy},
+	{"POST", "/policies/{id}/signatures", staff.Approve, (*site).signPolicy},
+	{"POST", "/policies/{id}/withdrawal", staff.ProposePolicy, (*site).withdrawPolicy},
+
 	{"POST", "/views", staff.SaveView, (*site).saveView},
 	{"POST", "/views/{id}/drop", staff.SaveView, (*site).dropView},
 

@@ -24,6 +24,8 @@ func (s *site) search(v *visit) error {
 	for _, x := range sections {
 		add("page", x.Name, x.Path, x.Name)
 	}
+	add("page", "Limits", "/policy", "limits policy")
+	add("page", "Exceptions", "/exceptions", "exceptions accepted risks")
 	if q != "" {
 		if err := s.find(v, q, func(h hit) { hits = append(hits, h) }); err != nil {
 			return err

@@ -40,6 +40,7 @@ type todayBody struct {
 	Decided            []slice
 	Urgent             []*triage.Vulnerability
 	Clocks             []clock
+	Running, Overdue   int // clocks of vulnerabilities, over the whole list
 	Duties             []duty
 	Silent             []estate.Host
 	Windows            []change.Order
@@ -93,7 +94,12 @@ func (s *site) today(v *visit) error {
 	if body.Duties, err = s.duties(v, orders, investigations, body.View); err != nil {
 		return err
 	}
-	if body.Clocks, err = s.clocks(v, orders, investigations, body.View); err != nil {
+	limits, running, overdue, err := s.runningOut(ctx)
+	if err != nil {
+		return err
+	}
+	body.Running, body.Overdue = running, overdue
+	if body.Clocks, err = s.clocks(v, orders, investigations, body.View, limits); err != nil {
 		return err
 	}
 	if body.Alarms, err = s.alarms(ctx); err != nil {
@@ -180,6 +186,16 @@ func (s *site) duties(v *visit, orders []change.Order, investigations []integrit
 		return nil, err
 	}
 	all = append(all, leaving...)
+	policies, err := s.unsignedPolicies(ctx, root, me)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, policies...)
+	agreements, err := s.agreements(v, root)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, agreements...)
 	if v.session.Can(staff.Investigate) {
 		for _, i := range investigations {
 			switch {
@@ -224,9 +240,8 @@ func (s *site) unsigned(ctx context.Context, root *trustroot.Root, me trustroot.
 	return all, nil
 }
 
-// clocks are the next due times, the most urgent first.
-func (s *site) clocks(v *visit, orders []change.Order, investigations []integrity.Investigation, view triage.View) ([]clock, error) {
-	var all []clock
+// clocks are the next due times, the most urgent first: of all, and whatever else has one.
+func (s *site) clocks(v *visit, orders []change.Order, investigations []integrity.Investigation, view triage.View, all []clock) ([]clock, error) {
 	for _, i := range investigations {
 		if i.State != integrity.Closed {
 			all = append(all, clock{"Investigation", "/investigations/" + i.ID, "response within 24 h", i.DueAt})
@@ -325,6 +340,11 @@ func (s *site) alarms(ctx context.Context) ([]alarm, error) {
 		return nil, err
 	}
 	all = append(all, more...)
+	gap, err := s.unlimited(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, gap...)
 	slices.SortStableFunc(all, func(a, b alarm) int { return b.Since.Compare(a.Since) })
 	return all, nil
 }

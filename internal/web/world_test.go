@@ -62,6 +62,7 @@ type world struct {
 	inventory     string // record of db-1
 	scan          string // a scanner's report
 	undecided     string // decision of bob that waits for a second person
+	proposed      string // digest of bob's policy, which nobody has signed
 }
 
 // machine is a host as the world imitates it.
@@ -280,14 +281,6 @@ func (w *world) checkIn(name string) {
 	if len(need) > 0 {
 		w.t.Fatalf("the server needs %v", need)
 	}
-}
-
-func (w *world) decide(person string, d triage.Decision) {
-	w.t.Helper()
-	payload, err := w.Triage.Draft(w.t.Context(), person, d)
-	w.ok(err)
-	_, err = w.Triage.Decide(w.t.Context(), person, w.people.Sign(triage.DecisionType, payload, person))
-	w.ok(err)
 }
 
 // curate proposes a snapshot, has it signed, and puts it into the channel stage.

@@ -12,7 +12,10 @@ export function places(at = site) {
     "vulnerabilities, nothing": "/vulnerabilities?q=no-such-thing",
     vulnerability: "/vulnerabilities/CVE-2026-33019/curl",
     "vulnerability, undecided": "/vulnerabilities/CVE-2026-26101/glibc",
-    assessment: "/vulnerabilities/CVE-2026-26101/glibc/assessment",
+    clocks: "/clocks",
+    exceptions: "/exceptions",
+    limits: "/policy",
+    "limits, drafted": "/policy/draft?from=ncssr-2.0.5",
     hosts: "/hosts",
     "hosts, silent": "/hosts?state=silent",
     host: host("web-02"),
@@ -53,6 +56,7 @@ export function places(at = site) {
 
 // offered are pages that only some may see.
 export const offered = {
+  assessment: ["/vulnerabilities/CVE-2026-26101/glibc/assessment", "decide"],
   "new order, stage": ["/changes/new", "propose-order"],
   "new order, production": ["/changes/new?kind=production", "propose-order"],
   "new order, back-out": ["/changes/new?kind=back-out", "propose-order"],
