@@ -223,3 +223,11 @@ func BenchmarkDeadlines(b *testing.B) {
 		}
 	}
 }
+
+func TestAPolicyThatIsNoJSONSaysWhere(t *testing.T) {
+	for text, want := range map[string]string{"{\n  \"name\": x": "line 2, column 11: ", "{\n\n\"rules\": 7}": "line 3, column 10: "} {
+		if _, err := policy.Read([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

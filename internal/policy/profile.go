@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -66,7 +67,7 @@ func Read(b []byte) (Policy, error) {
 	d.DisallowUnknownFields()
 	var p Policy
 	if err := d.Decode(&p); err != nil {
-		return Policy{}, fault.New(fault.Invalid, "policy: it is not the JSON expected here: %s", err)
+		return Policy{}, fault.New(fault.Invalid, "policy: it is not the JSON expected here: %s%s", place(b, err), err)
 	}
 	if d.More() {
 		return Policy{}, fault.New(fault.Invalid, "policy: there are bytes after its end")
@@ -76,6 +77,23 @@ func Read(b []byte) (Policy, error) {
 	}
 	_, err := Compile(p)
 	return p, err
+}
+
+// place tells where in the text a problem of JSON is; nothing where that is not known.
+func place(b []byte, err error) string {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	var at int64
+	switch {
+	case errors.As(err, &syntax):
+		at = syntax.Offset
+	case errors.As(err, &kind):
+		at = kind.Offset
+	default:
+		return ""
+	}
+	before := b[:min(max(at-1, 0), int64(len(b)))]
+	return fmt.Sprintf("line %d, column %d: ", bytes.Count(before, []byte("\n"))+1, len(before)-bytes.LastIndexByte(before, '\n'))
 }
 
 // Statement writes the limits as text for section 6.7 of a CP or CPS. Source: NCSSR 2.0.5, 4.3: each limit is published there.

@@ -1,12 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net/http"
 	"net/url"
 	"slices"
 
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
+	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
@@ -16,7 +18,9 @@ func (s *site) limits(v *visit, body *caseBody) (err error) {
 	if body.Clocks, err = s.Deadlines.Of(ctx, name); err != nil {
 		return err
 	}
-	slices.SortStableFunc(body.Clocks, func(a, b deadline.Clock) int { return b.Episode - a.Episode })
+	slices.SortStableFunc(body.Clocks, func(a, b deadline.Clock) int {
+		return cmp.Or(b.Episode-a.Episode, slices.Index(policy.Clocks, a.Clock)-slices.Index(policy.Clocks, b.Clock))
+	})
 	if body.Assessments, err = s.Deadlines.Assessments(ctx, name); err != nil {
 		return err
 	}
