@@ -148,7 +148,6 @@ func (s *story) things(session, token string) map[string][2]string {
 	both(s.hosts[1].host.ID, "hst_none", api+"/hosts/{id}/scans")
 	both("openvex", "csaf", api+"/exports/vex/{format}") // no ID, but no leave either
 	both("waits", "none", api+"/passkeys/{id}")
-	both("openvex", "none", api+"/exports/vex/{format}")
 	for _, door := range []string{api, ""} {
 		both(s.policy("bob"), other, door+"/policies/{id}", door+"/policies/{id}/signatures", door+"/policies/{id}/withdrawal")
 	}
