@@ -5,12 +5,13 @@ import { after, before, test } from "node:test";
 import { cli, launch, Visitor } from "./browser.mjs";
 import { offered, places } from "./places.mjs";
 
-let browser, carol, numbers;
+let browser, carol, alice, numbers;
 const all = { ...places(), ...Object.fromEntries(Object.entries(offered).map(([name, [path]]) => [name, path])) };
 
 before(async () => {
   browser = await launch();
-  carol = await (await Visitor.open(browser)).signIn("carol"); // sees every page
+  carol = await (await Visitor.open(browser)).signIn("carol"); // sees every page but those of who decides
+  alice = await (await Visitor.open(browser)).signIn("alice");
   const { stdout } = await cli("frank", "vulnerability", "list"); // both numbers, said by somebody else
   numbers = stdout.match(/(?<findings>\d+) findings on \d+ hosts are (?<vulnerabilities>\d+) distinct/).groups;
 });
@@ -33,27 +34,28 @@ test("the sign-in page is accessible, and its SSH way", async () => {
 
 for (const [name, path] of Object.entries(all)) {
   test(`${name}: ${path.replace(/[0-9a-f]{64}|(?<=_)[0-9a-z]{20,}/g, "…")}`, async () => {
-    await carol.page.emulateMedia({ colorScheme: "light" });
+    const visitor = offered[name]?.[1] === "decide" ? alice : carol;
+    await visitor.page.emulateMedia({ colorScheme: "light" });
     const files = [];
     const add = (answer) => files.push(answer.body());
-    carol.page.on("response", add);
-    await carol.go(path);
-    carol.page.off("response", add);
+    visitor.page.on("response", add);
+    await visitor.go(path);
+    visitor.page.off("response", add);
     const weight = (await Promise.all(files)).reduce((sum, file) => sum + file.length, 0);
     assert.ok(files.length > 3 && weight < 150_000, `${weight} bytes in ${files.length} files`);
 
-    assert.equal(await carol.page.locator(".top .both").getAttribute("aria-label"), `${numbers.findings} findings, ${numbers.vulnerabilities} vulnerabilities`);
+    assert.equal(await visitor.page.locator(".top .both").getAttribute("aria-label"), `${numbers.findings} findings, ${numbers.vulnerabilities} vulnerabilities`);
 
     for (const colorScheme of ["light", "dark"]) {
-      await carol.page.emulateMedia({ colorScheme });
-      assert.deepEqual(await carol.axe(), [], colorScheme);
+      await visitor.page.emulateMedia({ colorScheme });
+      assert.deepEqual(await visitor.axe(), [], colorScheme);
     }
-    const dialogs = await carol.page.locator("main [data-open]").evaluateAll((all) => [...new Set(all.map((b) => b.dataset.open.replace(/-.*/, "")))]);
+    const dialogs = await visitor.page.locator("main [data-open]").evaluateAll((all) => [...new Set(all.map((b) => b.dataset.open.replace(/-.*/, "")))]);
     for (const id of dialogs) {
-      await carol.page.locator(`main [data-open^="${id}"]`).first().click();
-      assert.deepEqual(await carol.axe("dialog[open]"), [], `dialog ${id}`);
-      await carol.page.keyboard.press("Escape");
+      await visitor.page.locator(`main [data-open^="${id}"]`).first().click();
+      assert.deepEqual(await visitor.axe("dialog[open]"), [], `dialog ${id}`);
+      await visitor.page.keyboard.press("Escape");
     }
-    carol.fine();
+    visitor.fine();
   });
 }
