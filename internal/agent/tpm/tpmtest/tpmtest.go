@@ -28,7 +28,7 @@ func Start(t *testing.T) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); cmd.Wait() })
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
 	for range 500 { // 10 s
 		if c, err := net.Dial("unix", socket); err == nil {
 			c.Close()
