@@ -28,6 +28,7 @@ test("foreign text is text on every page", async () => {
   }
   visitor.fine();
   decider.fine();
+  await decider.close(); // keys go to the window in front
 });
 
 test("in the palette, too", async () => {
