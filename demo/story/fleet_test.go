@@ -154,7 +154,7 @@ func allReport(ctx context.Context, t *testing.T, s *Story) {
 		must(t, err)
 		releases[h.Distribution+" "+h.Release]++
 	}
-	if fmt.Sprint(releases) != "map[debian bookworm:6 debian trixie:5 example :1]" {
+	if fmt.Sprint(releases) != "map[debian bookworm:6 debian trixie:5 example example-1:1]" {
 		t.Errorf("releases %v", releases)
 	}
 	said, err := s.run(ctx, "erin", "host", "packages", s.hosts["rpm-1"].id)
