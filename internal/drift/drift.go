@@ -45,12 +45,22 @@ type Estate interface {
 type Drifts struct {
 	estate Estate
 	sets   memo.Memo[pkgset.Set]
-	pairs  memo.Memo[figure] // by the digests of both sets
+	shapes memo.Memo[shape] // by the digest of the set
+	draw   drawing
 
 	mu   sync.Mutex // guards what follows
 	upTo int64
 	of   map[string]estate.HostSet // hosts with a set, by ID
+
+	fleet   sync.Mutex          // guards what follows; taken before mu
+	at      int64               // the state of the estate that kinds is of
+	kinds   []Kind              // what Fleet gave last
+	staged  map[string][]string // by release: the sets of stage, sorted
+	nearest map[kindOf]float64  // percent, as long as staged holds
 }
+
+// kindOf is what the hosts of a kind have in common.
+type kindOf struct{ release, set string }
 
 type figure struct{ same, all int }
 
@@ -63,7 +73,8 @@ func (f figure) percent() float64 {
 
 // New makes Drifts.
 func New(e Estate) *Drifts {
-	return &Drifts{estate: e, sets: memo.Memo[pkgset.Set]{Most: 128 << 20}, pairs: memo.Memo[figure]{Most: 4 << 20}, of: map[string]estate.HostSet{}}
+	return &Drifts{estate: e, sets: memo.Memo[pkgset.Set]{Most: 32 << 20}, shapes: memo.Memo[shape]{Most: 64 << 20}, of: map[string]estate.HostSet{}, at: -1,
+		nearest: map[kindOf]float64{}}
 }
 
 // Of compares a host with its stage twin. A stage host has none: Invalid.
@@ -86,16 +97,21 @@ func (d *Drifts) Of(ctx context.Context, host string) (Drift, error) {
 	if err := d.catchUp(ctx); err != nil {
 		return out, err
 	}
+	here, err := d.shape(ctx, h.PackageSet)
+	if err != nil {
+		return out, err
+	}
 	best := figure{all: -1}
 	for _, k := range kin {
 		digest := d.setOf(k.ID)
 		if digest == "" {
 			continue
 		}
-		f, err := d.compare(ctx, digest, h.PackageSet)
+		there, err := d.shape(ctx, digest)
 		if err != nil {
 			return out, err
 		}
+		f := there.against(here)
 		if best.all < 0 || f.percent() > best.percent() {
 			best, out.Twin, out.TwinName, out.Named = f, k.ID, k.Name, k.Named
 		}
@@ -144,18 +160,11 @@ func (d *Drifts) set(ctx context.Context, digest string) (pkgset.Set, error) {
 	})
 }
 
-func (d *Drifts) compare(ctx context.Context, stage, production string) (figure, error) {
-	return d.pairs.Get(stage+production, func() (figure, int, error) {
-		a, err := d.set(ctx, stage)
-		if err != nil {
-			return figure{}, 0, err
-		}
-		b, err := d.set(ctx, production)
-		if err != nil {
-			return figure{}, 0, err
-		}
-		same, all, _ := Packages(a, b)
-		return figure{same, all}, 256, nil
+func (d *Drifts) shape(ctx context.Context, digest string) (shape, error) {
+	return d.shapes.Get(digest, func() (shape, int, error) {
+		set, err := d.estate.PackageSet(ctx, digest)
+		s := d.draw.of(set)
+		return s, s.size(), err
 	})
 }
 
@@ -168,42 +177,90 @@ type Kind struct {
 	Percent float64 `json:"percent"` // 0 where no stage host of the release has reported
 }
 
-// Fleet gives all kinds of production hosts, the farthest from stage first. It grows with distinct sets, not with hosts.
+// Fleet gives all kinds of production hosts, the farthest from stage first; the caller does not change it. It grows with
+// distinct sets, not with hosts, and works out only what changed since the last call.
 func (d *Drifts) Fleet(ctx context.Context) ([]Kind, error) {
 	if err := d.catchUp(ctx); err != nil {
 		return nil, err
 	}
-	type key struct{ release, set string }
-	staged, kinds := map[string][]string{}, map[key]*Kind{}
-	d.mu.Lock()
-	for _, h := range d.of {
-		if h.Environment == stage {
-			if !slices.Contains(staged[h.Release], h.SetDigest) {
-				staged[h.Release] = append(staged[h.Release], h.SetDigest)
-			}
-			continue
-		}
-		k := kinds[key{h.Release, h.SetDigest}]
-		if k == nil {
-			k = &Kind{Release: h.Release, Host: h.HostID}
-			kinds[key{h.Release, h.SetDigest}] = k
-		}
-		k.Hosts, k.Host = k.Hosts+1, min(k.Host, h.HostID)
+	d.fleet.Lock()
+	defer d.fleet.Unlock()
+	staged, kinds, at := d.sort()
+	if at == d.at {
+		return d.kinds, nil
 	}
-	d.mu.Unlock()
+	for of := range d.nearest {
+		if kinds[of] == nil || !slices.Equal(staged[of.release], d.staged[of.release]) {
+			delete(d.nearest, of)
+		}
+	}
+	d.staged = staged
 	all := make([]Kind, 0, len(kinds))
 	for of, k := range kinds {
-		for _, s := range staged[of.release] {
-			f, err := d.compare(ctx, s, of.set)
-			if err != nil {
+		percent, known := d.nearest[of]
+		if !known {
+			var err error
+			if percent, err = d.near(ctx, of.set, staged[of.release]); err != nil {
 				return nil, err
 			}
-			k.Percent = max(k.Percent, f.percent())
+			d.nearest[of] = percent
 		}
+		k.Percent = percent
 		all = append(all, *k)
 	}
 	slices.SortFunc(all, func(a, b Kind) int { return cmp.Or(cmp.Compare(a.Percent, b.Percent), cmp.Compare(a.Host, b.Host)) })
+	d.kinds, d.at = all, at
 	return all, nil
+}
+
+// sort parts the hosts into stage, whose sets it gives, and the others, by kind; with the state of the estate that this is of.
+func (d *Drifts) sort() (staged map[string][]string, kinds map[kindOf]*Kind, at int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.upTo == d.at {
+		return nil, nil, d.at
+	}
+	of, kinds := map[kindOf]bool{}, map[kindOf]*Kind{}
+	for _, h := range d.of {
+		key := kindOf{h.Release, h.SetDigest}
+		if h.Environment == stage {
+			of[key] = true
+			continue
+		}
+		k := kinds[key]
+		if k == nil {
+			k = &Kind{Release: h.Release, Host: h.HostID}
+			kinds[key] = k
+		}
+		k.Hosts, k.Host = k.Hosts+1, min(k.Host, h.HostID)
+	}
+	staged = map[string][]string{}
+	for key := range of {
+		staged[key.release] = append(staged[key.release], key.set)
+	}
+	for _, sets := range staged {
+		slices.Sort(sets)
+	}
+	return staged, kinds, d.upTo
+}
+
+// near gives how much of a set the nearest of stage has, in percent.
+func (d *Drifts) near(ctx context.Context, set string, staged []string) (percent float64, err error) {
+	if _, same := slices.BinarySearch(staged, set); same {
+		return 100, nil
+	}
+	here, err := d.shape(ctx, set)
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range staged {
+		there, err := d.shape(ctx, s)
+		if err != nil {
+			return 0, err
+		}
+		percent = max(percent, there.against(here).percent())
+	}
+	return percent, nil
 }
 
 // catchUp takes over which host has which set.

@@ -55,19 +55,20 @@ type hosts struct {
 	sets   map[string]pkgset.Set
 	kin    []estate.Kin
 	reads  int
+	at     int64 // raised by a change
 }
 
 func (e *hosts) Host(_ context.Context, id string) (estate.Host, error) {
 	return estate.Host{ID: id, Name: id, Environment: e.env[id], PackageSet: e.digest[id]}, nil
 }
 func (e *hosts) HostSets(_ context.Context, since int64) (all []estate.HostSet, upTo int64, _ error) {
-	if since > 0 {
+	if since > e.at {
 		return nil, since, nil
 	}
 	for id := range e.env {
 		all = append(all, estate.HostSet{HostID: id, Release: "bookworm", Environment: e.env[id], SetDigest: e.digest[id]})
 	}
-	return append(all, estate.HostSet{HostID: "p1", Root: "/srv/x", Release: "bookworm", Environment: "production", SetDigest: "far"}), 1, nil
+	return append(all, estate.HostSet{HostID: "p1", Root: "/srv/x", Release: "bookworm", Environment: "production", SetDigest: "far"}), e.at + 1, nil
 }
 func (e *hosts) KinOf(context.Context, string) ([]estate.Kin, error) { return e.kin, nil }
 func (e *hosts) PackageSet(_ context.Context, digest string) (pkgset.Set, error) {
