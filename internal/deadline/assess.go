@@ -31,12 +31,16 @@ type Suggestion struct {
 // Suggest gives the factors, severity and priority as the data suggests them, or NotFound for what nobody states. Where an
 // assessment holds, it is what the suggestion begins with.
 func (d *Deadlines) Suggest(ctx context.Context, vulnerability string) (s Suggestion, err error) {
-	v, standings, err := d.find(ctx, vulnerability)
+	view, v, err := d.find(ctx, vulnerability)
+	if err != nil {
+		return s, err
+	}
+	standings, err := d.standings(ctx, view)
 	if err != nil {
 		return s, err
 	}
 	s.Vulnerability, s.Given = vulnerability, Severity(v)
-	s.Factors, s.Hints = prefill(v, standings)
+	s.Factors, s.Hints = prefill(v, standings[vulnerability])
 	s.Severity, s.Priority = s.Given, s.Factors.Priority()
 	all, err := d.Assessments(ctx, vulnerability)
 	if err == nil && len(all) > 0 && all[0].SupersededAt.IsZero() {
@@ -47,17 +51,16 @@ func (d *Deadlines) Suggest(ctx context.Context, vulnerability string) (s Sugges
 	return s, err
 }
 
-func (d *Deadlines) find(ctx context.Context, vulnerability string) (v triage.Vulnerability, standings []Standing, err error) {
-	view, err := d.Triage.Vulnerabilities(ctx)
+func (d *Deadlines) find(ctx context.Context, vulnerability string) (view triage.View, v triage.Vulnerability, err error) {
+	view, err = d.Triage.Vulnerabilities(ctx)
 	if err != nil {
-		return v, nil, err
+		return view, v, err
 	}
 	i := slices.IndexFunc(view.Rows, func(r triage.Vulnerability) bool { return r.Name == vulnerability })
 	if i < 0 {
-		return v, nil, fault.New(fault.NotFound, "%.200q is on no host; the form is CVE-…/source", vulnerability)
+		return view, v, fault.New(fault.NotFound, "%.200q is on no host; the form is CVE-…/source", vulnerability)
 	}
-	all, err := d.standings(ctx)
-	return view.Rows[i], all[vulnerability], err
+	return view, view.Rows[i], nil
 }
 
 // Assessments gives all about a vulnerability, the newest first.
@@ -86,7 +89,7 @@ func (d *Deadlines) Draft(ctx context.Context, who string, a Assessment) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	v, _, err := d.find(ctx, a.Vulnerability)
+	_, v, err := d.find(ctx, a.Vulnerability)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +119,7 @@ func (d *Deadlines) Assess(ctx context.Context, who string, e envelope.Envelope)
 	if err := a.verify(e, root, d.Now()); err != nil {
 		return a, err
 	}
-	v, _, err := d.find(ctx, a.Vulnerability)
+	_, v, err := d.find(ctx, a.Vulnerability)
 	if err != nil {
 		return a, err
 	}

@@ -5,6 +5,7 @@ package deadline
 import (
 	"context"
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
@@ -50,9 +51,9 @@ type Standing struct {
 	Groups      []string `json:"groups,omitempty"` // sorted
 }
 
-// Standings tells every host's standing, of now.
+// Standings tells every host's standing, of now; under the same version all are as they were.
 type Standings interface {
-	Standings(ctx context.Context) (func(host string) Standing, error)
+	Standings(ctx context.Context) (of func(host string) Standing, version int, err error)
 }
 
 // Config of Deadlines. Default is the policy that holds until people put one in force.
@@ -69,10 +70,22 @@ type Config struct {
 }
 
 // Deadlines is the policies, assessments and clocks.
-type Deadlines struct{ Config }
+type Deadlines struct {
+	Config
+
+	mu       sync.Mutex // guards affected
+	affected affected
+}
+
+// affected is the distinct standings of the hosts each vulnerability affects.
+type affected struct {
+	view      triage.Version
+	standings int // their version
+	by        map[string][]Standing
+}
 
 // New makes Deadlines.
-func New(c Config) *Deadlines { return &Deadlines{c} }
+func New(c Config) *Deadlines { return &Deadlines{Config: c} }
 
 func (d *Deadlines) act(ctx context.Context, tx *db.Tx, who, kind, subject string, facts []string, detail any) (int64, error) {
 	b, err := envelope.Encode(detail)

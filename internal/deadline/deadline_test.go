@@ -30,6 +30,7 @@ const name = "CVE-2026-1/openssl"
 
 // world is deadlines over a real ledger, blobs and database; what triage and intake say is given.
 type world struct {
+	looks int // at standings
 	*deadline.Deadlines
 	t         *testing.T
 	people    *warranttest.World
@@ -67,8 +68,9 @@ func (w *world) Unreviewed(context.Context) (map[string]bool, error) { return w.
 // estate tells the standings of hosts.
 type estate struct{ *world }
 
-func (e estate) Standings(context.Context) (func(string) deadline.Standing, error) {
-	return func(host string) deadline.Standing { return e.standings[host[0]-'0'] }, nil
+func (e estate) Standings(context.Context) (func(string) deadline.Standing, int, error) {
+	e.looks++ // none is like the one before
+	return func(host string) deadline.Standing { return e.standings[host[0]-'0'] }, e.looks, nil
 }
 
 // given is triage as the world has it.

@@ -149,7 +149,7 @@ func (d *Deadlines) fill(ctx context.Context, l *look, episodes []triage.Episode
 	for i := range view.Rows {
 		rows[view.Rows[i].Name] = &view.Rows[i]
 	}
-	standings, err := d.standings(ctx)
+	standings, err := d.standings(ctx, view)
 	if err != nil {
 		return err
 	}
@@ -191,11 +191,17 @@ func since(a *Assessment, e triage.Episode) *Assessment {
 	return a
 }
 
-// standings gives the distinct standings of the hosts each vulnerability affects.
-func (d *Deadlines) standings(ctx context.Context) (map[string][]Standing, error) {
-	of, err := d.Standings.Standings(ctx)
+// standings gives the distinct standings of the hosts each vulnerability affects, worked out again when hosts or their
+// standings changed.
+func (d *Deadlines) standings(ctx context.Context, view triage.View) (map[string][]Standing, error) {
+	of, version, err := d.Standings.Standings(ctx)
 	if err != nil {
 		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.affected.by != nil && d.affected.view == view.Version && d.affected.standings == version {
+		return d.affected.by, nil
 	}
 	kinds := map[string]Standing{}
 	names, err := d.Triage.Standings(ctx, func(host string) string {
@@ -213,6 +219,7 @@ func (d *Deadlines) standings(ctx context.Context) (map[string][]Standing, error
 			all[vulnerability] = append(all[vulnerability], kinds[name])
 		}
 	}
+	d.affected = affected{view.Version, version, all}
 	return all, nil
 }
 

@@ -80,6 +80,8 @@ type entry struct {
 	cell
 	id, name, text string // text is what Filter.Text looks into
 	reportedName   string
+	record         string // the inventory's about it, by ID; empty: none
+	differs        string // the environment that the record names where the host enforces another
 
 	distribution, arch, kernel string // for conditions of groups
 	groups                     membership
@@ -135,6 +137,10 @@ func (d *directory) enter(rec record.Record) (concerned []entry) {
 // put takes an entry over, and reports whether the order by name is as it was.
 func (d *directory) put(e entry) (sorted bool) {
 	rec := d.records[d.recordOf[e.id]]
+	e.record, e.differs = rec.ID, ""
+	if rec.Environment != e.cell[ByEnvironment] {
+		e.differs = d.word(rec.Environment)
+	}
 	e.cell[ByZone], e.cell[ByOwner], e.cell[ByUnit] = rec.Zone, rec.Owner, rec.Unit
 	e.cell[ByCriticality], e.cell[ByExposure] = rec.Criticality, rec.Exposure
 	for p, word := range e.cell {

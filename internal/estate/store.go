@@ -66,7 +66,7 @@ var (
 	tokenDrop  = db.Q(`DELETE FROM enrolment_tokens WHERE hash = $1`)
 	tokenSpend = db.Q(`UPDATE enrolment_tokens SET used_at = $1, used_for = $2 WHERE hash = $3`)
 
-	hostsSpoke = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE spoke_at > $1 ORDER BY spoke_at DESC LIMIT 100`)
+	hostsSpoke = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE spoke_at > 0 AND spoke_at > $1 ORDER BY spoke_at DESC LIMIT 100`)
 	toldGet    = db.Q(`SELECT day FROM estate_daily WHERE what = $1`)
 	toldPut    = db.Q(`INSERT INTO estate_daily (what, day) VALUES ($1,$2) ON CONFLICT (what) DO UPDATE SET day = excluded.day
  WHERE estate_daily.day <> excluded.day`)

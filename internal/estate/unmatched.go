@@ -53,35 +53,50 @@ type Differs struct {
 func (e *Estate) Unmatched(ctx context.Context) (u Unmatched, err error) {
 	u = Unmatched{Records: []LoneRecord{}, Hosts: []LoneHost{}, Environment: []Differs{}}
 	err = e.current(ctx, func(d *directory) error {
-		named := map[string][]LoneHost{} // hosts without a record
-		for _, h := range d.byName {
-			if h.cell[ByState] == string(Retired) {
-				continue
-			}
-			rec, known := d.records[d.recordOf[h.id]]
-			switch {
-			case !known:
-				lone := LoneHost{h.id, h.name, h.reportedName}
-				u.Hosts = append(u.Hosts, lone)
-				for _, name := range namesOf(h.name, h.reportedName) {
-					named[name] = append(named[name], lone)
-				}
-			case rec.Environment != "" && rec.Environment != h.cell[ByEnvironment]:
-				u.Environment = append(u.Environment, Differs{h.id, h.name, rec.ID, h.cell[ByEnvironment], rec.Environment})
-			}
-		}
 		for _, rec := range d.records {
 			if rec.Host == "" {
-				u.Records = append(u.Records, LoneRecord{rec.ID, rec.Hostname, suggest(rec, named)})
+				u.Records = append(u.Records, LoneRecord{rec.ID, rec.Hostname, []LoneHost{}})
+			}
+		}
+		slices.SortFunc(u.Records, func(a, b LoneRecord) int { return cmp.Or(cmp.Compare(a.Hostname, b.Hostname), cmp.Compare(a.ID, b.ID)) })
+		u.RecordCount, u.Records = len(u.Records), u.Records[:min(len(u.Records), MaxList)]
+		named := map[string][]*LoneRecord{}
+		for i := range u.Records {
+			for _, name := range namesOf(u.Records[i].Hostname) {
+				named[name] = append(named[name], &u.Records[i])
+			}
+		}
+		for _, h := range d.byName {
+			switch {
+			case h.cell[ByState] == string(Retired):
+			case h.record == "":
+				u.lone(LoneHost{h.id, h.name, h.reportedName}, named)
+			case h.differs != "":
+				if u.EnvironmentCount++; len(u.Environment) < MaxList {
+					u.Environment = append(u.Environment, Differs{h.id, h.name, h.record, h.cell[ByEnvironment], h.differs})
+				}
 			}
 		}
 		return nil
 	})
-	slices.SortFunc(u.Records, func(a, b LoneRecord) int { return cmp.Compare(a.Hostname, b.Hostname) })
-	u.RecordCount, u.HostCount, u.EnvironmentCount = len(u.Records), len(u.Hosts), len(u.Environment)
-	u.Records, u.Hosts = u.Records[:min(len(u.Records), MaxList)], u.Hosts[:min(len(u.Hosts), MaxList)]
-	u.Environment = u.Environment[:min(len(u.Environment), MaxList)]
 	return u, err
+}
+
+// lone takes a host without a record in, and suggests it where a record has one of its names.
+func (u *Unmatched) lone(h LoneHost, named map[string][]*LoneRecord) {
+	if u.HostCount++; len(u.Hosts) < MaxList {
+		u.Hosts = append(u.Hosts, h)
+	}
+	if len(named) == 0 {
+		return
+	}
+	for _, name := range namesOf(h.Name, h.ReportedName) {
+		for _, rec := range named[name] {
+			if len(rec.Suggested) < mostSuggested && !slices.Contains(rec.Suggested, h) {
+				rec.Suggested = append(rec.Suggested, h)
+			}
+		}
+	}
 }
 
 // namesOf gives the names by which a host may stand in the inventory: whole, and without a domain.
@@ -96,18 +111,6 @@ func namesOf(names ...string) (all []string) {
 }
 
 const mostSuggested = 5
-
-func suggest(rec record.Record, named map[string][]LoneHost) []LoneHost {
-	all := []LoneHost{}
-	for _, name := range namesOf(rec.Hostname) {
-		for _, h := range named[name] {
-			if len(all) < mostSuggested && !slices.Contains(all, h) {
-				all = append(all, h)
-			}
-		}
-	}
-	return all
-}
 
 // RecordOf gives the record about a host, and false where there is none.
 func (e *Estate) RecordOf(ctx context.Context, host string) (rec record.Record, known bool, err error) {

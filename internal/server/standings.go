@@ -18,13 +18,14 @@ type standings struct {
 
 	mu            sync.RWMutex
 	hosts, record int64 // the last changes seen
+	version       int   // how often any changed
 	environment   map[string]string
 	recorded      map[string]deadline.Standing // by host
 	linked        map[string]string            // host by record
 }
 
 // Standings implements deadline.Standings.
-func (s *standings) Standings(ctx context.Context) (func(string) deadline.Standing, error) {
+func (s *standings) Standings(ctx context.Context) (of func(string) deadline.Standing, version int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.environment == nil {
@@ -32,7 +33,7 @@ func (s *standings) Standings(ctx context.Context) (func(string) deadline.Standi
 	}
 	hosts, upTo, err := s.estate.HostSets(ctx, s.hosts)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for _, h := range hosts {
 		s.environment[h.HostID] = h.Environment
@@ -40,13 +41,16 @@ func (s *standings) Standings(ctx context.Context) (func(string) deadline.Standi
 	s.hosts = upTo
 	records, upTo, err := s.records.Since(ctx, s.record)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for _, r := range records {
 		s.take(r)
 	}
 	s.record = upTo
-	return s.of, nil
+	if len(hosts)+len(records) > 0 {
+		s.version++
+	}
+	return s.of, s.version, nil
 }
 
 // take follows one record, which may have been linked to another host before, or dropped.

@@ -105,8 +105,8 @@ func (t *Triage) glance(ctx context.Context, now time.Time) (g glance, same bool
 	if t.past.presence != nil && t.past.changes == t.fleet.changes && t.past.day == now.Format(time.DateOnly) {
 		return g, true, nil
 	}
-	if t.view == nil || t.viewOf != t.version() {
-		t.view, t.viewOf = t.look(), t.version()
+	if t.view == nil || t.view.Version != t.version() {
+		t.view = t.look()
 	}
 	g = glance{view: t.view, changes: t.fleet.changes, now: make(map[string]presence, len(t.view.Rows)), departed: t.departed,
 		left: map[string]int{}, first: t.past.presence == nil}

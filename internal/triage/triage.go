@@ -65,7 +65,6 @@ type Triage struct {
 	inForce   []PastDecision      // by vulnerability; nil before the first sync
 	decided   int64               // the last change of decisions in it
 	view      *View               // nil: to be made again
-	viewOf    [2]int64            // its version
 	roots     map[string][]string // the places of a host besides its own root
 	departed  map[*class]int      // hosts that left since the last sweep of the history, by what they had
 	past      recall
@@ -118,21 +117,29 @@ type View struct {
 	Unjudged        []string        `json:"unjudged"`        // hosts of releases that no source speaks about
 	Ended           []string        `json:"ended"`           // hosts of releases whose support ended: no fixes are made for them
 	Rows            []Vulnerability `json:"rows"`            // sorted by source and ID; also those only undetermined or fixed after a reboot
+
+	Version Version `json:"-"`
+}
+
+// Version tells views of one server apart: what is affected, and what is decided, is the same in two of one version.
+type Version struct {
+	changes int // of the fleet
+	decided int64
 }
 
 // Vulnerabilities gives the view of now. It is made again only when what is stated, installed or decided changed.
 func (t *Triage) Vulnerabilities(ctx context.Context) (view View, err error) {
 	made := false
 	err = t.read(ctx, func() {
-		if made = t.view != nil && t.viewOf == t.version(); made {
+		if made = t.view != nil && t.view.Version == t.version(); made {
 			view = *t.view
 		}
 	})
 	if err == nil && !made {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if t.view == nil || t.viewOf != t.version() {
-			t.view, t.viewOf = t.look(), t.version()
+		if t.view == nil || t.view.Version != t.version() {
+			t.view = t.look()
 		}
 		view = *t.view
 	}
@@ -140,8 +147,7 @@ func (t *Triage) Vulnerabilities(ctx context.Context) (view View, err error) {
 	return view, err
 }
 
-// version is what a view is of: changes of the fleet, and of decisions.
-func (t *Triage) version() [2]int64 { return [2]int64{int64(t.fleet.changes), t.decided} }
+func (t *Triage) version() Version { return Version{t.fleet.changes, t.decided} }
 
 // look makes the view; the caller holds the lock.
 func (t *Triage) look() *View {
@@ -149,7 +155,7 @@ func (t *Triage) look() *View {
 	for _, d := range t.inForce {
 		decisions[d.Vulnerability] = append(decisions[d.Vulnerability], d.Decision)
 	}
-	view := &View{Hosts: t.hostCount(), Unjudged: t.fleet.Unjudged(), Ended: t.fleet.Ended()}
+	view := &View{Version: t.version(), Hosts: t.hostCount(), Unjudged: t.fleet.Unjudged(), Ended: t.fleet.Ended()}
 	view.Rows = t.join(t.fleet.Tally())
 	for i := range view.Rows {
 		r := &view.Rows[i]

@@ -155,7 +155,8 @@ func (w *world) assertion(form url.Values, payloadType string, payload []byte) u
 }
 
 // Standings implements deadline.Standings.
-func (w *world) Standings(context.Context) (func(string) deadline.Standing, error) {
+func (w *world) Standings(context.Context) (func(string) deadline.Standing, int, error) {
+	w.looks++
 	return func(host string) deadline.Standing {
 		for _, m := range w.hosts {
 			if m.id == host {
@@ -163,7 +164,7 @@ func (w *world) Standings(context.Context) (func(string) deadline.Standing, erro
 			}
 		}
 		return deadline.Standing{}
-	}, nil
+	}, w.looks, nil
 }
 
 // Health implements Health: the switch outside does not answer.

@@ -44,6 +44,7 @@ import (
 // world is all rooms behind the pages, with a change that went from decision to production, where a file changed that
 // nothing explains.
 type world struct {
+	looks int // at standings
 	Config
 	t       *testing.T
 	people  *warranttest.World
