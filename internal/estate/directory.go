@@ -289,11 +289,21 @@ func (d *directory) choose(f Filter, after string, limit int) (ids []string, err
 		from, _ = slices.BinarySearchFunc(d.byName, last, byName)
 		from++
 	}
+	left := 0 // hosts that fit and were not met, at most
+	for c, n := range d.cells {
+		if c.fits(want) {
+			left += n
+		}
+	}
 	for _, h := range d.byName[from:] {
-		if len(ids) == limit {
+		if len(ids) == limit || left == 0 {
 			break
 		}
-		if h.cell.fits(want) && h.groups.in&group == group && h.has(text) {
+		if !h.cell.fits(want) {
+			continue
+		}
+		left--
+		if h.groups.in&group == group && h.has(text) {
 			ids = append(ids, h.id)
 		}
 	}
