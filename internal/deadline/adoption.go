@@ -55,11 +55,7 @@ func (d *Deadlines) InForce(ctx context.Context) (*policy.Compiled, error) {
 	if i := slices.IndexFunc(all, func(a Adoption) bool { return a.State == InForce }); i >= 0 {
 		return all[i].compiled, nil
 	}
-	p, err := policy.Profile(d.Default)
-	if err != nil {
-		return nil, err
-	}
-	return policy.Compile(p)
+	return d.shipped()
 }
 
 // Policies gives all policies ever proposed, the newest first.

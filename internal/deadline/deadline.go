@@ -12,6 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
@@ -72,6 +73,7 @@ type Config struct {
 // Deadlines is the policies, assessments and clocks.
 type Deadlines struct {
 	Config
+	shipped func() (*policy.Compiled, error) // the default
 
 	mu       sync.Mutex // guards affected
 	affected affected
@@ -85,7 +87,15 @@ type affected struct {
 }
 
 // New makes Deadlines.
-func New(c Config) *Deadlines { return &Deadlines{Config: c} }
+func New(c Config) *Deadlines {
+	return &Deadlines{Config: c, shipped: sync.OnceValues(func() (*policy.Compiled, error) {
+		p, err := policy.Profile(c.Default)
+		if err != nil {
+			return nil, err
+		}
+		return policy.Compile(p)
+	})}
+}
 
 func (d *Deadlines) act(ctx context.Context, tx *db.Tx, who, kind, subject string, facts []string, detail any) (int64, error) {
 	b, err := envelope.Encode(detail)

@@ -260,7 +260,9 @@ func TestTheMostPressingHostsLead(t *testing.T) {
 // TestFixStartsItsClockWhenItWasFirstKnown: under PCI DSS the month counts from the release of the patch, once.
 func TestFixStartsItsClockWhenItWasFirstKnown(t *testing.T) {
 	w := newWorld(t, dbtest.Open(t))
-	w.Default = "pci-4.0.1"
+	other := w.Config
+	other.Default = "pci-4.0.1"
+	w.Deadlines = deadline.New(other)
 	w.row.Releases[0].Status, w.row.Releases[0].Urgency = intake.Open, "critical"
 	if got, ok := w.after(1)["remediation"]; ok {
 		t.Errorf("without a fix remediation is %s", got)

@@ -3,10 +3,13 @@ package web
 import (
 	"cmp"
 	"context"
+	"errors"
 	"html/template"
 	"net/http"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/drift"
@@ -65,7 +68,29 @@ const (
 func (s *site) today(v *visit) error {
 	ctx := v.r.Context()
 	var body todayBody
-	var err error
+	var days []triage.Day
+	var beside errgroup.Group // what needs nothing of the rest
+	beside.Go(func() (err error) {
+		body.Alarms, err = s.alarms(ctx)
+		return err
+	})
+	beside.Go(func() (err error) {
+		days, err = s.Triage.Days(ctx, v.now.AddDate(0, 0, -trendDays))
+		return err
+	})
+	err := s.fillToday(v, &body)
+	if err := errors.Join(err, beside.Wait()); err != nil {
+		return err
+	}
+	if len(days) > 1 {
+		line := dayLine(days, v.now)
+		body.Trend, body.Speaking = line.vulnerabilities("trend"), line.coverage("speaking")
+	}
+	return v.show(http.StatusOK, "today", "Today", body)
+}
+
+func (s *site) fillToday(v *visit, body *todayBody) (err error) {
+	ctx := v.r.Context()
 	if body.View, err = s.Triage.Vulnerabilities(ctx); err != nil {
 		return err
 	}
@@ -99,21 +124,8 @@ func (s *site) today(v *visit) error {
 		return err
 	}
 	body.Running, body.Overdue = running, overdue
-	if body.Clocks, err = s.clocks(v, orders, investigations, body.View, limits); err != nil {
-		return err
-	}
-	if body.Alarms, err = s.alarms(ctx); err != nil {
-		return err
-	}
-	days, err := s.Triage.Days(ctx, v.now.AddDate(0, 0, -trendDays))
-	if err != nil {
-		return err
-	}
-	if len(days) > 1 {
-		line := dayLine(days, v.now)
-		body.Trend, body.Speaking = line.vulnerabilities("trend"), line.coverage("speaking")
-	}
-	return v.show(http.StatusOK, "today", "Today", body)
+	body.Clocks, err = s.clocks(v, orders, investigations, body.View, limits)
+	return err
 }
 
 // far are the kinds of production hosts that stage does not stand for, the farthest first.
