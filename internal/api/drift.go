@@ -15,8 +15,9 @@ func (d *door) drift() {
 	serve(d, operation{"host-drift", http.MethodGet, "/hosts/{id}/drift", "A production host beside its stage twin", staff.Read}, d.hostDrift)
 }
 
-func (d *door) fleetDrift(ctx context.Context, _ staff.Session, _ *struct{}) (v1.Drift, error) {
+func (d *door) fleetDrift(ctx context.Context, _ staff.Session, in *Page) (v1.Drift, error) {
 	all, err := d.Drift.Fleet(ctx)
+	all = pageOf(all, *in, func(k drift.Kind) string { return k.Host })
 	return v1.Drift{Kinds: list(all)}, err
 }
 
