@@ -41,6 +41,10 @@ func (d *Deadlines) Suggest(ctx context.Context, vulnerability string) (s Sugges
 	}
 	s.Vulnerability, s.Given = vulnerability, Severity(v)
 	s.Factors, s.Hints = prefill(v, standings[vulnerability])
+	if ssvc := v.SSVC; ssvc != nil {
+		s.Automatable, s.Total = ssvc.Automatable == "yes", ssvc.Impact == "total"
+		s.Hints = append(s.Hints, Hint{"automatable", ssvc.Automatable, "SSVC of " + ssvc.Source}, Hint{"total", ssvc.Impact, "SSVC of " + ssvc.Source})
+	}
 	s.Severity, s.Priority = s.Given, s.Factors.Priority()
 	all, err := d.Assessments(ctx, vulnerability)
 	if err == nil && len(all) > 0 && all[0].SupersededAt.IsZero() {

@@ -11,7 +11,6 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
-	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -36,9 +35,8 @@ type Triage interface {
 	History(ctx context.Context, vulnerability string) ([]triage.Episode, error)
 }
 
-// Intake tells what is stated, and what nobody has read yet.
+// Intake tells what nobody has read yet.
 type Intake interface {
-	Knowledge(ctx context.Context) (*intake.Knowledge, error)
 	Unreviewed(ctx context.Context) (map[string]bool, error)
 }
 

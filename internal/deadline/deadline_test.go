@@ -60,9 +60,6 @@ func (w *world) OpenEpisodes(context.Context) ([]triage.Episode, error) {
 func (w *world) History(context.Context, string) ([]triage.Episode, error) {
 	return []triage.Episode{w.episode}, nil
 }
-func (w *world) Knowledge(context.Context) (*intake.Knowledge, error) {
-	return &intake.Knowledge{}, nil
-}
 func (w *world) Unreviewed(context.Context) (map[string]bool, error) { return w.unread, nil }
 
 // estate tells the standings of hosts.
@@ -179,6 +176,63 @@ func TestClocksStopOnWhatHappenedOnly(t *testing.T) {
 			t.Errorf("%d acts, %v; want none where nothing changed", len(again), err)
 		}
 	})
+}
+
+// TestScoresReachTheClocks: CVSS and SSVC are facts of rules and fill in the factors, each with who said it; an assessment goes
+// before them.
+func TestScoresReachTheClocks(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	w.standings = []deadline.Standing{{Environment: "production", Exposure: "internet", Criticality: "high"}}
+	w.row.Releases[0].Urgency = ""
+	w.want("nobody rates it", w.after(0), told{"review": "due 48h0m0s", "assessment": "due 48h0m0s", "response": "due 96h0m0s", "remediation": "due 4320h0m0s"})
+	score := func(vector, source string) *intake.CVSS {
+		c, err := intake.ReadCVSS(vector, source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	w.row.CVSS = score("CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:U/C:H/I:H/A:H", "nvd@nist.gov")
+	w.want("NVD rates it high", w.after(1), told{"review": "due 48h0m0s", "assessment": "due 48h0m0s", "response": "due 96h0m0s", "remediation": "due 168h0m0s"})
+	w.row.SSVC = &intake.SSVC{Exploitation: "poc", Automatable: "yes", Impact: "total", Source: "CISA-ADP"}
+	w.want("an exploit is out, and the network reaches it", w.after(2), told{"review": "due 48h0m0s", "assessment": "due 48h0m0s", "response": "due 24h0m0s", "remediation": "due 96h0m0s"})
+	w.row.HighestCVSS = score("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "cna")
+
+	s, err := w.Suggest(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := s.Factors; s.Given != "high" || f.Exploit != "published" || f.Complexity != "medium" || f.Effect != "high" || !s.Automatable || !s.Total {
+		t.Errorf("suggested are %+v", s.Assessment)
+	}
+	why := map[string]string{}
+	for _, h := range s.Hints {
+		why[h.Factor] = h.Why
+	}
+	for factor, says := range map[string]string{"exploit": "CISA-ADP", "complexity": "nvd@nist.gov: CVSS:3.1/AV:N", "effect": "8.8 by nvd@nist.gov; the highest is 9.8 by cna",
+		"automatable": "CISA-ADP", "total": "CISA-ADP"} {
+		if !strings.Contains(why[factor], says) {
+			t.Errorf("%s: %q, want who said it: %q", factor, why[factor], says)
+		}
+	}
+	bod := func() bool { // whether the rule for what is exposed, automatable and total leads
+		p, err := policy.Profile("bod-26-04")
+		if err != nil {
+			t.Fatal(err)
+		}
+		preview, err := w.Try(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(preview.Shifts, func(s deadline.Shift) bool { return s.Rule == "exposed, automatable and total" })
+	}
+	if !bod() {
+		t.Error("SSVC reaches no rule")
+	}
+	w.assess("alice", deadline.Assessment{Severity: "high"})
+	if bod() {
+		t.Error("SSVC goes before a person's assessment that it is not automatable")
+	}
 }
 
 // assess has a person assess with sound factors, what a names being other.

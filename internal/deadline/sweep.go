@@ -157,10 +157,6 @@ func (d *Deadlines) fill(ctx context.Context, l *look, episodes []triage.Episode
 	if err != nil {
 		return err
 	}
-	known, err := d.Intake.Knowledge(ctx)
-	if err != nil {
-		return err
-	}
 	for _, e := range episodes {
 		s := subject{episode: e, standings: standings[e.Vulnerability], assessed: since(held[e.Vulnerability], e)}
 		if row := rows[e.Vulnerability]; row != nil {
@@ -170,7 +166,7 @@ func (d *Deadlines) fill(ctx context.Context, l *look, episodes []triage.Episode
 			s.row.ID, s.row.Source, _ = strings.Cut(e.Vulnerability, "/")
 		}
 		s.reviewed = !unread[s.row.ID]
-		base := facts(s.row, known.Signal(s.row.ID), held[e.Vulnerability])
+		base := facts(s.row, held[e.Vulnerability])
 		for _, c := range l.recorded[key{e.Vulnerability, e.Number}] {
 			s.fixAt = c.FixAt
 		}

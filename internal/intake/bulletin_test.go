@@ -47,6 +47,24 @@ func TestReadCVSS(t *testing.T) {
 	}
 }
 
+// TestPartsOfVectors reads what a vector says about exploitation, in every version of CVSS.
+func TestPartsOfVectors(t *testing.T) {
+	for vector, want := range map[string]intake.Parts{
+		"AV:A/AC:M/Au:S/C:P/I:P/A:P":                                      {Attack: "adjacent", Complexity: "medium", Privileges: "low"},
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:U/C:H/I:H/A:H":                    {Attack: "network", Complexity: "low", Privileges: "none", Interaction: "required"},
+		"CVSS:4.0/AV:P/AC:L/AT:P/PR:H/UI:A/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N": {Attack: "physical", Complexity: "high", Privileges: "high", Interaction: "required"},
+		"CVSS:4.0/AV:L/AC:H/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N": {Attack: "local", Complexity: "high", Privileges: "none", Interaction: "none"},
+	} {
+		c, err := intake.ReadCVSS(vector, "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Parts(); got != want {
+			t.Errorf("%s: %+v, want %+v", vector, got, want)
+		}
+	}
+}
+
 // TestBulletinsAreReviewed: each waits for a person, also after the feed shows newer ones only, and a changed one again.
 func TestBulletinsAreReviewed(t *testing.T) {
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)

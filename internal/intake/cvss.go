@@ -1,6 +1,8 @@
 package intake
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	gocvss20 "github.com/pandatix/go-cvss/20"
@@ -71,21 +73,69 @@ func severityOf(score float64) string {
 	return "none"
 }
 
+// Parts are what a vector says about how something is exploited, in words; empty where it does not say.
+type Parts struct {
+	Attack      string // from where: network, adjacent, local or physical
+	Complexity  string // of the attack: low, medium or high; high, too, where something must be given first (CVSS 4.0, AT:P)
+	Privileges  string // that an attacker has before: none, low or high
+	Interaction string // of another person: none or required
+}
+
+// metrics of all versions of CVSS and the words for their values. Source: FIRST, the specifications of CVSS 2.0, 3.1 and 4.0.
+var metrics = map[string]map[string]string{
+	"AV": {"N": "network", "A": "adjacent", "L": "local", "P": "physical"},
+	"AC": {"L": "low", "M": "medium", "H": "high"},
+	"PR": {"N": "none", "L": "low", "H": "high"},
+	"Au": {"N": "none", "S": "low", "M": "high"},
+	"UI": {"N": "none", "R": "required", "P": "required", "A": "required"},
+}
+
+// Parts reads the vector.
+func (c CVSS) Parts() (p Parts) {
+	for part := range strings.SplitSeq(c.Vector, "/") {
+		metric, value, _ := strings.Cut(part, ":")
+		word := metrics[metric][value]
+		switch metric {
+		case "AV":
+			p.Attack = word
+		case "AC":
+			p.Complexity = cmp.Or(p.Complexity, word)
+		case "AT":
+			if value == "P" {
+				p.Complexity = "high"
+			}
+		case "PR", "Au":
+			p.Privileges = word
+		case "UI":
+			p.Interaction = word
+		}
+	}
+	return p
+}
+
 // SSVC is CISA's word on a vulnerability. Source: CISA Vulnrichment, "Stakeholder-Specific Vulnerability Categorization".
 type SSVC struct {
 	Exploitation string `json:"exploitation"` // none, poc or active
 	Automatable  string `json:"automatable"`  // yes or no
 	Impact       string `json:"impact"`       // partial or total
+	Source       string `json:"source"`       // who says it
 }
 
 // About is what a source says about a vulnerability for people and for its assessment; it never says who is affected.
 type About struct {
-	CVSS *CVSS  `json:"cvss,omitempty"`
-	SSVC *SSVC  `json:"ssvc,omitempty"`
-	Text string `json:"text,omitempty"`
+	Scores []CVSS `json:"scores"` // by precedence, see AddScore
+	SSVC   *SSVC  `json:"ssvc,omitempty"`
+	Text   string `json:"text,omitempty"`
 }
 
-// join adds what another says and this one does not.
+// AddScore adds a score behind those there are, unless one of them has the same vector: the same judgement told again.
+func (a *About) AddScore(c CVSS) {
+	if !slices.ContainsFunc(a.Scores, func(o CVSS) bool { return o.Vector == c.Vector }) {
+		a.Scores = append(a.Scores, c)
+	}
+}
+
+// join adds what another says behind what this one does.
 func (a *About) join(b *About) *About {
 	if a == nil || b == nil {
 		if a == nil {
@@ -94,8 +144,9 @@ func (a *About) join(b *About) *About {
 		return a
 	}
 	joined := *a
-	if joined.CVSS == nil {
-		joined.CVSS = b.CVSS
+	joined.Scores = slices.Clone(a.Scores)
+	for _, c := range b.Scores {
+		joined.AddScore(c)
 	}
 	if joined.SSVC == nil {
 		joined.SSVC = b.SSVC

@@ -9,20 +9,26 @@ import (
 // Facts are what rules ask about: of a vulnerability, and of a class of hosts it affects. Unknown texts are empty, unknown
 // numbers 0.
 type Facts struct {
-	ID          string  `json:"id"`
-	Source      string  `json:"source"` // source package
-	Release     string  `json:"release"`
-	Severity    string  `json:"severity"` // critical, high, medium, low or unknown
-	CVSS        float64 `json:"cvss"`     // base score, 0 to 10
-	EPSS        float64 `json:"epss"`     // probability of exploitation within 30 days, 0 to 1
-	KEV         bool    `json:"kev"`      // in a catalogue of exploited vulnerabilities
-	Ransomware  bool    `json:"ransomware"`
-	Exploit     bool    `json:"exploit"`     // an exploit is published, by the catalogue or the assessment
-	Remote      bool    `json:"remote"`      // reachable over a network
-	Automatable bool    `json:"automatable"` // exploitation can be automated from end to end
-	Total       bool    `json:"total"`       // exploitation gives total control
-	Fix         bool    `json:"fix"`         // a fixed version is known
-	Origin      string  `json:"origin"`      // advisory, report, pen-test or scanner
+	ID           string  `json:"id"`
+	Source       string  `json:"source"` // source package
+	Release      string  `json:"release"`
+	Severity     string  `json:"severity"`     // critical, high, medium, low or unknown
+	CVSS         float64 `json:"cvss"`         // base score that leads, 0 to 10: the vendor's, else NVD's, else the CVE record's
+	HighestCVSS  float64 `json:"cvss_highest"` // of all scores
+	Attack       string  `json:"attack"`       // by the vector that leads: network, adjacent, local or physical
+	Complexity   string  `json:"complexity"`   // by the vector: low, medium or high
+	Privileges   string  `json:"privileges"`   // by the vector: none, low or high
+	Interaction  string  `json:"interaction"`  // by the vector: none or required
+	Exploitation string  `json:"exploitation"` // by SSVC: none, poc or active
+	EPSS         float64 `json:"epss"`         // probability of exploitation within 30 days, 0 to 1
+	KEV          bool    `json:"kev"`          // in a catalogue of exploited vulnerabilities
+	Ransomware   bool    `json:"ransomware"`
+	Exploit      bool    `json:"exploit"`     // an exploit is published, by the catalogue, SSVC or the assessment
+	Remote       bool    `json:"remote"`      // reachable over a network, by the vendor, else by the vector
+	Automatable  bool    `json:"automatable"` // exploitation can be automated from end to end, by the assessment, else by SSVC
+	Total        bool    `json:"total"`       // exploitation gives total control, by the assessment, else by SSVC
+	Fix          bool    `json:"fix"`         // a fixed version is known
+	Origin       string  `json:"origin"`      // advisory, report, pen-test or scanner
 
 	Zone        string   `json:"zone"`
 	Environment string   `json:"environment"`
@@ -34,7 +40,9 @@ type Facts struct {
 
 // Language is what conditions of rules are written in.
 var Language = expr.NewLanguage(map[string]expr.Type{
-	"id": expr.Text, "source": expr.Text, "release": expr.Text, "severity": expr.Text, "cvss": expr.Number, "epss": expr.Number,
+	"id": expr.Text, "source": expr.Text, "release": expr.Text, "severity": expr.Text, "cvss": expr.Number,
+	"cvss_highest": expr.Number, "attack": expr.Text, "complexity": expr.Text, "privileges": expr.Text, "interaction": expr.Text,
+	"exploitation": expr.Text, "epss": expr.Number,
 	"kev": expr.Truth, "ransomware": expr.Truth, "exploit": expr.Truth, "remote": expr.Truth, "automatable": expr.Truth,
 	"total": expr.Truth, "fix": expr.Truth, "origin": expr.Text, "zone": expr.Text, "environment": expr.Text,
 	"exposure": expr.Text, "criticality": expr.Text, "unit": expr.Text, "groups": expr.Texts,
@@ -42,7 +50,9 @@ var Language = expr.NewLanguage(map[string]expr.Type{
 
 func (f Facts) values() map[string]any {
 	return map[string]any{
-		"id": f.ID, "source": f.Source, "release": f.Release, "severity": f.Severity, "cvss": f.CVSS, "epss": f.EPSS,
+		"id": f.ID, "source": f.Source, "release": f.Release, "severity": f.Severity, "cvss": f.CVSS,
+		"cvss_highest": f.HighestCVSS, "attack": f.Attack, "complexity": f.Complexity, "privileges": f.Privileges, "interaction": f.Interaction,
+		"exploitation": f.Exploitation, "epss": f.EPSS,
 		"kev": f.KEV, "ransomware": f.Ransomware, "exploit": f.Exploit, "remote": f.Remote, "automatable": f.Automatable,
 		"total": f.Total, "fix": f.Fix, "origin": f.Origin, "zone": f.Zone, "environment": f.Environment,
 		"exposure": f.Exposure, "criticality": f.Criticality, "unit": f.Unit, "groups": f.Groups,

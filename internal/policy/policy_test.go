@@ -129,7 +129,7 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 		"risk assessment":           func(p *policy.Policy) { p.Basis = " " },
 		"1 to 200 rules":            func(p *policy.Policy) { p.Rules = nil },
 		`rule 3 ("exploited")`:      func(p *policy.Policy) { p.Rules[2].When = "kev &&" },
-		"fields: automatable":       func(p *policy.Policy) { p.Rules[0].When = "cvs > 7.0" },
+		"fields: attack":            func(p *policy.Policy) { p.Rules[0].When = "cvs > 7.0" },
 		"true or false":             func(p *policy.Policy) { p.Rules[0].When = "cvss" },
 		"is none of [review":        func(p *policy.Policy) { p.Rules[0].Clock = "patch" },
 		"is none of [published":     func(p *policy.Policy) { p.Rules[0].From = "someday" },

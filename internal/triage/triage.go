@@ -90,7 +90,10 @@ type Vulnerability struct {
 	AfterReboot  int               `json:"fixed_after_reboot"` // hosts
 	Undetermined int               `json:"undetermined"`       // hosts
 	Exploited    *intake.Exploited `json:"exploited,omitempty"`
-	EPSS         float64           `json:"epss"` // probability of exploitation within 30 days, 0 to 1
+	EPSS         float64           `json:"epss"`                   // probability of exploitation within 30 days, 0 to 1
+	CVSS         *intake.CVSS      `json:"cvss,omitempty"`         // the score that leads: the vendor's, else NVD's, else the CVE record's
+	HighestCVSS  *intake.CVSS      `json:"cvss_highest,omitempty"` // where another score is higher
+	SSVC         *intake.SSVC      `json:"ssvc,omitempty"`
 	Decisions    []Decision        `json:"decisions"`
 }
 
@@ -181,19 +184,27 @@ func (t *Triage) join(counts []Count) []Vulnerability {
 		return strings.Compare(a.Statement.ID, b.Statement.ID)
 	})
 	rows := []Vulnerability{}
-	for _, c := range counts {
+	var leading []intake.Statement // of the last row
+	for i, c := range counts {
 		s := c.Statement
 		if n := len(rows); n == 0 || rows[n-1].ID != s.ID || rows[n-1].Source != c.Source {
 			signal := t.knowledge.Signal(s.ID)
-			rows = append(rows, Vulnerability{Name: s.ID + "/" + c.Source, ID: s.ID, Source: c.Source, Description: s.Description,
-				Scope: s.Scope, Exploited: signal.Exploited, EPSS: signal.Score})
+			rows, leading = append(rows, Vulnerability{Name: s.ID + "/" + c.Source, ID: s.ID, Source: c.Source, Description: s.Description,
+				Scope: s.Scope, Exploited: signal.Exploited, EPSS: signal.Score}), leading[:0]
+			if signal.About != nil {
+				rows[n].SSVC = signal.About.SSVC
+			}
 		}
+		leading = append(leading, s)
 		r := &rows[len(rows)-1]
 		r.Releases = append(r.Releases, Release{Release: s.Release, Status: s.Status, Fixed: s.FixedVersion, Urgency: s.Urgency,
 			Expectation: s.Expectation, Statement: c.Digest(), Affected: c.Affected, AfterReboot: c.AfterReboot, Undetermined: c.Undetermined})
 		r.Affected += c.Affected
 		r.AfterReboot += c.AfterReboot
 		r.Undetermined += c.Undetermined
+		if last := i+1 == len(counts) || counts[i+1].Statement.ID != s.ID || counts[i+1].Source != c.Source; last {
+			r.score(leading, t.knowledge.Signal(s.ID).About)
+		}
 	}
 	return rows
 }
@@ -324,7 +335,9 @@ type Case struct {
 	History    []PastDecision     `json:"history"`    // oldest first
 	Exploited  *intake.Exploited  `json:"exploited,omitempty"`
 	EPSS       float64            `json:"epss"`
-	About      *intake.About      `json:"about,omitempty"` // scores and text of NVD and CVE records
+	Scores     []intake.CVSS      `json:"scores"` // by precedence: vendors', NVD's, the CVE record's; rules ask about the first
+	SSVC       *intake.SSVC       `json:"ssvc,omitempty"`
+	Text       string             `json:"text,omitempty"` // of NVD or the CVE record
 }
 
 // CaseHost is one host in a case. Decision is the ID of the one that holds, empty when none does.
@@ -351,7 +364,11 @@ func (t *Triage) caseOf(vulnerability string, history []PastDecision, page HostP
 	id, source, _ := strings.Cut(vulnerability, "/")
 	signal := t.knowledge.Signal(id)
 	c := Case{Name: vulnerability, Statements: t.fleet.Statements(id, source), Counts: t.fleet.CountHosts(id, source),
-		Hosts: []CaseHost{}, History: append([]PastDecision{}, history...), Exploited: signal.Exploited, EPSS: signal.Score, About: signal.About}
+		Hosts: []CaseHost{}, History: append([]PastDecision{}, history...), Exploited: signal.Exploited, EPSS: signal.Score,
+		Scores: append([]intake.CVSS{}, scoresOf(t.leading(vulnerability), signal.About)...)}
+	if signal.About != nil {
+		c.SSVC, c.Text = signal.About.SSVC, signal.About.Text
+	}
 	c.Provenance = make([]intake.Document, len(c.Statements))
 	for i, s := range c.Statements {
 		c.Provenance[i] = t.knowledge.Provenance(s)

@@ -85,30 +85,32 @@ func parse(r io.Reader) (intake.Reading, error) {
 	return intake.Reading{Signals: []intake.Signal{{ID: v.Meta.ID, About: about}}}, nil
 }
 
-// add takes what the record does not say yet; its author stands before others.
+// add takes its scores, and what the record does not say yet; its author stands before others.
 func (c container) add(about *intake.About) {
 	for _, d := range c.Descriptions {
 		if about.Text == "" && strings.HasPrefix(d.Lang, "en") {
 			about.Text = intake.Clip(d.Value, maxText)
 		}
 	}
+	author := intake.Clip(c.Provider.Name, 64)
 	for _, m := range c.Metrics {
 		for _, v := range []vector{m.V40, m.V31, m.V30, m.V20} {
-			if about.CVSS != nil || v.Vector == "" {
-				continue
-			}
-			if score, err := intake.ReadCVSS(v.Vector, intake.Clip(c.Provider.Name, 64)); err == nil {
-				about.CVSS = score
+			if score, err := intake.ReadCVSS(v.Vector, author); v.Vector != "" && err == nil && len(about.Scores) < maxScores {
+				about.AddScore(*score)
+				break
 			}
 		}
 		if m.Other.Type == "ssvc" && about.SSVC == nil {
-			about.SSVC = ssvc(m.Other.Content)
+			about.SSVC = ssvc(m.Other.Content, author)
 		}
 	}
 }
 
+// maxScores bounds how many scores are kept of one record.
+const maxScores = 8
+
 // ssvc reads options, each an object of one member; words it does not know are left out.
-func ssvc(content json.RawMessage) *intake.SSVC {
+func ssvc(content json.RawMessage, author string) *intake.SSVC {
 	var c struct {
 		Options []map[string]string `json:"options"`
 	}
@@ -131,5 +133,6 @@ func ssvc(content json.RawMessage) *intake.SSVC {
 	if s == (intake.SSVC{}) {
 		return nil
 	}
+	s.Source = author
 	return &s
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/xi2/xz"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/cve5"
 )
 
@@ -27,8 +28,9 @@ func TestScoresAndText(t *testing.T) {
 		t.Fatalf("%v, %d signals", err, len(r.Signals))
 	}
 	a := r.Signals[0].About
-	if a.CVSS == nil || a.CVSS.Score != 5.3 || a.CVSS.Source != "redhat" || a.SSVC == nil || a.SSVC.Exploitation != "poc" || a.SSVC.Impact != "partial" || a.Text != "text" {
-		t.Errorf("%+v %+v %+v", a, a.CVSS, a.SSVC)
+	if len(a.Scores) != 2 || a.Scores[0].Score != 5.3 || a.Scores[0].Source != "redhat" || a.Scores[1].Source != "CISA-ADP" || a.Text != "text" ||
+		a.SSVC == nil || *a.SSVC != (intake.SSVC{Exploitation: "poc", Automatable: "no", Impact: "partial", Source: "CISA-ADP"}) {
+		t.Errorf("%+v %+v", a, a.SSVC)
 	}
 	for _, bad := range []string{"", "{}", "[]", record[:200], strings.Repeat(`{"containers":`, 20000)} {
 		if _, err := cve5.Parse()("x", strings.NewReader(bad)); fault.KindOf(err) != fault.Invalid {
@@ -69,7 +71,7 @@ func TestRealRecords(t *testing.T) {
 		}
 		n++
 		for _, s := range r.Signals {
-			if s.About.CVSS != nil {
+			if len(s.About.Scores) > 0 {
 				scored++
 			}
 			if s.About.SSVC != nil {

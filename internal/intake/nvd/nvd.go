@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -25,7 +26,6 @@ func IsDocument(name string) bool { return path.Ext(name) == ".json" }
 // metric is one score.
 type metric struct {
 	Source string `json:"source"`
-	Type   string `json:"type"` // Primary or Secondary
 	Data   struct {
 		Vector string `json:"vectorString"`
 	} `json:"cvssData"`
@@ -85,7 +85,8 @@ func parse(r io.Reader) (intake.Reading, error) {
 	return reading, nil
 }
 
-// signal takes out the score, NVD's own before others and the newest version first, and the English text.
+// signal takes out the scores, of each author the one in the newest version of CVSS, NVD's own before others; and the English
+// text.
 func (v record) signal() (intake.Signal, error) {
 	c := v.CVE
 	if !strings.HasPrefix(c.ID, "CVE-") || len(c.ID) > 64 {
@@ -101,18 +102,26 @@ func (v record) signal() (intake.Signal, error) {
 			break
 		}
 	}
-	for _, version := range [][]metric{c.Metrics.V40, c.Metrics.V31, c.Metrics.V30, c.Metrics.V2} {
-		for _, m := range version {
-			score, err := intake.ReadCVSS(m.Data.Vector, m.Source)
-			if err == nil && (about.CVSS == nil || m.Type == "Primary" && about.CVSS.Source != "nvd@nist.gov") {
-				about.CVSS = score
-			}
-		}
-		if about.CVSS != nil {
-			break
+	scored := map[string]bool{} // by author
+	for _, m := range slices.Concat(c.Metrics.V40, c.Metrics.V31, c.Metrics.V30, c.Metrics.V2) {
+		score, err := intake.ReadCVSS(m.Data.Vector, intake.Clip(m.Source, 64))
+		if err == nil && !scored[score.Source] && len(scored) < maxScores {
+			scored[score.Source] = true
+			about.AddScore(*score)
 		}
 	}
+	slices.SortStableFunc(about.Scores, func(a, b intake.CVSS) int { return own(b) - own(a) })
 	return intake.Signal{ID: c.ID, About: about}, nil
+}
+
+// maxScores bounds how many authors' scores are kept of one CVE.
+const maxScores = 8
+
+func own(c intake.CVSS) int {
+	if c.Source == "nvd@nist.gov" {
+		return 1
+	}
+	return 0
 }
 
 func object(d *json.Decoder, each func(key string) error) error {

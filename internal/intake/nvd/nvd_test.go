@@ -27,10 +27,11 @@ func TestScoresAndText(t *testing.T) {
 		t.Fatalf("%v, %d signals, %d statements", err, len(r.Signals), len(r.Statements))
 	}
 	a := r.Signals[0].About
-	if a.CVSS == nil || a.CVSS.Score != 9.8 || a.CVSS.Severity != "critical" || a.CVSS.Source != "nvd@nist.gov" || a.Text != "text" {
-		t.Errorf("%+v %+v", a, a.CVSS)
+	if len(a.Scores) != 2 || a.Scores[0].Score != 9.8 || a.Scores[0].Severity != "critical" || a.Scores[0].Source != "nvd@nist.gov" ||
+		a.Scores[1].Source != "cna@example.org" || a.Scores[1].Score != 5.3 || a.Text != "text" {
+		t.Errorf("%+v", a)
 	}
-	if r.Signals[1].About.CVSS != nil {
+	if r.Signals[1].About.Scores != nil {
 		t.Error("what is no vector has a score")
 	}
 	for _, bad := range []string{"", "[]", "{}", page[:300], `{"vulnerabilities":[{"cve":{"id":"x"}}]}`, `{"vulnerabilities":{}}`, strings.Repeat(`{"vulnerabilities":[`, 20000)} {
@@ -64,7 +65,7 @@ func TestRealPages(t *testing.T) {
 		r, err := nvd.Parse()(path, plain)
 		scored := 0
 		for _, s := range r.Signals {
-			if s.About.CVSS != nil {
+			if len(s.About.Scores) > 0 {
 				scored++
 			}
 		}
