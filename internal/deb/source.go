@@ -8,7 +8,8 @@ import (
 )
 
 var (
-	signedKernel = regexp.MustCompile(`^linux-signed(-[0-9.]+)?-[a-z0-9]+$`)
+	signedKernel = regexp.MustCompile(`^linux-signed(-[0-9.]+)?-(amd64|arm64|i386)$`) // Debian
+	signedUbuntu = regexp.MustCompile(`^linux-signed(-[a-z0-9.-]+)?$`)
 	signedOther  = regexp.MustCompile(`^(grub)-efi-[a-z0-9]+-signed$|^(fwupd)-[a-z0-9]+-signed$`)
 )
 
@@ -17,6 +18,7 @@ var (
 // the source that was compiled, because advisories name only that one:
 //
 //	linux-signed-amd64 6.1.192+2                        is linux 6.1.192-2 (linux-signed-6.12-amd64 is linux-6.12)
+//	linux-signed-aws 5.15.0-1050.55                     is linux-aws 5.15.0-1050.55, in Ubuntu (linux-signed is linux)
 //	grub-efi-amd64-signed 1+2.06+13+deb12u1             is grub2 2.06-13+deb12u1
 //	fwupd-amd64-signed 1:1.4+1                          is fwupd-efi 1:1.4-1
 //	shim-signed 1.51~1, binary 1.51~1+16.1-2~deb12u1    is shim 16.1-2~deb12u1
@@ -46,6 +48,9 @@ func unsigned(source, sourceVersion, binaryVersion string) (string, string) {
 	dashed := strings.Replace(sourceVersion, "+", "-", 1)
 	if m := signedKernel.FindStringSubmatch(source); m != nil {
 		return "linux" + m[1], dashed
+	}
+	if m := signedUbuntu.FindStringSubmatch(source); m != nil {
+		return "linux" + m[1], sourceVersion
 	}
 	if m := signedOther.FindStringSubmatch(source); m != nil {
 		if m[2] != "" {

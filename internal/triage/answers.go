@@ -46,24 +46,25 @@ func (f *Fleet) findingsOf(k *class) []Finding {
 	all := []Finding{}
 	for _, id := range k.pairs {
 		p := &f.pairs[id]
-		b, c := p.book, p.chapter
-		from := c.above(p.key)
+		from := p.chapter.above(p.key)
 		switch {
 		case p.vague:
-			from = c.above(never)
+			from = 0
 		case p.runningKey != nil:
-			from = min(from, c.above(p.runningKey))
+			from = min(from, p.chapter.above(p.runningKey))
 		}
-		judge := func(s intake.Statement) {
-			if v := f.verdict(p, s); v.Status != NotAffected {
+		judge := func(l lead) {
+			if v, s := f.verdict(p, l); v.Status != NotAffected {
 				all = append(all, Finding{s.ID, p.source, p.version, v, ""})
 			}
 		}
-		for _, r := range c.rules[from:] { // no other can affect it
-			judge(b.statements[r.statement])
+		for i, r := range p.chapter.rules {
+			if i >= from || r.beside >= 0 { // no other can affect it
+				judge(r.lead)
+			}
 		}
-		for _, i := range c.unknown {
-			judge(b.statements[i])
+		for _, i := range p.chapter.unknown {
+			judge(lead{i, -1})
 		}
 	}
 	slices.SortFunc(all, func(x, y Finding) int { return cmp.Or(cmp.Compare(x.Source, y.Source), cmp.Compare(x.ID, y.ID)) })
@@ -147,9 +148,9 @@ func (f *Fleet) verdicts(vulnerability, source string) map[int]Verdict {
 	verdicts := make(map[int]Verdict)
 	for _, b := range f.of[source] {
 		for _, c := range b.chapters {
-			if i, found := c.find(b, vulnerability); found {
+			if l, found := c.find(b, vulnerability); found {
 				for _, id := range c.pairs {
-					verdicts[id] = f.verdict(&f.pairs[id], b.statements[i])
+					verdicts[id], _ = f.verdict(&f.pairs[id], l)
 				}
 			}
 		}
@@ -176,8 +177,8 @@ func (f *Fleet) Statements(vulnerability, source string) []intake.Statement {
 		of, first := b.of(vulnerability)
 		lead := 0
 		for _, c := range b.sorted() {
-			if i, found := c.find(b, vulnerability); found {
-				lead = i - first
+			if l, found := c.find(b, vulnerability); found {
+				lead = l.statement - first
 				break
 			}
 		}

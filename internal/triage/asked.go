@@ -58,9 +58,9 @@ func (f *Fleet) Answers(host string, asked []Asked) ([]Answer, bool) {
 // answer judges a holding that is installed.
 func (f *Fleet) answer(a *Answer, id int) {
 	p := &f.pairs[id]
-	if i, found := p.chapter.find(p.book, a.ID); found {
-		s := p.book.statements[i]
-		a.Stated, a.Statement, a.Verdict = true, s, f.verdict(p, s)
+	if l, found := p.chapter.find(p.book, a.ID); found {
+		a.Stated = true
+		a.Verdict, a.Statement = f.verdict(p, l)
 	}
 }
 

@@ -29,23 +29,30 @@ type lens struct {
 	rpm       bool
 	epochless bool   // rpm: nothing tells the epoch of the source package, so versions are compared without
 	module    string // rpm: name:stream
-	foreign   string // who made the package, when it is not the distribution
-	binaries  string // a line for each installed: its name, then its version where that is not the holding's
+	foreign   string // who made the packages, when it is not the distribution
+	doubt     string // a package among them, or versions, that a fixed version or "never affected" says nothing about
+	binaries  string // a line for each installed: its name, then its version where that is not the holding's, or elsewhere
 }
 
 // chapter is a book read through a lens.
 type chapter struct {
 	lens
-	leads   []int  // of each vulnerability that is stated: index of the statement that gives the verdict, sorted by ID
+	leads   []lead // of each vulnerability that is stated, sorted by ID
 	rules   []rule // sorted by key
 	unknown []int  // undetermined whatever the version: indexes of statements
 	pairs   []int
 }
 
+// lead is what gives the verdict about a vulnerability: indexes of statements.
+type lead struct {
+	statement int
+	beside    int // of a binary package, and undetermined whatever the version: it decides where the first finds nothing; -1: none
+}
+
 // rule says that versions with a key below this one are affected.
 type rule struct {
-	key       []byte
-	statement int
+	key []byte
+	lead
 }
 
 // All keys begin with the length of the epoch, at most 9: noFix is above every key, incomparable above all but noFix, and
@@ -98,45 +105,36 @@ func (c *chapter) read(b *book) {
 		for n < len(b.statements) && b.statements[n].ID == b.statements[i].ID {
 			n++
 		}
-		if lead, found := c.lead(b.statements[i:n]); found {
-			c.leads = append(c.leads, i+lead)
-			c.add(b.statements[i+lead], i+lead)
+		if l, found := c.lead(b.statements[i:n], i); found {
+			c.leads = append(c.leads, l)
+			c.add(b.statements[l.statement], l)
 		}
 		i = n
 	}
 	slices.SortStableFunc(c.rules, func(x, y rule) int { return bytes.Compare(x.key, y.key) })
 }
 
-// add makes the rule of a statement that leads. One about a binary package whose version differs from the holding's says the
-// same of all holdings of the chapter.
-func (c *chapter) add(s intake.Statement, i int) {
-	if c.foreign != "" || s.Status == intake.Undetermined {
-		c.unknown = append(c.unknown, i)
+// add makes the rule of a statement that leads.
+func (c *chapter) add(s intake.Statement, l lead) {
+	key, weight := noFix, undeterminedAll
+	if c.foreign == "" {
+		weight = c.weight(s)
+	}
+	switch weight {
+	case undeterminedAll:
+		c.unknown = append(c.unknown, l.statement)
 		return
-	}
-	version, apart := c.version(s)
-	switch {
-	case s.Status == intake.Open:
-		c.rules = append(c.rules, rule{noFix, i})
-	case s.Status != intake.Fixed:
-	case apart:
-		switch Judge(s.Release, s.Package, version, s).Status {
-		case Affected:
-			c.rules = append(c.rules, rule{noFix, i})
-		case Undetermined:
-			c.unknown = append(c.unknown, i)
-		default:
-			c.rules = append(c.rules, rule{never, i})
+	case affectedNone:
+		if c.doubt == "" {
+			return
 		}
-	case c.rpm != (s.Scheme == intake.RPM):
-		c.unknown = append(c.unknown, i)
-	default:
-		key, err := c.key(s.FixedVersion)
-		if err != nil {
-			key = noFix // parsers give valid versions only; without one nothing is fixed
+		key = never
+	case affectedBelow:
+		if fixed, err := c.key(s.FixedVersion); err == nil { // parsers give valid versions only; without one nothing is fixed
+			key = fixed
 		}
-		c.rules = append(c.rules, rule{key, i})
 	}
+	c.rules = append(c.rules, rule{key, l})
 }
 
 // key gives the bytes that order versions.
@@ -175,50 +173,66 @@ func (l lens) line(binary string) (string, bool) {
 	return "", false
 }
 
-// lead gives the index of the statement that gives the verdict among all about one vulnerability. Those about the source
-// package go before those about binaries of it; of several binaries the worst goes first.
-func (l lens) lead(all []intake.Statement) (lead int, found bool) {
+// lead finds what gives the verdict among all statements about one vulnerability, of which the first has the index base. Those
+// about the source package go before those about binaries of it; of several binaries the worst goes first, and one about which
+// nothing is determined stays beside it: that another has the fix does not settle it.
+func (l lens) lead(all []intake.Statement, base int) (lead, bool) {
+	worst, open := -1, -1
 	for i := 0; i < len(all); {
 		n := i + 1
 		for n < len(all) && all[n].Binary == all[i].Binary && all[n].Package == all[i].Package {
 			n++
 		}
 		if at, ok := l.first(all[i:n]); ok {
+			at += i
 			if !all[i].Binary {
-				return i + at, true
+				return lead{base + at, -1}, true
 			}
-			if !found || l.worse(all[i+at], all[lead]) {
-				lead, found = i+at, true
+			if worst < 0 || l.worse(all[at], all[worst]) {
+				worst = at
+			}
+			if open < 0 && l.weight(all[at]) == undeterminedAll {
+				open = at
 			}
 		}
 		i = n
 	}
-	return lead, found
+	if worst < 0 || open < 0 || l.weight(all[worst]) != affectedBelow {
+		return lead{base + worst, -1}, worst >= 0
+	}
+	return lead{base + worst, base + open}, true
 }
 
 func (l lens) worse(a, b intake.Statement) bool {
 	x, y := l.weight(a), l.weight(b)
-	if x == 2 && y == 2 {
-		return holding{lens: l}.compare(a.FixedVersion, b.FixedVersion) > 0
+	if x == affectedBelow && y == affectedBelow {
+		return l.compare(a.FixedVersion, b.FixedVersion) > 0
 	}
 	return x > y
 }
 
-// weight orders statements about binary packages: affected whatever the holding's version is, affected below one of its
-// versions, undetermined, not affected.
+// What a statement says of the holdings of a chapter, in the order of how bad it is.
+const (
+	affectedNone    = iota
+	undeterminedAll // whatever their version
+	affectedBelow   // the fixed version
+	affectedAll     // whatever their version
+)
+
+// weight says which; a binary package whose version differs from the holdings' has the same in all of them.
 func (l lens) weight(s intake.Statement) int {
 	version, apart := l.version(s)
 	switch {
+	case s.Status == intake.Undetermined, version == elsewhere, s.Status == intake.Fixed && l.rpm != (s.Scheme == intake.RPM):
+		return undeterminedAll
 	case s.Status == intake.Open:
-		return 3
+		return affectedAll
 	case s.Status == intake.Fixed && !apart:
-		return 2
-	case s.Status == intake.Fixed && Judge(s.Release, s.Package, version, s).Status == Affected:
-		return 3
-	case s.Status == intake.Undetermined:
-		return 1
+		return affectedBelow
+	case s.Status == intake.Fixed:
+		return map[Status]int{Affected: affectedAll, Undetermined: undeterminedAll}[judgeFixed(version, s.FixedVersion, s).Status]
 	}
-	return 0
+	return affectedNone
 }
 
 // first gives the statement that decides among those about one package: the first that applies. Where that one knows no fix,
@@ -263,11 +277,11 @@ func (c *chapter) above(key []byte) int {
 	return sort.Search(len(c.rules), func(i int) bool { return bytes.Compare(c.rules[i].key, key) > 0 })
 }
 
-// find gives the leading statement about a vulnerability.
-func (c *chapter) find(b *book, vulnerability string) (int, bool) {
-	i, found := slices.BinarySearchFunc(c.leads, vulnerability, func(s int, id string) int { return cmp.Compare(b.statements[s].ID, id) })
+// find gives what leads about a vulnerability.
+func (c *chapter) find(b *book, vulnerability string) (lead, bool) {
+	i, found := slices.BinarySearchFunc(c.leads, vulnerability, func(l lead, id string) int { return cmp.Compare(b.statements[l.statement].ID, id) })
 	if !found {
-		return 0, false
+		return lead{}, false
 	}
 	return c.leads[i], true
 }

@@ -44,7 +44,7 @@ type pair struct {
 type Class struct {
 	Release, Environment, SetDigest string
 	Kernel                          Kernel
-	Foreign                         string // a line for each source package that others than the distribution made: its name, a tab, who; sorted
+	Foreign                         string // a line for each package of dpkg that others than the distribution made: name:architecture, a tab, who; sorted
 }
 
 type class struct {
@@ -214,7 +214,7 @@ func (f *Fleet) pair(h holding) int {
 		return id
 	}
 	id := len(f.pairs)
-	p := pair{holding: h, vague: Backport(h.version)}
+	p := pair{holding: h, vague: h.doubt != ""}
 	var err error
 	if p.key, err = h.key(h.version); err != nil {
 		p.key, p.vague = incomparable, true
@@ -314,7 +314,7 @@ func (f *Fleet) tallyChapter(b *book, in *chapter, all []Count) []Count {
 		}
 		switch {
 		case p.vague: // all below the suffix
-			undetermined[in.above(never)] += p.hosts
+			undetermined[0] += p.hosts
 			undetermined[from] -= p.hosts
 		case p.runningKey != nil:
 			reboot[in.above(p.runningKey)] += p.hosts
@@ -329,9 +329,13 @@ func (f *Fleet) tallyChapter(b *book, in *chapter, all []Count) []Count {
 		c.Affected += affected[i]
 		c.AfterReboot += reboot[i]
 		c.Undetermined += undetermined[i]
-		if c.Affected+c.AfterReboot+c.Undetermined > 0 {
-			c.Statement, c.index = b.statements[r.statement], r.statement
-			all = append(all, c)
+		one := c
+		if r.beside >= 0 {
+			one.Undetermined = hosts - c.Affected - c.AfterReboot
+		}
+		if one.Affected+one.AfterReboot+one.Undetermined > 0 {
+			one.Statement, one.index = b.statements[r.statement], r.statement
+			all = append(all, one)
 		}
 	}
 	for _, i := range in.unknown {

@@ -10,10 +10,11 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/rpm"
 )
 
-// holding is one source package on hosts: what is judged. Several versions of one source on a host count as the oldest,
-// but for kernels, where the newest image is what the next boot runs.
+// holding is one source package on hosts: what is judged. Several versions of one source on a host count as the oldest that
+// the distribution made, but for kernels, where the newest image is what the next boot runs.
 type holding struct {
 	release, source, version string
+	kernel                   bool   // it is one's source
 	running                  string // kernels: the running version, when it is known and older than version
 	artefacts                bool   // kernels: no image is installed, only headers and tools built from the source
 	lens
@@ -21,38 +22,63 @@ type holding struct {
 
 // holdings reduces a package set to what is judged, in no order. detailed: with the binary packages of each source.
 func holdings(c Class, set pkgset.Set, detailed bool) []holding {
-	foreign := strangers(c.Foreign)
+	maker := makers(c)
 	at := make(map[string]int, len(set))
 	all := make([]holding, 0, len(set))
+	odd := false
 	for _, p := range set {
 		i, known := at[p.Source]
 		if !known {
 			i, at[p.Source] = len(all), len(all)
-			all = append(all, holding{release: c.Release, source: p.Source, version: p.SourceVersion, lens: lens{rpm: p.RPM != nil, foreign: foreign[p.Source]}})
-			if p.RPM != nil {
-				all[i].module = stream(p.RPM.Module)
-			}
+			all = append(all, holding{release: c.Release, source: p.Source, lens: lens{rpm: p.RPM != nil}})
 		}
-		if who := vendor(c.Release, p); who != "" {
-			all[i].foreign = who
+		h, who := &all[i], maker(p)
+		own, before := who == "", h.foreign == ""
+		if !known || own && !before || own == before && p.CompareVersions(p.SourceVersion, h.version) < 0 {
+			h.version, h.foreign, h.module = p.SourceVersion, who, moduleOf(p)
 		}
-		if h := &all[i]; p.CompareVersions(p.SourceVersion, h.version) < 0 {
-			h.version = p.SourceVersion
-			if p.RPM != nil {
-				h.module = stream(p.RPM.Module)
-			}
-		}
+		h.kernel = h.kernel || ofKernel(p)
+		odd = odd || !own || p.RPM != nil && p.RPM.Module != "" || Backport(p.SourceVersion)
 	}
 	epochs(set, at, all)
 	for i := range all {
-		if h := &all[i]; h.isKernel() {
-			h.kernel(set, c.Kernel)
+		if h := &all[i]; h.kernel {
+			h.boot(set, c.Kernel)
+		}
+	}
+	if odd {
+		for _, p := range set {
+			all[at[p.Source]].question(p, maker(p))
 		}
 	}
 	if detailed {
-		list(set, at, all)
+		list(set, at, all, maker)
 	}
 	return all
+}
+
+// question notes a package of the holding that what is stated about its version does not settle. Packages built beside a
+// kernel, and its images that are older, raise none.
+func (h *holding) question(p pkgset.Package, who string) {
+	aside := h.kernel && p.SourceVersion != h.version && (!image(p) || h.compare(p.SourceVersion, h.version) < 0)
+	if h.doubt != "" || h.foreign != "" || aside {
+		return
+	}
+	switch m := moduleOf(p); {
+	case who != "":
+		h.doubt = p.Name + ", which comes from " + who
+	case Backport(p.SourceVersion):
+		h.doubt = "backports such as " + p.SourceVersion
+	case m != h.module:
+		h.doubt = p.Name + ", which is of " + cmp.Or(m, "no module")
+	}
+}
+
+func moduleOf(p pkgset.Package) string {
+	if p.RPM == nil {
+		return ""
+	}
+	return stream(p.RPM.Module)
 }
 
 // epochs completes the versions of rpm's source packages, whose names hold no epoch: the one of a binary package built in
@@ -82,18 +108,24 @@ func epochs(set pkgset.Set, at map[string]int, all []holding) {
 	}
 }
 
+// elsewhere stands for the version of a binary package that others made than most of its source's.
+const elsewhere = "?"
+
 // list names the binary packages of each holding, of several versions of one the oldest. Those of a kernel all stand for it.
-func list(set pkgset.Set, at map[string]int, all []holding) {
+func list(set pkgset.Set, at map[string]int, all []holding, maker func(pkgset.Package) string) {
 	for i := 0; i < len(set); {
-		p, version := set[i], set[i].Version
-		for ; i < len(set) && set[i].Name == p.Name; i++ {
-			if p.CompareVersions(set[i].Version, version) < 0 {
+		p, version := set[i], ""
+		for ; i < len(set) && set[i].Name == p.Name && set[i].Source == p.Source; i++ {
+			switch {
+			case maker(set[i]) != "":
+				version = cmp.Or(version, elsewhere)
+			case version == "" || version == elsewhere || p.CompareVersions(set[i].Version, version) < 0:
 				version = set[i].Version
 			}
 		}
 		h := &all[at[p.Source]]
 		h.binaries += p.Name
-		if version != h.version && !h.isKernel() {
+		if version != h.version && !h.kernel && h.foreign == "" {
 			h.binaries += " " + version
 		}
 		h.binaries += "\n"
@@ -106,8 +138,8 @@ func stream(label string) string {
 	return strings.Join(parts[:min(2, len(parts))], ":")
 }
 
-func (h holding) compare(a, b string) int {
-	if h.rpm {
+func (l lens) compare(a, b string) int {
+	if l.rpm {
 		return rpm.Compare(a, b)
 	}
 	return deb.Compare(a, b)
@@ -123,7 +155,7 @@ func (l lens) names() (names []string) {
 }
 
 func (l lens) order(other lens) int {
-	return cmp.Or(cmp.Compare(l.module, other.module), cmp.Compare(l.foreign, other.foreign), cmp.Compare(l.binaries, other.binaries))
+	return cmp.Or(cmp.Compare(l.module, other.module), cmp.Compare(l.foreign, other.foreign), cmp.Compare(l.doubt, other.doubt), cmp.Compare(l.binaries, other.binaries))
 }
 
 // sorted gives the chapters in an order that does not depend on who was placed first.

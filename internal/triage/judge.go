@@ -3,6 +3,7 @@
 package triage
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -36,18 +37,19 @@ func Judge(release, name, version string, s intake.Statement) Verdict {
 	if s.Release != release || s.Package != name {
 		return Verdict{Undetermined, "", fmt.Sprintf("the statement is about %s in %s, not %s in %s", s.Package, s.Release, name, release)}
 	}
+	says := s.Source + ": "
+	if s.Binary {
+		says = s.Source + " of " + s.Package + ": "
+	}
 	switch s.Status {
 	case intake.NotAffected:
-		return Verdict{NotAffected, "", s.Source + ": no version in " + release + " was ever affected"}
+		return Verdict{NotAffected, "", says + "no version in " + release + " was ever affected"}
 	case intake.Open:
-		return Verdict{Affected, "", s.Source + ": no fix in " + release + only(s, " for those with ") + expectation(s)}
+		return Verdict{Affected, "", says + "no fix in " + release + only(s, " for those with ") + expectation(s)}
 	case intake.Fixed:
 		return judgeFixed(version, s.FixedVersion, s)
 	}
-	if s.Note != "" {
-		return Verdict{Undetermined, "", s.Source + ": " + s.Note}
-	}
-	return Verdict{Undetermined, "", s.Source + ": not determined by the vendor"}
+	return Verdict{Undetermined, "", says + cmp.Or(s.Note, "not determined by the vendor")}
 }
 
 // judgeFixed compares with fixed, which is the statement's fixed version or that without its epoch.
@@ -99,35 +101,38 @@ func expectation(s intake.Statement) string {
 // version suffix ~bpoN+M.
 func Backport(version string) bool { return strings.Contains(version, "~bpo") }
 
-// judge is Judge with what a holding adds: which of its versions the statement is about, kernels, and who made it.
+// judge is Judge with what a holding adds: which of its versions the statement is about, kernels, who made it, and what of it
+// the statement leaves open.
 func (h holding) judge(s intake.Statement) Verdict {
 	if h.foreign != "" {
 		return Verdict{Undetermined, "", fmt.Sprintf("%s comes from %s, of which %s says nothing", h.source, h.foreign, s.Source)}
 	}
-	if version, apart := h.lens.version(s); apart {
-		return h.judgeKernel(Judge(h.release, s.Package, version, s))
-	}
 	v := h.at(h.version, s)
-	if v.Status == NotAffected && s.Status == intake.Fixed && h.running != "" && h.at(h.running, s).Status == Affected {
+	switch {
+	case h.artefacts && v.Status == Affected:
+		return Verdict{Undetermined, v.Fixed, fmt.Sprintf("no image of %s is installed that could run, only packages built beside it; %s", h.source, v.Reason)}
+	case h.doubt != "" && v.Status == NotAffected:
+		return Verdict{Undetermined, v.Fixed, fmt.Sprintf("%s; it says nothing about %s", v.Reason, h.doubt)}
+	case h.running != "" && v.Status == NotAffected && h.at(h.running, s).Status == Affected:
 		return Verdict{FixedAfterReboot, v.Fixed, fmt.Sprintf("%s; kernel %s still runs", v.Reason, h.running)}
-	}
-	return h.judgeKernel(v)
-}
-
-func (h holding) judgeKernel(v Verdict) Verdict {
-	if h.artefacts && v.Status == Affected {
-		return Verdict{Undetermined, v.Fixed, "no kernel image is installed that could run, only packages built beside it; " + v.Reason}
 	}
 	return v
 }
 
-// at judges by one version of the holding.
-func (h holding) at(version string, s intake.Statement) Verdict {
-	if s.Status != intake.Fixed {
-		return Judge(h.release, s.Package, version, s)
+// at judges by a version: that of the holding or the one that runs, unless the statement is about a binary package which has
+// one of its own.
+func (l lens) at(version string, s intake.Statement) Verdict {
+	fixed := l.fixed(s.FixedVersion)
+	if own, apart := l.version(s); apart {
+		version, fixed = own, s.FixedVersion
 	}
-	if h.rpm != (s.Scheme == intake.RPM) {
+	switch {
+	case version == elsewhere:
+		return Verdict{Undetermined, "", fmt.Sprintf("%s says nothing of %s that others made", s.Source, s.Package)}
+	case s.Status != intake.Fixed:
+		return Judge(s.Release, s.Package, version, s)
+	case l.rpm != (s.Scheme == intake.RPM):
 		return Verdict{Undetermined, s.FixedVersion, s.Source + " compares versions by another rule than the packager of the host"}
 	}
-	return judgeFixed(version, h.fixed(s.FixedVersion), s)
+	return judgeFixed(version, fixed, s)
 }

@@ -65,6 +65,12 @@ func TestEveryVerdictSaysWhy(t *testing.T) {
 	}
 	module := func(m string) func(*intake.Statement) { return func(s *intake.Statement) { s.Module = m } }
 	binary := func(s *intake.Statement) { s.Binary = true }
+	unknown := func(s *intake.Statement) { s.Binary, s.Status = true, intake.Undetermined }
+	debs := func(s *intake.Statement) { s.Scheme = intake.Deb }
+	byOthers := func(p pkgset.Package) pkgset.Package {
+		p.RPM.Vendor = "Fedora Project"
+		return p
+	}
 	esm := func(s *intake.Statement) { s.Condition = "esm-infra" }
 	open := with(fixedIn("CVE-2026-1", "curl", ""), func(s *intake.Statement) { s.Status = intake.Open })
 	kernel := func(version string) pkgset.Package { return rpmPkg("kernel-core", "kernel", version, "") }
@@ -98,13 +104,35 @@ func TestEveryVerdictSaysWhy(t *testing.T) {
 		{"a module is no other package", pkgset.Set{rpmPkg("redis", "redis", "5-1.el9", "")}, triage.Kernel{},
 			[]intake.Statement{with(rpm("redis", "6-2.el9"), module("redis:6"))}, "", ""},
 		{"versions of two rules", pkgset.Set{rpmPkg("a", "a", "1-1.el9", "")}, triage.Kernel{},
-			[]intake.Statement{with(rpm("a", "1-2"), func(s *intake.Statement) { s.Scheme = intake.Deb })}, triage.Undetermined, "another rule"},
+			[]intake.Statement{with(rpm("a", "1-2"), debs)}, triage.Undetermined, "another rule"},
 		{"rpm: the new kernel is installed, the old one runs", pkgset.Set{kernel("5.14.0-362.el9"), kernel("5.14.0-427.el9")}, runs,
 			[]intake.Statement{rpm("kernel", "5.14.0-400.el9")}, triage.FixedAfterReboot, "kernel 5.14.0-362.el9 still runs"},
 		{"rpm: the same by binary packages", pkgset.Set{kernel("5.14.0-362.el9"), kernel("5.14.0-427.el9")}, runs,
 			[]intake.Statement{with(rpm("kernel-core", "5.14.0-400.el9"), binary)}, triage.FixedAfterReboot, "kernel 5.14.0-362.el9 still runs"},
 		{"rpm: headers are no kernel", pkgset.Set{rpmPkg("kernel-headers", "kernel", "5.14.0-362.el9", "")}, runs,
-			[]intake.Statement{rpm("kernel", "5.14.0-400.el9")}, triage.Undetermined, "no kernel image is installed"},
+			[]intake.Statement{rpm("kernel", "5.14.0-400.el9")}, triage.Undetermined, "no image of kernel is installed"},
+		{"of two binaries one has the fix, and of the other nothing is determined", pkgset.Set{rpmPkg("perl-doc", "perl", "1-2.el9", ""), rpmPkg("perl-libs", "perl", "1-2.el9", "")}, triage.Kernel{},
+			[]intake.Statement{with(rpm("perl-doc", ""), unknown), with(rpm("perl-libs", "1-2.el9"), binary)}, triage.Undetermined, "v of perl-doc: not determined by the vendor"},
+		{"of two binaries one is older, and of the other nothing is determined", pkgset.Set{rpmPkg("perl-doc", "perl", "1-1.el9", ""), rpmPkg("perl-libs", "perl", "1-1.el9", "")}, triage.Kernel{},
+			[]intake.Statement{with(rpm("perl-doc", ""), unknown), with(rpm("perl-libs", "1-2.el9"), binary)}, triage.Affected, "perl-libs 1-1.el9 is older"},
+		{"of two binaries one has the fix, the other is older", pkgset.Set{rpmPkg("perl-doc", "perl", "1-1.el9", ""), rpmPkg("perl-libs", "perl", "1-2.el9", "")}, triage.Kernel{},
+			[]intake.Statement{with(rpm("perl-doc", "1-2.el9"), binary), with(rpm("perl-libs", "1-2.el9"), binary)}, triage.Affected, "perl-doc 1-1.el9 is older"},
+		{"of two binaries one has the fix, the other is compared by another rule", pkgset.Set{rpmPkg("perl-doc", "perl", "1-2.el9", ""), rpmPkg("perl-libs", "perl", "1-2.el9", "")}, triage.Kernel{},
+			[]intake.Statement{with(with(rpm("perl-doc", "1-2.el9"), binary), debs), with(rpm("perl-libs", "1-2.el9"), binary)}, triage.Undetermined, "another rule"},
+		{"the fixed kernel waits for its boot, and of its tools nothing is determined", pkgset.Set{kernel("5.14.0-362.el9"), kernel("5.14.0-427.el9"), rpmPkg("kernel-tools", "kernel", "5.14.0-427.el9", "")}, runs,
+			[]intake.Statement{with(rpm("kernel-core", "5.14.0-400.el9"), binary), with(rpm("kernel-tools", ""), unknown)}, triage.FixedAfterReboot, "kernel 5.14.0-362.el9 still runs"},
+		{"beside a package that has the fix stands one that others made", pkgset.Set{byOthers(rpmPkg("perl-doc", "perl", "9-1.el9", "")), rpmPkg("perl-libs", "perl", "1-2.el9", "")}, triage.Kernel{},
+			[]intake.Statement{rpm("perl", "1-2.el9")}, triage.Undetermined, "v: 1-2.el9 has the fix of 1-2.el9; it says nothing about perl-doc, which comes from Fedora Project"},
+		{"beside a package that others made stands one that is older", pkgset.Set{byOthers(rpmPkg("perl-doc", "perl", "0-1.el9", "")), rpmPkg("perl-libs", "perl", "1-1.el9", "")}, triage.Kernel{},
+			[]intake.Statement{rpm("perl", "1-2.el9")}, triage.Affected, "v: 1-1.el9 is older"},
+		{"one binary has the fix, the one that others made is named too", pkgset.Set{byOthers(rpmPkg("perl-doc", "perl", "9-1.el9", "")), rpmPkg("perl-libs", "perl", "1-2.el9", "")}, triage.Kernel{},
+			[]intake.Statement{with(rpm("perl-doc", "1-2.el9"), binary)}, triage.Undetermined, "v says nothing of perl-doc that others made"},
+		{"beside a package of the module stands one of none", pkgset.Set{rpmPkg("redis", "redis", "6-1.el9", "redis:6:9:9"), rpmPkg("redis-doc", "redis", "7-1.el9", "")}, triage.Kernel{},
+			[]intake.Statement{with(rpm("redis", "6-1.el9"), module("redis:6"))}, triage.Undetermined, "says nothing about redis-doc, which is of no module"},
+		{"beside a package that has the fix stands a backport", pkgset.Set{pkg("curl", "curl", "1-2"), pkg("libcurl4", "curl", "2-1~bpo12+1")}, triage.Kernel{},
+			[]intake.Statement{fixedIn("CVE-2026-1", "curl", "1-2")}, triage.Undetermined, "1-2 has the fix of 1-2; it says nothing about backports such as 2-1~bpo12+1"},
+		{"what never was in the release may be in a backport", pkgset.Set{pkg("curl", "curl", "2-1~bpo12+1")}, triage.Kernel{},
+			[]intake.Statement{with(fixedIn("CVE-2026-1", "curl", ""), func(s *intake.Statement) { s.Status = intake.NotAffected })}, triage.Undetermined, "says nothing about backports such as 2-1~bpo12+1"},
 		{"the fix is for subscribers", pkgset.Set{pkg("curl", "curl", "1-1")}, triage.Kernel{},
 			[]intake.Statement{with(fixedIn("CVE-2026-1", "curl", "1-1+esm1"), esm)}, triage.Affected, "the fix is for those with esm-infra"},
 		{"without it the vendor has none", pkgset.Set{pkg("curl", "curl", "1-1")}, triage.Kernel{},

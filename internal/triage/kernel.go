@@ -17,21 +17,27 @@ type Kernel struct {
 
 var (
 	kernelSource  = regexp.MustCompile(`^linux(-[0-9.]+)?$`)
+	kernelPart    = regexp.MustCompile(`^linux-([a-z0-9.-]+-)?(image|modules|headers|tools)(-unsigned|-extra)?-[0-9]`)
 	kernelRPM     = regexp.MustCompile(`^kernel(-rt|-64k|-uek)?$`)
 	kernelImage   = regexp.MustCompile(`^kernel(-rt|-64k|-uek)?(-debug)?(-core)?$`)
+	imageDeb      = regexp.MustCompile(`^linux-image-(unsigned-)?[0-9]`) // not the metapackages, which hold no kernel
 	runningDebian = regexp.MustCompile(`\bDebian (\S+)`)
+	runningUbuntu = regexp.MustCompile(`^#(\S+)-Ubuntu\b`)
+	ubuntuABI     = regexp.MustCompile(`^[0-9.]+-[0-9]+`)
 )
 
-func (h holding) isKernel() bool {
-	if h.rpm {
-		return kernelRPM.MatchString(h.source)
+// ofKernel reports whether a package is built from a kernel's source. Ubuntu has dozens of those (linux-aws, linux-hwe-6.5,
+// linux-raspi); what they build tells them from linux-firmware and the like.
+func ofKernel(p pkgset.Package) bool {
+	if p.RPM != nil {
+		return kernelRPM.MatchString(p.Source)
 	}
-	return kernelSource.MatchString(h.source)
+	return strings.HasPrefix(p.Source, "linux") && (kernelSource.MatchString(p.Source) || kernelPart.MatchString(p.Name))
 }
 
-// kernel looks at images only. Where the running kernel is none of the installed images, or does not say its version, the
+// boot looks at images only. Where the running kernel is none of the installed images, or does not say its version, the
 // oldest installed version stands: better affected than wrongly fixed.
-func (h *holding) kernel(set pkgset.Set, kernel Kernel) {
+func (h *holding) boot(set pkgset.Set, kernel Kernel) {
 	newest, running := "", ""
 	for _, p := range set {
 		if p.Source != h.source || !image(p) {
@@ -48,11 +54,8 @@ func (h *holding) kernel(set pkgset.Set, kernel Kernel) {
 			running = version
 		}
 	}
-	if m := runningDebian.FindStringSubmatch(kernel.Version); !h.rpm && running != "" {
-		running = ""
-		if m != nil && deb.ValidVersion(m[1]) == nil {
-			running = m[1]
-		}
+	if !h.rpm && running != "" {
+		running = kernel.running()
 	}
 	switch {
 	case newest == "" || kernel.None:
@@ -65,18 +68,34 @@ func (h *holding) kernel(set pkgset.Set, kernel Kernel) {
 	}
 }
 
+// running gives the version of dpkg's package that runs, or "" where the kernel does not tell it. Debian's stands in uname -v;
+// Ubuntu's is the number there behind what uname -r begins with: 5.15.0-91-generic and "#101-Ubuntu" are 5.15.0-91.101.
+func (k Kernel) running() string {
+	version := ""
+	if m := runningDebian.FindStringSubmatch(k.Version); m != nil {
+		version = m[1]
+	} else if m := runningUbuntu.FindStringSubmatch(k.Version); m != nil {
+		version = ubuntuABI.FindString(k.Release) + "." + m[1]
+	}
+	if deb.ValidVersion(version) != nil {
+		return ""
+	}
+	return version
+}
+
 func image(p pkgset.Package) bool {
 	if p.RPM != nil {
 		return kernelImage.MatchString(p.Name)
 	}
-	return strings.HasPrefix(p.Name, "linux-image-")
+	return imageDeb.MatchString(p.Name) && !strings.HasSuffix(p.Name, "-dbg") && !strings.HasSuffix(p.Name, "-dbgsym")
 }
 
-// runs reports whether an image is the one that uname -r names: Debian's in its name, rpm's by version, release and
+// runs reports whether an image is the one that uname -r names: that of dpkg in its name, rpm's by version, release and
 // architecture, behind which the variant may stand ("+rt", ".debug").
 func runs(p pkgset.Package, release string) bool {
 	if p.RPM == nil {
-		return strings.TrimSuffix(strings.TrimPrefix(p.Name, "linux-image-"), "-unsigned") == release
+		name := strings.TrimPrefix(strings.TrimPrefix(p.Name, "linux-image-"), "unsigned-") // Ubuntu's mark, and Debian's
+		return strings.TrimSuffix(name, "-unsigned") == release
 	}
 	return release == p.Version+"."+p.Arch || strings.HasPrefix(release, p.Version+"."+p.Arch+"+") || strings.HasPrefix(release, p.Version+"."+p.Arch+".")
 }

@@ -102,20 +102,28 @@ func rpmSet(t *rapid.T) (set pkgset.Set) {
 	if rapid.Bool().Draw(t, "perl-libs") {
 		set = append(set, rpmPkg("perl-libs", "perl", perl, ""))
 	}
+	for _, p := range set {
+		p.RPM.Vendor = rapid.SampledFrom([]string{"", "", "Fedora Project"}).Draw(t, "vendor")
+	}
 	return set
 }
 
 // oneByOne is the rule in words: for each vulnerability of an installed source package, what is stated about the source goes
-// before what is stated about its binaries; the first that applies decides.
+// before what is stated about its binaries; the first that applies about each decides, and the worst of the binaries counts.
+// Nothing is determined of what another vendor made.
 func oneByOne(set pkgset.Set, learned []intake.Statement) map[string]triage.Status {
 	all := map[string]triage.Status{}
 	for _, id := range []string{"CVE-2026-0", "CVE-2026-1", "CVE-2026-2"} {
 		for _, source := range []string{"perl", "redis"} {
 			var parts pkgset.Set
-			version, epoch := "", false
+			var of pkgset.Package // that stands for the source
+			version, epoch, mixed := "", false, false
 			for _, p := range set {
 				if p.Source == source {
-					parts = append(parts, p)
+					mixed = mixed || len(parts) > 0 && p.RPM.Vendor != parts[0].RPM.Vendor
+					if parts = append(parts, p); version == "" || p.RPM.Vendor == "" {
+						of = p
+					}
 					if version == "" {
 						version = p.SourceVersion
 					}
@@ -131,26 +139,25 @@ func oneByOne(set pkgset.Set, learned []intake.Statement) map[string]triage.Stat
 			if module == ":" {
 				module = ""
 			}
-			worst, weight := triage.NotAffected, -1
-			judge := func(s intake.Statement, version string, same bool) {
-				if !epoch && same {
+			worst := triage.NotAffected
+			judge := func(s intake.Statement, p pkgset.Package, version string) {
+				if !epoch && version == p.SourceVersion {
 					s.FixedVersion = strings.TrimPrefix(s.FixedVersion, "1:")
 				}
 				status := triage.Judge("rocky-9", s.Package, version, s).Status
-				of := map[triage.Status]int{triage.Affected: 3, triage.Undetermined: 1}[status]
-				if s.Status == intake.Fixed && same && status == triage.NotAffected {
-					of = 2 // it is what was done to the source
+				if p.RPM.Vendor != "" || status == triage.NotAffected && mixed {
+					status = triage.Undetermined
 				}
-				if of > weight {
-					worst, weight = status, of
+				if gravity := []triage.Status{triage.NotAffected, triage.Undetermined, triage.Affected}; slices.Index(gravity, status) > slices.Index(gravity, worst) {
+					worst = status
 				}
 			}
 			if s, ok := decisive(learned, id, source, false, module); ok {
-				judge(s, version, true)
+				judge(s, of, version)
 			} else {
 				for _, p := range parts {
 					if s, ok := decisive(learned, id, p.Name, true, module); ok {
-						judge(s, p.Version, p.Version == version)
+						judge(s, p, p.Version)
 					}
 				}
 			}

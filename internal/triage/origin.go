@@ -18,7 +18,7 @@ var vendors = map[string]string{"rhel": "Red Hat", "rocky": "Rocky", "almalinux"
 func vendor(release string, p pkgset.Package) string {
 	distribution, _, _ := strings.Cut(release, "-")
 	own, known := vendors[distribution]
-	if !known || p.RPM == nil || strings.HasPrefix(p.RPM.Vendor, own) {
+	if !known || strings.HasPrefix(p.RPM.Vendor, own) {
 		return ""
 	}
 	return p.RPM.Vendor
@@ -61,11 +61,11 @@ func (t *Triage) foreign(ctx context.Context, h estate.HostSet) (string, error) 
 			}
 		}
 		if i < len(set) {
-			lines = append(lines, set[i].Source+"\t"+foreigner(o.Sources[of[0]])+"\n")
+			lines = append(lines, set[i].Name+":"+set[i].Arch+"\t"+foreigner(o.Sources[of[0]])+"\n")
 		}
 	}
 	slices.Sort(lines)
-	text := strings.Join(slices.Compact(lines), "")
+	text := strings.Join(lines, "")
 	if len(t.foreigners) >= mostOrigins {
 		clear(t.foreigners)
 	}
@@ -73,12 +73,20 @@ func (t *Triage) foreign(ctx context.Context, h estate.HostSet) (string, error) 
 	return text, nil
 }
 
-// strangers reads Class.Foreign.
-func strangers(text string) map[string]string {
-	all := map[string]string{}
-	for line := range strings.Lines(text) {
-		source, origin, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-		all[source] = origin
+// makers gives who made a package of a class, when it is known and not the distribution.
+func makers(c Class) func(pkgset.Package) string {
+	foreign := map[string]string{}
+	for line := range strings.Lines(c.Foreign) {
+		name, origin, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		foreign[name] = origin
 	}
-	return all
+	return func(p pkgset.Package) string {
+		if p.RPM != nil {
+			return vendor(c.Release, p)
+		}
+		if len(foreign) == 0 {
+			return ""
+		}
+		return foreign[p.Name+":"+p.Arch]
+	}
 }

@@ -43,9 +43,8 @@ func Scan(release string, set pkgset.Set, statements []intake.Statement) []Row {
 	rows := []Row{}
 	for _, h := range installed {
 		p := &f.pairs[f.pair(h)]
-		for _, i := range p.chapter.leads {
-			s := p.book.statements[i]
-			v := h.judge(s)
+		for _, l := range p.chapter.leads {
+			v, s := f.verdict(p, l)
 			rows = append(rows, Row{h.source, h.version, s.ID, v.Fixed, v.Status, v.Reason})
 		}
 	}

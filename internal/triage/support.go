@@ -48,13 +48,18 @@ func (f *Fleet) unsupported(release, source string) string {
 	return ""
 }
 
-// verdict judges a holding, and says of what has no fix whether one is to come.
-func (f *Fleet) verdict(p *pair, s intake.Statement) Verdict {
-	v := p.judge(s)
+// verdict judges a holding, and says of what has no fix whether one is to come. s is the statement that gave the verdict.
+func (f *Fleet) verdict(p *pair, l lead) (v Verdict, s intake.Statement) {
+	s = p.book.statements[l.statement]
+	v = p.judge(s)
+	if v.Status == NotAffected && l.beside >= 0 {
+		s = p.book.statements[l.beside]
+		v = p.judge(s)
+	}
 	if s.Status == intake.Open && v.Status == Affected {
 		v.Reason += f.unsupported(p.release, p.source)
 	}
-	return v
+	return v, s
 }
 
 // Ended gives the hosts of releases whose support ended, sorted.
