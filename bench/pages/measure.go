@@ -105,6 +105,10 @@ func (w *world) samples(noun string) []string {
 		return []string{s.Fact}
 	case "snapshots":
 		return s.Snapshot
+	case "records":
+		return s.Record
+	case "groups":
+		return s.Group
 	case "acts", "ledger":
 		return []string{"0", "777", "54321", "99999"}
 	case "vulnerabilities":
@@ -145,8 +149,12 @@ func (w *world) fill(name string) route {
 func (w *world) warm(ctx context.Context, routes []route) (open []route, err error) {
 	for _, r := range routes {
 		if len(r.paths) > 0 {
+			begin := time.Now()
 			answer, err := w.get(ctx, r.paths[0]+r.query)
 			switch {
+			case err == nil && strings.HasPrefix(answer.Header().Get("Content-Disposition"), "attachment") && answer.Body.Len() > 1<<20:
+				fmt.Printf("%s is a download of %.0f MB, %.1f s alone, not measured\n", r.name, float64(answer.Body.Len())/1e6, time.Since(begin).Seconds())
+				continue
 			case err == nil || answer.Code == http.StatusNotFound:
 			case answer.Code < http.StatusInternalServerError: // leads elsewhere, is not for this person, or wants to be told more
 				fmt.Printf("%s answers %d, not measured\n", r.name, answer.Code)

@@ -53,6 +53,7 @@ type seeded struct {
 	Report         string
 	Manifest, Fact string
 	Snapshot       []string
+	Record, Group  []string
 }
 
 // seeder writes in bulk, beside the server.
@@ -84,7 +85,7 @@ func (w *world) seed(ctx context.Context, o options) error {
 		return err
 	}
 	s := &seeder{world: w, db: d, ledger: l, fleet: f, now: time.Now().UTC().Truncate(time.Second)}
-	for _, step := range []func(context.Context, options) error{s.seedHosts, s.seedActs, s.seedOrders, s.seedSnapshots} {
+	for _, step := range []func(context.Context, options) error{s.seedHosts, s.seedActs, s.seedOrders, s.seedSnapshots, s.seedRecords, s.seedTime} {
 		if err := step(ctx, o); err != nil {
 			return err
 		}
@@ -182,7 +183,7 @@ func (s *seeder) seedHosts(ctx context.Context, o options) error {
 	}
 	made := s.now.Add(-90 * 24 * time.Hour)
 	err = s.batches(ctx, o.hosts, func(tx *db.Tx, i int) error {
-		h := estate.Host{ID: id.New("hst", made.Add(time.Duration(i)*time.Minute)), Name: fmt.Sprintf("%s-%06d.example.org", []string{"web", "db", "app", "edge", "batch"}[i%5], i),
+		h := estate.Host{ID: id.New("hst", made.Add(time.Duration(i)*time.Minute)), Name: hostName(i),
 			Environment: "production", EnrolledAt: made, LastSeen: s.now, CertExpiresAt: s.now.Add(48 * time.Hour), Counter: 9000,
 			PackageSet: sets[i%len(sets)], Inventory: inventory, Release: fleet.Release, KernelRunning: "6.1.0-40-amd64",
 			KernelVersion: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.153-1 (2025-09-20)", RebootRequired: i%17 == 0}
@@ -202,6 +203,10 @@ func (s *seeder) seedHosts(ctx context.Context, o options) error {
 	s.seeded.Hosts, s.seeded.Sets = o.hosts, len(slices.Compact(sets))
 	s.seeded.Host = s.hosts[:min(len(s.hosts), 100)]
 	return err
+}
+
+func hostName(i int) string {
+	return fmt.Sprintf("%s-%06d.example.org", []string{"web", "db", "app", "edge", "batch"}[i%5], i)
 }
 
 // seedActs fills the ledger through its own Append.

@@ -16,9 +16,9 @@ import (
 // The bulk path: rows as the rooms write them.
 var (
 	qHost = db.Q(`INSERT INTO hosts (id, name, reported_name, environment, cert, cert_expires_at, report_key, seen_report_key, enrolled_at,
-		counter, last_seen_at, silent_at, facts_at, package_set, inventory, distribution, release, arch, kernel_running, kernel_version,
+		counter, last_seen_at, silent_at, facts_at, index_at, scanned_at, package_set, inventory, distribution, release, arch, kernel_running, kernel_version,
 		reboot_required, log_size, log_root, trust_root_version, agent_version)
-		VALUES ($1,$2,$2,$3,$4,$5,$6,$6,$7,$8,$9,$10,$9,$11,$12,'debian',$13,'amd64',$14,$15,$16,$17,$18,1,'1.0.0')`)
+		VALUES ($1,$2,$2,$3,$4,$5,$6,$6,$7,$8,$9,$10,$9,$9,$9,$11,$12,'debian',$13,'amd64',$14,$15,$16,$17,$18,1,'1.0.0')`)
 	qOrder = db.Q(`INSERT INTO change_order (order_id, kind, of_order, payload, curation, sequence, state, envelope, manifest, result, ended_at)
 		VALUES ($1,$2,'',$3,$4,$5,$6,$7,$8,'',$9)`)
 	qSequence      = db.Q(`UPDATE change_sequence SET last = $1 WHERE id = 1`)
@@ -27,9 +27,16 @@ var (
 	qReport        = db.Q(`INSERT INTO integrity_report (order_id, host_id, input, report, counts, made_at) VALUES ($1,$2,$3,$4,$5,$6)`)
 	qInvestigation = db.Q(`INSERT INTO integrity_investigation (id, order_id, host_id, report, state, opened_at, due_at, overdue_at, severity,
 		outcome, reason, proposed_by, resolved_by, resolved_at) VALUES ($1,$2,$3,$4,$5,$6,$7,0,'','','','','',0)`)
+	qLink   = db.Q(`UPDATE records SET host = hosts.id FROM hosts WHERE hosts.name = records.hostname`)
 	qRecord = db.Q(`INSERT INTO curation_record (record, snapshot, author, made_at, index_digest, index_size, packed, packed_size, arches)
 		VALUES ($1,$2,$3,$4,$5,1,$5,1,'amd64')`)
 )
+
+// linkRecords says that a record is about the host of its name.
+func linkRecords(ctx context.Context, tx *db.Tx) error {
+	_, err := tx.Exec(ctx, qLink)
+	return err
+}
 
 func insertHost(ctx context.Context, tx *db.Tx, h estate.Host) error {
 	reboot := 0

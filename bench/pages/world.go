@@ -71,7 +71,7 @@ func open(ctx context.Context, o options) (*world, error) {
 
 func (w *world) configure(database string) error {
 	path := filepath.Join(w.dir, "server.toml")
-	text := fmt.Sprintf("data = %q\ndatabase = %q\norigin = %q\nnames = [\"127.0.0.1\"]\nreleases = [\"bookworm\"]\n",
+	text := fmt.Sprintf("data = %q\ndatabase = %q\norigin = %q\nnames = [\"127.0.0.1\"]\nreleases = [\"bookworm\"]\n\n[listen]\npeople = \"127.0.0.1:18443\"\nagents = \"127.0.0.1:18444\"\nrepository = \"127.0.0.1:18080\"\n",
 		w.dir, cmp.Or(database, "sqlite:"+filepath.Join(w.dir, "patchwarrant.db")), origin)
 	if err := os.MkdirAll(w.dir, 0o700); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -71,6 +72,10 @@ type directory struct {
 	recordOf map[string]string        // by host
 	groups   *grouping
 	words    map[string]string // few values stand for many hosts
+
+	// Worked out from the above when first asked for; nil again with each change.
+	unmatched atomic.Pointer[Unmatched]
+	grouped   atomic.Pointer[Facets] // Groups and Failed of all hosts
 }
 
 // version is the last changes of hosts, of records and of groups that a directory knows.
@@ -94,6 +99,8 @@ func byName(a, b *entry) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Co
 
 // take puts what changed in the place of what was there before.
 func (d *directory) take(hosts []entry, records []record.Record, upTo version) {
+	d.unmatched.Store(nil)
+	d.grouped.Store(nil)
 	if d.byID == nil {
 		d.byID, d.cells = make(map[string]*entry, len(hosts)), map[cell]int{}
 		d.records, d.recordOf, d.words = make(map[string]record.Record, len(records)), map[string]string{}, map[string]string{}

@@ -82,6 +82,7 @@ func (d *directory) regroup(groups []group.Group) {
 		}
 	}
 	d.groups = now
+	d.grouped.Store(nil)
 	for _, e := range d.byName {
 		m := now.evaluate(e, d.records[d.recordOf[e.id]], fresh)
 		for i, at := range kept {
@@ -109,6 +110,13 @@ func (d *directory) countGroups(f Filter, all *Facets) {
 	all.Groups, all.Failed = map[string]int{}, map[string]int{}
 	if len(d.groups.groups) == 0 {
 		return
+	}
+	if f == (Filter{}) {
+		if known := d.grouped.Load(); known != nil {
+			all.Groups, all.Failed = known.Groups, known.Failed
+			return
+		}
+		defer func() { d.grouped.Store(&Facets{Groups: all.Groups, Failed: all.Failed}) }()
 	}
 	want := f.cell()
 	for _, h := range d.byName {

@@ -49,10 +49,14 @@ type Differs struct {
 	Says   string `json:"says"` // the record
 }
 
-// Unmatched compares the inventory with the hosts.
+// Unmatched compares the inventory with the hosts. Nobody changes its lists.
 func (e *Estate) Unmatched(ctx context.Context) (u Unmatched, err error) {
-	u = Unmatched{Records: []LoneRecord{}, Hosts: []LoneHost{}, Environment: []Differs{}}
 	err = e.current(ctx, func(d *directory) error {
+		if known := d.unmatched.Load(); known != nil {
+			u = *known
+			return nil
+		}
+		u = Unmatched{Records: []LoneRecord{}, Hosts: []LoneHost{}, Environment: []Differs{}}
 		for _, rec := range d.records {
 			if rec.Host == "" {
 				u.Records = append(u.Records, LoneRecord{rec.ID, rec.Hostname, []LoneHost{}})
@@ -77,6 +81,7 @@ func (e *Estate) Unmatched(ctx context.Context) (u Unmatched, err error) {
 				}
 			}
 		}
+		d.unmatched.Store(&u)
 		return nil
 	})
 	return u, err

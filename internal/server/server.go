@@ -200,7 +200,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "new upstreams", Every: due, Do: s.mirror.RefreshNew},
 			{Name: "archive", Every: due, Do: s.archive.Sweep},
 			{Name: "silence", Every: time.Minute, Do: s.estate.Silence},
-			{Name: "clocks", Every: time.Minute, Do: s.silence.Sweep},
+			{Name: "silences", Every: time.Minute, Do: s.silence.Sweep},
 			{Name: "builds", Every: 10 * time.Minute, Do: s.builds.Sweep},
 			{Name: "canary", Every: time.Minute, Do: s.silence.Plant},
 			{Name: "unmatched", Every: time.Hour, Do: s.estate.TellUnmatched},
