@@ -48,8 +48,8 @@ func decidedShares(view triage.View) []slice {
 			n[r.Decisions[0].Kind]++
 		}
 	}
-	return bar(slice{Name: "undecided", Tone: "warn", Count: n[""]}, slice{Name: "to be patched", Tone: "good", Count: n[triage.Accept]},
-		slice{Name: "deferred", Tone: "live", Count: n[triage.Defer]},
+	return bar(slice{Name: "undecided", Tone: "warn", Count: n[""]}, slice{Name: "to be remedied", Tone: "good", Count: n[triage.Accept] + n[triage.Configure]},
+		slice{Name: "deferred or risk accepted", Tone: "live", Count: n[triage.Defer] + n[triage.AcceptRisk]},
 		slice{Name: "not affected or rejected", Tone: "quiet", Count: n[triage.NotConcerned] + n[triage.Reject]})
 }
 

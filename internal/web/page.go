@@ -337,7 +337,8 @@ func count(n int) string {
 func say(state any) string {
 	text := fmt.Sprint(state)
 	if slices.Contains([]string{"under-investigation", "fixed-after-reboot", "not-affected", "only-theirs", "only-ours", "unknown-host",
-		"accept-risk", "not-vulnerable-here", "limited-threat", "self-replicating", "fix-released", "in-force"}, text) {
+		"same-word", "newer-set", "other-kernel", "no-such-code", "other-fix", "old-data", "not-installed", "feed-silent", "vendor-unsure", "their-doubt",
+		"claimed-fixed", "claimed-free", "no-fix-yet", "scan-without", "their-silence", "no-inventory", "accept-risk", "not-vulnerable-here", "limited-threat", "self-replicating", "fix-released", "in-force"}, text) {
 		return strings.ReplaceAll(text, "-", " ")
 	}
 	return text

@@ -4,8 +4,9 @@ import "github.com/patchwarrant/patchwarrant/internal/staff"
 
 // Route is a page or a form's target: its path is a pattern of net/http, its action empty where everyone may.
 type Route struct {
-	Method, Path string
-	Action       staff.Action
+	Method string       `json:"method"`
+	Path   string       `json:"path"`   // as http.ServeMux takes it
+	Action staff.Action `json:"action"` // empty: for everyone
 }
 
 // Routes gives the whole site: benchmarks and checks go through it.

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/build"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
@@ -29,6 +30,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
+	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/record"
@@ -61,6 +63,8 @@ type world struct {
 	waiting       change.Order // has no signature yet
 	investigation string
 	inventory     string // record of db-1
+	stranger      string // record of a machine without a host
+	leaving       string // retirement of silent-1, which nobody has signed
 	scan          string // a scanner's report
 	undecided     string // decision of bob that waits for a second person
 	proposed      string // digest of bob's policy, which nobody has signed
@@ -142,8 +146,9 @@ func newWorld(t *testing.T, mark string) *world {
 	_, err = w.Estate.Link(t.Context(), "erin", rec.ID, rec.Revision, w.hosts["db-1"].id)
 	w.ok(err)
 	w.inventory = rec.ID
-	_, err = w.Records.Create(t.Context(), "erin", record.Fields{Hostname: "web-1.example.org"})
+	rec, err = w.Records.Create(t.Context(), "erin", record.Fields{Hostname: "web-1.example.org"})
 	w.ok(err)
+	w.stranger = rec.ID
 	w.ok(w.Triage.SweepHistory(t.Context()))
 	w.scanned()
 	w.now = w.now.Add(16 * time.Hour)
@@ -159,11 +164,25 @@ func newWorld(t *testing.T, mark string) *world {
 	w.next()
 	w.ok(w.Triage.SweepHistory(t.Context()))
 	w.limits()
+	w.keepBooks()
 	for _, list := range savedview.Lists {
 		_, err = w.Views.Save(t.Context(), savedview.View{Person: "bob", List: list, Name: w.text("Bob's"), Query: "state=" + url.QueryEscape(w.text("x")), Shared: true})
 		w.ok(err)
 	}
 	return w
+}
+
+// keepBooks leaves a group, a standard build, and a retirement that waits for signatures.
+func (w *world) keepBooks() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	_, err := w.Groups.Save(ctx, "erin", group.Group{Name: "core", Expression: `zone == "core"`, Note: w.text("Certificate systems")})
+	w.ok(err)
+	_, err = w.Builds.Register(ctx, "erin", build.New{Name: "base", Host: w.hosts["stage-1"].id, Days: 30})
+	w.ok(err)
+	leaving, err := w.Retirements.Propose(ctx, "carol", w.hosts["silent-1"].id, w.text("The hall is closed."))
+	w.ok(err)
+	w.leaving = leaving.ID
 }
 
 // learn imports what is stated: of openssl one vulnerability with a fix, one without, one nobody knows about; and many

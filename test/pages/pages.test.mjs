@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { cli, launch, Visitor } from "./browser.mjs";
-import { offered, places } from "./places.mjs";
+import { cli, launch, site, Visitor } from "./browser.mjs";
+import { forgotten, offered, places } from "./places.mjs";
 
 let browser, carol, alice, numbers;
 const all = { ...places(), ...Object.fromEntries(Object.entries(offered).map(([name, [path]]) => [name, path])) };
@@ -16,6 +16,11 @@ before(async () => {
   numbers = stdout.match(/(?<findings>\d+) findings on \d+ hosts are (?<vulnerabilities>\d+) distinct/).groups;
 });
 after(() => browser.close());
+
+test("no page is forgotten here", () => {
+  assert.deepEqual(forgotten(site.routes, Object.values(all)), []);
+  assert.deepEqual(forgotten([...site.routes, { method: "GET", path: "/a-new-page/{id}" }], Object.values(all)), ["/a-new-page/{id}"]);
+});
 
 test("the sign-in page is accessible, and its SSH way", async () => {
   const nobody = await Visitor.open(browser);
@@ -59,3 +64,35 @@ for (const [name, path] of Object.entries(all)) {
     visitor.fine();
   });
 }
+
+// What sticks out to the right of the window, the outermost alone.
+const sticksOut = (page) => page.evaluate(() => {
+  if (document.documentElement.scrollWidth <= innerWidth && document.body.scrollWidth <= innerWidth) return [];
+  const out = (e) => e.getBoundingClientRect().right > innerWidth + 1;
+  return [`${document.documentElement.scrollWidth} pixels`, ...[...document.querySelectorAll("body *")].filter((e) => out(e) && !out(e.parentElement)).map((e) => `${e.tagName} ${e.className}`)];
+});
+
+test("no page scrolls sideways on a phone", async () => {
+  for (const visitor of [alice, carol]) await visitor.page.setViewportSize({ width: 390, height: 844 });
+  for (const [name, path] of Object.entries(all)) {
+    const { page } = offered[name]?.[1] === "decide" ? alice : carol;
+    await page.goto(path);
+    assert.deepEqual(await sticksOut(page), [], name);
+    const top = await page.locator(".side").boundingBox();
+    assert.ok(top.height < 200, `${name}: the head of the page takes ${top.height} pixels`);
+  }
+  for (const visitor of [alice, carol]) await visitor.page.setViewportSize({ width: 1280, height: 800 });
+});
+
+test("paper shows what a page says, dark on white, and nothing to click", async () => {
+  for (const [name, path] of Object.entries(all)) {
+    const { page } = offered[name]?.[1] === "decide" ? alice : carol;
+    await page.goto(path);
+    await page.evaluate(() => { document.documentElement.dataset.theme = "dark"; });
+    await page.emulateMedia({ media: "print" });
+    const shown = await page.evaluate(() => [...document.querySelectorAll("nav, .side, .top, .tabs, .pager, button, .button, dialog")].filter((e) => e.checkVisibility()).map((e) => `${e.tagName} ${e.className}`));
+    assert.deepEqual(shown, [], name);
+    assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector("h1")).color), "rgb(24, 33, 42)", name);
+    await page.emulateMedia({ media: "screen" });
+  }
+});

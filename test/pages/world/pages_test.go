@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
+	"github.com/patchwarrant/patchwarrant/internal/web"
 )
 
 // shown is what the browser's side learns of a site.
@@ -25,6 +26,7 @@ type shown struct {
 	Hosts   map[string]string  `json:"hosts"` // IDs by name
 	Story   settled            `json:"story"`
 	First   *first             `json:"first,omitempty"`
+	Routes  []web.Route        `json:"routes"` // the whole site
 
 	Provider string `json:"provider"`           // pin of the OpenID provider's key
 	Controls string `json:"controls,omitempty"` // address of what tests do to the world
@@ -38,7 +40,7 @@ func (s *site) show(told settled) shown {
 		s.t.Fatalf("make build comes first: %v", err)
 	}
 	out := shown{URL: "https://" + name, Address: s.config.Listen.People, Pin: s.pin(), CA: s.keys.CA.Hash(), Root: s.root, CLI: cli, Mark: s.mark,
-		People: s.people, Provider: s.provider, Hosts: map[string]string{}, Story: told}
+		People: s.people, Provider: s.provider, Hosts: map[string]string{}, Story: told, Routes: web.Routes()}
 	for name, m := range s.hosts {
 		out.Hosts[name] = m.ID
 	}

@@ -239,7 +239,7 @@ func (s *site) until(what string, there func() bool) {
 	s.t.Fatalf("it never came: %s", what)
 }
 
-// installRoot puts a trust root of all people in force, with the rules that the command line drafts.
+// installRoot puts a trust root of all people in force, with the rules that are shipped.
 func (s *site) installRoot() {
 	s.t.Helper()
 	identity, err := s.keys.Identity(s.config.Origin)
@@ -247,8 +247,7 @@ func (s *site) installRoot() {
 	made := s.now().UTC().Truncate(time.Second)
 	r := trustroot.Root{Version: 1, Organisation: s.text("Example Hosting AB"), MadeAt: made, ExpiresAt: made.Add(365 * 24 * time.Hour),
 		Ledger:     trustroot.Ledger{Origin: s.config.Origin, Keys: []string{s.keys.Verifier}, MaxCheckpointAgeHours: 24},
-		Repository: trustroot.Repository{Keys: []string{identity.RepositoryKey}}}
-	all := []string{"cirt-analyst", "product-manager", "risk-manager", "operations-manager", "system-owner"}
+		Repository: trustroot.Repository{Keys: []string{identity.RepositoryKey}}, Rules: trustroot.ShippedRules()}
 	for _, e := range employed {
 		p := s.people[e.ID]
 		key, err := envelope.SSHKey(string(ssh.MarshalAuthorizedKey(p.signer.PublicKey())))
@@ -259,14 +258,6 @@ func (s *site) installRoot() {
 			p.Actions = append(p.Actions, string(a))
 		}
 	}
-	seats := func(class string, hours int, seats ...[]string) {
-		r.Rules = append(r.Rules, trustroot.Rule{Class: class, Seats: seats, Local: 1, MaxWindowHours: hours})
-	}
-	seats(trustroot.TrustRoot, 0, all, all)
-	seats(trustroot.Curation, 0, []string{"product-manager", "operations-manager", "risk-manager"}, []string{"cirt-analyst"})
-	seats(trustroot.Stage, 168, []string{"product-manager", "operations-manager", "system-owner", "risk-manager"}, []string{"cirt-analyst", "operations-manager", "system-owner"})
-	seats(trustroot.Routine, 72, []string{"risk-manager", "cirt-analyst"}, []string{"operations-manager", "system-owner"})
-	seats(trustroot.Emergency, 12, []string{"cirt-analyst"}, []string{"operations-manager"})
 	payload, err := r.Encode()
 	s.ok(err)
 	e := envelope.Envelope{PayloadType: trustroot.PayloadType, Payload: payload}

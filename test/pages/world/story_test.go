@@ -28,6 +28,12 @@ type settled struct {
 	Waiting       string   `json:"waiting"`      // for approval
 	Investigation string   `json:"investigation"`
 	Records       []string `json:"records"` // of snapshots, the first two signed
+
+	Inventory  [2]string `json:"inventory"`  // records: of a host, of a machine without one
+	Retirement string    `json:"retirement"` // of the silent host, waits for signatures
+	Undecided  string    `json:"undecided"`  // decision that waits for a second person
+	Policies   [2]string `json:"policies"`   // the one in force, one that waits for signatures
+	Scan       string    `json:"scan"`       // a scanner's report
 }
 
 // tell arranges what happened on the site in the last 28 hours, and sets its clock to now.
@@ -44,7 +50,7 @@ func tell(t *testing.T, mark, database string) (*site, settled) {
 	s.accept("CVE-2026-30412/openssl", "Certificates from customers are parsed on every front end.")
 	s.accept("CVE-2026-28871/sudo", "Any shell on these hosts could use it.")
 	s.decide("bob", v1.Draft{Vulnerability: "CVE-2025-48310/vim", Kind: triage.NotConcerned, Scope: triage.FleetScope, Justification: "vulnerable_code_not_in_execute_path",
-		Reason: s.text("Nobody edits files with modelines on servers; the package is in the base image only."), Until: time.Now().Add(120 * 24 * time.Hour)})
+		Reason: s.text("Nobody edits files with modelines on servers; the package is in the base image only."), Until: time.Now().Add(120 * 24 * time.Hour)}, "alice")
 	s.decide("alice", v1.Draft{Vulnerability: "CVE-2026-11209/curl", Kind: triage.Defer, Scope: triage.FleetScope,
 		Reason: s.text("No fix yet; our proxies strip the header that triggers it."), Until: time.Now().Add(30 * time.Hour)})
 	first := s.curate()
@@ -53,6 +59,7 @@ func tell(t *testing.T, mark, database string) (*site, settled) {
 	s.approve(o, "alice", "dave")
 	told.Closed = s.ended(o, change.Closed)
 	s.enrol("batch-07", "production", "6.1.0-37-amd64", packages("batch")).stop()
+	s.keepBooks(&told)
 
 	s.behind(3 * time.Hour)
 	s.accept("CVE-2026-33019/curl", "In CISA's catalogue; every host fetches with curl.")
@@ -72,6 +79,7 @@ func tell(t *testing.T, mark, database string) (*site, settled) {
 	told.Waiting = s.production(third, stage.ID, trustroot.Routine, "nginx and libxml2: monthly updates", []string{"web-01", "web-03", "db-01", "mail-01"}, "CVE-2026-29550/nginx", "CVE-2026-27744/libxml2").ID
 	s.accept("CVE-2026-31990/postgresql-15", "Reachable by every tenant with a database.")
 	told.Records = []string{first.Record, second.Record, s.propose().Record}
+	s.leaveOpen(&told)
 	s.trouble()
 
 	var all v1.Investigations
@@ -90,25 +98,25 @@ func (s *site) catchUp() {
 	s.serve()
 }
 
-type record map[string]any
+type document map[string]any
 
 // tracker is what Debian states.
-func (s *site) tracker() record {
-	tracker := record{}
+func (s *site) tracker() document {
+	tracker := document{}
 	for _, a := range advisories {
-		here := record{"status": "open", "urgency": s.text(a.urgency)}
+		here := document{"status": "open", "urgency": s.text(a.urgency)}
 		if a.fixed != "" {
-			here = record{"status": "resolved", "fixed_version": a.fixed, "urgency": s.text(a.urgency), "repositories": record{"bookworm": a.fixed}}
+			here = document{"status": "resolved", "fixed_version": a.fixed, "urgency": s.text(a.urgency), "repositories": document{"bookworm": a.fixed}}
 		}
 		if a.note != "" {
 			here["nodsa"] = s.text(a.note)
 		}
-		of, there := tracker[a.source].(record)
+		of, there := tracker[a.source].(document)
 		if !there {
-			of = record{}
+			of = document{}
 			tracker[a.source] = of
 		}
-		of[a.id] = record{"description": s.text(a.about), "scope": "remote", "releases": record{"bookworm": here}}
+		of[a.id] = document{"description": s.text(a.about), "scope": "remote", "releases": document{"bookworm": here}}
 	}
 	return tracker
 }
@@ -120,7 +128,7 @@ func (s *site) learn() {
 	s.ok(err)
 	day := func(days int) string { return time.Now().AddDate(0, 0, days).Format(time.DateOnly) }
 	s.ok(s.as("alice", http.MethodPut, "/sources/debian-tracker/content?from=security-tracker.debian.org", b, nil))
-	b, err = json.Marshal(record{"count": 2, "vulnerabilities": []record{
+	b, err = json.Marshal(document{"count": 2, "vulnerabilities": []document{
 		{"cveID": "CVE-2026-33019", "vulnerabilityName": s.text("curl redirect to local files"), "dateAdded": day(-6), "dueDate": day(15), "knownRansomwareCampaignUse": "Known"},
 		{"cveID": "CVE-2026-31990", "vulnerabilityName": s.text("PostgreSQL planner code execution"), "dateAdded": day(-2), "dueDate": day(19), "knownRansomwareCampaignUse": "Unknown"},
 	}})
@@ -138,16 +146,17 @@ func (s *site) accept(vulnerability, reason string) {
 	s.decide("alice", v1.Draft{Vulnerability: vulnerability, Kind: triage.Accept, Scope: triage.FleetScope, Reason: s.text(reason)})
 }
 
-// decide has who decide, and alice agree where it takes a second person.
-func (s *site) decide(who string, d v1.Draft) {
+// decide has who decide, and others agree where it takes a second person.
+func (s *site) decide(who string, d v1.Draft, others ...string) (made triage.Decided) {
 	s.t.Helper()
 	var p v1.Payload
 	s.ok(s.as(who, http.MethodPost, "/decisions/draft", d, &p))
-	signatures := []envelope.Signature{s.sign(who, p.PayloadType, p.Payload)}
-	if len(triage.Seats(d.Kind)) > 1 {
-		signatures = append(signatures, s.sign("alice", p.PayloadType, p.Payload))
+	e := envelope.Envelope{PayloadType: p.PayloadType, Payload: p.Payload}
+	for _, id := range append([]string{who}, others...) {
+		e.Signatures = append(e.Signatures, s.sign(id, p.PayloadType, p.Payload))
 	}
-	s.ok(s.as(who, http.MethodPost, "/decisions", envelope.Envelope{PayloadType: p.PayloadType, Payload: p.Payload, Signatures: signatures}, nil))
+	s.ok(s.as(who, http.MethodPost, "/decisions", e, &made))
+	return made
 }
 
 func (s *site) propose() (made v1.Snapshot) {
