@@ -29,7 +29,7 @@ var floors = [][]string{
 	4:  {"trustroot", "ledger", "once"},
 	5:  {"warrant"},
 	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview", "record", "group", "policy", "savedview"},
-	7:  {"agent", "estate", "setup", "staff/passkey", "staff/oidc", "intake/csaf", "intake/osv", "intake/ubuntu", "intake/publisher", "intake/debian", "intake/kev", "intake/epss", "intake/scanner", "intake/nvd", "intake/cve5", "intake/feed", "intake/mail"},
+	7:  {"agent", "estate", "setup", "staff/passkey", "staff/oidc", "intake/csaf", "intake/osv", "intake/ubuntu", "intake/publisher", "intake/debian", "intake/kev", "intake/epss", "intake/scanner", "intake/nvd", "intake/cve5", "intake/feed", "intake/mail", "intake/openvex"},
 	8:  {"retirement", "drift", "triage"},
 	9:  {"curation", "deadline", "vex", "scans", "build", "silence"},
 	10: {"rollout"},

@@ -112,7 +112,7 @@ func (in *Intake) readDocument(ctx context.Context, src Source, path, digest str
 		if err != nil {
 			return Reading{}, 0, err
 		}
-		r.from(src.Name, digest)
+		r.from(src, digest)
 		r.Statements = Lead(r.Statements)
 		const statement = 500 // bytes, measured with its strings
 		return r, len(digest) + statement*(len(r.Statements)+len(r.Signals)+len(r.Support)+len(r.Bulletins)+1), nil

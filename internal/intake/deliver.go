@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -263,7 +264,8 @@ func (in *Intake) verify(ctx context.Context, src Source, s *staged) error {
 	return err
 }
 
-// importArchive delivers the files of a zip or tar archive, which is the whole collection.
+// importArchive delivers the files of a zip or tar archive, which is the whole collection; or a single document in JSON, which
+// takes the place of the one with its name and leaves the others.
 func (in *Intake) importArchive(ctx context.Context, who string, src Source, r io.Reader, from string) (Receipt, error) {
 	spool, err := os.CreateTemp("", "patchwarrant-import-")
 	if err != nil {
@@ -279,7 +281,7 @@ func (in *Intake) importArchive(ctx context.Context, who string, src Source, r i
 	if size > src.MaxBytes {
 		err = fault.New(fault.Invalid, "larger than %d bytes, which is the most the source may have", src.MaxBytes)
 	} else {
-		err = in.deliver(ctx, who, src, Archive(spool, size, *src.Collection, from), &receipt)
+		err = in.deliver(ctx, who, src, archiveOrDocument(spool, size, *src.Collection, from), &receipt)
 	}
 	if fault.KindOf(err) == fault.Invalid && receipt.Digest == "" { // what was refused is kept, to be looked at
 		if _, e := spool.Seek(0, io.SeekStart); e != nil {
@@ -291,6 +293,20 @@ func (in *Intake) importArchive(ctx context.Context, who string, src Source, r i
 		}
 	}
 	return in.finish(ctx, who, src, receipt, err)
+}
+
+func archiveOrDocument(spool *os.File, size int64, c Collection, from string) Delivery {
+	first := make([]byte, 1)
+	if n, err := spool.ReadAt(first, 0); n < 1 || err != nil || first[0] != '{' {
+		return Archive(spool, size, c, from)
+	}
+	name, _, _ := strings.Cut(from, "?")
+	if name = path.Base(strings.TrimPrefix(name, "file:")); !c.IsDocument(name) {
+		name += ".json"
+	}
+	return Delivery{From: from, Each: func(take func(File) error) error {
+		return take(File{Path: name, Body: io.NewSectionReader(spool, 0, size)})
+	}}
 }
 
 // Archive is the delivery of all files of an archive, see unpack.Walk.

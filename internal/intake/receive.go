@@ -96,7 +96,7 @@ func (in *Intake) parse(ctx context.Context, src Source, digest string, size int
 	if err != nil {
 		return Reading{}, err
 	}
-	reading.from(src.Name, "")
+	reading.from(src, "")
 	return reading, nil
 }
 

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"io"
+	"slices"
 	"time"
 )
 
@@ -20,4 +21,12 @@ type Source struct {
 	Collection *Collection   // of one that is many documents; then there is no Parse
 	MaxBytes   int64         // a larger file or archive is refused unread
 	MaxAge     time.Duration // a source that was not received for so long has fallen silent
+	Foreign    bool          // anyone can be behind it; what it says of distributions not in VendorOf are claims, see Statement
+	VendorOf   []string      // distributions, by the ID of their os-release: "debian", "rhel"
+}
+
+// vends says whether what the source states of a release is the vendor's word.
+func (s Source) vends(release string) bool {
+	distribution, _ := Distribution(release)
+	return !s.Foreign || slices.Contains(s.VendorOf, distribution)
 }

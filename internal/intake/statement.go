@@ -48,6 +48,7 @@ type Statement struct {
 	Condition    string `json:"condition,omitempty"`     // the fix is for those alone who have this: "pro", "fips", "eus", …
 	Advisory     string `json:"advisory,omitempty"`      // that brings the fix: DSA-…, USN-…, RHSA-…
 	Vector       string `json:"vector,omitempty"`        // CVSS, as the source gives it
+	Claim        bool   `json:"claim,omitempty"`         // said by one who is not the vendor of the package: heard only where no vendor speaks, and never that nothing is affected
 	Description  string `json:"description,omitempty"`   // text for people; not part of the digest
 	Document     string `json:"document,omitempty"`      // SHA-256 of the document of a collection that says it; not part of the digest
 }
@@ -115,15 +116,16 @@ type Reading struct {
 }
 
 // from says who states it all, and in which document.
-func (r Reading) from(source, document string) {
+func (r Reading) from(source Source, document string) {
 	for i := range r.Statements {
-		r.Statements[i].Source, r.Statements[i].Document = source, document
+		s := &r.Statements[i]
+		s.Source, s.Document, s.Claim = source.Name, document, !source.vends(s.Release)
 	}
 	for i := range r.Support {
-		r.Support[i].Source = source
+		r.Support[i].Source = source.Name
 	}
 	for i := range r.Bulletins {
-		r.Bulletins[i].Source = source
+		r.Bulletins[i].Source = source.Name
 	}
 }
 

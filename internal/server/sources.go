@@ -20,6 +20,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
 	"github.com/patchwarrant/patchwarrant/internal/intake/mail"
 	"github.com/patchwarrant/patchwarrant/internal/intake/nvd"
+	"github.com/patchwarrant/patchwarrant/internal/intake/openvex"
 	"github.com/patchwarrant/patchwarrant/internal/intake/osv"
 	"github.com/patchwarrant/patchwarrant/internal/intake/ubuntu"
 	"github.com/patchwarrant/patchwarrant/internal/pgp"
@@ -32,6 +33,7 @@ type Source struct {
 	URL          string   `toml:"url"`          // empty: imported from files only
 	Keyring      string   `toml:"keyring"`      // file of OpenPGP keys; then every document must be signed
 	Fingerprints []string `toml:"fingerprints"` // of the keys in it that may sign
+	VendorOf     []string `toml:"vendor_of"`    // kinds csaf and openvex: the distributions whose vendor it is, such as "debian"
 	MaxAge       duration `toml:"max_age"`      // silence for so long is an alarm; default by kind
 }
 
@@ -48,6 +50,7 @@ type kind struct {
 	largest  int64                                          // bytes of the file, or of one document
 	maxAge   time.Duration
 	protocol protocol // how a collection is fetched; a file comes as it is
+	foreign  bool     // anyone may speak in it: what it says is claims, but for distributions that it is the vendor of
 }
 
 // protocol is how the documents of a collection are found.
@@ -73,7 +76,8 @@ var kinds = []kind{
 	{name: "ubuntu-oval", file: ubuntu.OVAL, largest: ubuntu.MaxOVAL, maxAge: 2 * day},
 	{name: "ubuntu-notices", document: ubuntu.Notices, is: osv.IsDocument, largest: ubuntu.MaxNotices, maxAge: 7 * day},
 	{name: "osv", document: osv.Parse, is: osv.IsDocument, largest: osv.MaxDocument, maxAge: 2 * day},
-	{name: "csaf", document: csaf.Parse, is: csaf.IsDocument, largest: csaf.MaxDocument, maxAge: 7 * day, protocol: provider},
+	{name: "csaf", document: csaf.Parse, is: csaf.IsDocument, largest: csaf.MaxDocument, maxAge: 7 * day, protocol: provider, foreign: true},
+	{name: "openvex", document: openvex.Parse, is: openvex.IsDocument, largest: openvex.MaxDocument, maxAge: 30 * day, foreign: true},
 	{name: "distro-support", document: func(...string) intake.DocumentParser { return debian.Support }, is: debian.IsSupport, largest: debian.MaxSupport, maxAge: 90 * day},
 	{name: "nvd", document: nvd.Parse, is: nvd.IsDocument, largest: nvd.MaxDocument, maxAge: 7 * day},
 	{name: "cve5", document: cve5.Parse, is: cve5.IsDocument, largest: cve5.MaxDocument, maxAge: 7 * day},
@@ -124,7 +128,7 @@ func Sources(c Config, now func() time.Time) ([]intake.Source, error) {
 	var all []intake.Source
 	for _, s := range c.configured() {
 		k, _ := kindNamed(s.kind())
-		source := intake.Source{Name: s.Name, MaxBytes: k.largest, MaxAge: cmp.Or(s.MaxAge.Duration, k.maxAge)}
+		source := intake.Source{Name: s.Name, MaxBytes: k.largest, MaxAge: cmp.Or(s.MaxAge.Duration, k.maxAge), Foreign: k.foreign, VendorOf: s.VendorOf}
 		switch {
 		case k.file != nil:
 			source.Parse = k.file(c.Releases...)
@@ -204,6 +208,8 @@ func (c Config) checkSources() error {
 			return fault.New(fault.Invalid, "source %q: want a kind of %s", s.Name, kindNames())
 		case k.name != s.Name && slices.Contains(always, s.Name):
 			return fault.New(fault.Invalid, "source %q: this name is for the kind of that name", s.Name)
+		case len(s.VendorOf) > 0 && !k.foreign:
+			return fault.New(fault.Invalid, "source %q: vendor_of is for kinds csaf and openvex; of the others it is known whose vendor speaks", s.Name)
 		case (s.Keyring == "") != (len(s.Fingerprints) == 0):
 			return fault.New(fault.Invalid, "source %q: keyring and fingerprints go together", s.Name)
 		case s.Keyring != "" && k.document == nil && k.mails == nil && k.message == nil:

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -37,29 +38,29 @@ func (e exporter) VEX(ctx context.Context) (in vex.Input, left []string, err err
 			wanted[v.Source] = map[string]bool{}
 		}
 	}
-	if err := e.binaries(ctx, wanted); err != nil {
+	points, err := e.installed(ctx, wanted)
+	if err != nil {
 		return in, nil, err
 	}
-	names := map[string][]string{}
+	installed := map[string]vex.Installed{}
 	for source, all := range wanted {
-		for name := range all {
-			names[source] = append(names[source], name)
-		}
-		slices.Sort(names[source])
+		installed[source] = vex.Installed{Binaries: slices.Sorted(maps.Keys(all)), Points: points}
 	}
 	in = vex.Input{Author: root.Organisation, Namespace: strings.TrimSuffix(e.namespace, "/"), At: e.now()}
-	in.Decided, left = vex.Of(view, names)
+	in.Decided, left = vex.Of(view, installed)
 	return in, left, nil
 }
 
-// binaries adds the binary packages that hosts have of the sources wanted, reading each distinct set once.
-func (e exporter) binaries(ctx context.Context, wanted map[string]map[string]bool) error {
+// installed adds the binary packages that hosts have of the sources wanted, reading each distinct set once, and gives the point
+// releases of the hosts by release.
+func (e exporter) installed(ctx context.Context, wanted map[string]map[string]bool) (points map[string][]string, err error) {
+	points = map[string][]string{}
 	if len(wanted) == 0 {
-		return nil
+		return points, nil
 	}
 	hosts, _, err := e.estate.HostSets(ctx, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	read := map[string]bool{"": true}
 	for _, h := range hosts {
@@ -69,13 +70,19 @@ func (e exporter) binaries(ctx context.Context, wanted map[string]map[string]boo
 		read[h.SetDigest] = true
 		set, err := e.estate.PackageSet(ctx, h.SetDigest)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, p := range set {
 			if of := wanted[p.Source]; of != nil {
 				of[p.Name] = true
 			}
 		}
+		if point := vex.PointOf(h.Release, set); point != "" && !slices.Contains(points[h.Release], point) {
+			points[h.Release] = append(points[h.Release], point)
+		}
 	}
-	return nil
+	for _, all := range points {
+		slices.Sort(all)
+	}
+	return points, nil
 }

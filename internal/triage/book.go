@@ -105,7 +105,7 @@ func (c *chapter) read(b *book) {
 		for n < len(b.statements) && b.statements[n].ID == b.statements[i].ID {
 			n++
 		}
-		if l, found := c.lead(b.statements[i:n], i); found {
+		if l, found := c.judging(b.statements[i:n], i); found {
 			c.leads = append(c.leads, l)
 			c.add(b.statements[l.statement], l)
 		}

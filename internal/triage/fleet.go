@@ -74,7 +74,8 @@ func (f *Fleet) Learn(statements []intake.Statement) (changed int, again bool) {
 			n++
 		}
 		group := statements[:n]
-		known[key], f.releases[key.release] = true, true
+		known[key] = true
+		f.releases[key.release] = f.releases[key.release] || slices.ContainsFunc(group, speaks)
 		if f.say(key, group, dirty) && !f.detailed[key.release] {
 			f.detailed[key.release], again = true, true
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
+	"github.com/patchwarrant/patchwarrant/internal/intake/openvex"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -81,6 +83,7 @@ func newWorld(t testing.TB, d *db.DB) *world {
 		{Name: debian.TrackerSource, Parse: debian.Tracker(), MaxBytes: 1 << 20, MaxAge: time.Hour},
 		{Name: debian.ArchiveSource, Parse: debian.ParseArchive, MaxBytes: 1 << 20, MaxAge: time.Hour},
 		{Name: kev.Source, Parse: kev.Parse, MaxBytes: 1 << 20, MaxAge: time.Hour},
+		{Name: "others", Parse: func(r io.Reader) (intake.Reading, error) { return openvex.Parse()("v.json", r) }, MaxBytes: 1 << 20, MaxAge: time.Hour, Foreign: true},
 	}})
 	w.Triage = triage.New(triage.Config{DB: d, Ledger: w.ledger, Blobs: w.blobs, Estate: w, Intake: w.intake, Root: w, Now: clock})
 	w.host("hst_a", "stage", pkg("openssl", "openssl", "3.0.9-1"), pkg("libssl3", "openssl", "3.0.9-1"))

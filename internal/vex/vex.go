@@ -27,39 +27,30 @@ type Input struct {
 type Decided struct {
 	triage.Decision
 	Releases []triage.Release
-	Binaries []string // binary packages that hosts have of the source, sorted
+	Installed
+}
+
+// Installed is what hosts have of a source package.
+type Installed struct {
+	Binaries []string            // binary packages, sorted
+	Points   map[string][]string // point releases of the hosts, by release, sorted; see PointOf
 }
 
 // Products gives the package URLs that statements about a source package are about: the source, and each binary package that
-// hosts have of it, in each release. Scanners of hosts know binary packages only.
+// hosts have of it, in each release. Scanners of hosts know binary packages only, each by its own name for the release.
 func (d Decided) Products() (all []string) {
 	_, source, _ := strings.Cut(d.Vulnerability, "/")
 	for _, r := range d.Releases {
-		kind, distro := distribution(r.Release)
-		all = append(all, "pkg:"+kind+"/"+source+"?arch=source&distro="+distro)
-		for _, b := range d.Binaries {
-			all = append(all, "pkg:"+kind+"/"+b+"?distro="+distro)
+		known := names(r.Release, d.Points[r.Release])
+		all = append(all, "pkg:"+known[0].kind+"/"+source+"?arch=source&distro="+known[0].distro)
+		for _, n := range known {
+			for _, b := range d.Binaries {
+				all = append(all, "pkg:"+n.kind+"/"+b+"?distro="+n.distro)
+			}
 		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// distribution gives the type and namespace of package URLs for a release, and the distro qualifier that scanners write.
-// Source: the purl types deb and rpm; Trivy and Grype write debian-12, ubuntu-22.04, rhel-9.
-func distribution(release string) (kind, distro string) {
-	for name, numbers := range map[string]map[string]string{
-		"debian": {"buster": "10", "bullseye": "11", "bookworm": "12", "trixie": "13"},
-		"ubuntu": {"focal": "20.04", "jammy": "22.04", "noble": "24.04"},
-	} {
-		if n, known := numbers[release]; known {
-			return "deb/" + name, name + "-" + n
-		}
-	}
-	if name, _, ok := strings.Cut(release, "-"); ok {
-		return "rpm/" + map[string]string{"rhel": "redhat", "rocky": "rocky", "almalinux": "almalinux"}[name], release
-	}
-	return "deb/debian", release
 }
 
 // status is what a kind of decision is in the words of VEX: what is to be patched, configured or borne is affected; what is put
@@ -116,14 +107,14 @@ func OpenVEX(in Input) ([]byte, error) {
 
 // Of chooses what can be written: decisions in force for the whole fleet about what is on hosts. One for a single environment or
 // host says nothing that holds for a package everywhere; their IDs are left over.
-func Of(view triage.View, binaries map[string][]string) (decided []Decided, left []string) {
+func Of(view triage.View, installed map[string]Installed) (decided []Decided, left []string) {
 	for _, v := range view.Rows {
 		for _, d := range v.Decisions {
 			if d.Scope != triage.FleetScope || !strings.HasPrefix(v.ID, "CVE-") {
 				left = append(left, d.ID)
 				continue
 			}
-			decided = append(decided, Decided{d, v.Releases, binaries[v.Source]})
+			decided = append(decided, Decided{d, v.Releases, installed[v.Source]})
 		}
 	}
 	slices.SortFunc(decided, func(a, b Decided) int { return cmp.Compare(a.Vulnerability, b.Vulnerability) })

@@ -32,7 +32,7 @@ func decided() []vex.Decided {
 		case triage.AcceptRisk:
 			d.Exception = &triage.Exception{Ground: "incompatible", Control: "a firewall.", Owner: "dave", Plan: "a new one."}
 		}
-		all = append(all, vex.Decided{Decision: d, Binaries: []string{"libssl3", "openssl"},
+		all = append(all, vex.Decided{Decision: d, Installed: vex.Installed{Binaries: []string{"libssl3", "openssl"}, Points: map[string][]string{"bookworm": {"12.11"}}},
 			Releases: []triage.Release{{Release: "bookworm", Status: intake.Fixed, Fixed: "3.0.17"}}})
 	}
 	other := all[5]
@@ -142,7 +142,7 @@ func TestWhatHoldsForAPartIsLeftOut(t *testing.T) {
 		{Name: "CVE-2026-1/a", ID: "CVE-2026-1", Source: "a", Decisions: []triage.Decision{{ID: "dec_1", Vulnerability: "CVE-2026-1/a", Scope: triage.FleetScope}, {ID: "dec_2", Scope: "host/x"}}},
 		{Name: "TEMP-1/b", ID: "TEMP-1", Source: "b", Decisions: []triage.Decision{{ID: "dec_3", Scope: triage.FleetScope}}},
 	}}
-	decided, left := vex.Of(view, map[string][]string{"a": {"a-bin"}})
+	decided, left := vex.Of(view, map[string]vex.Installed{"a": {Binaries: []string{"a-bin"}}})
 	if len(decided) != 1 || decided[0].ID != "dec_1" || !slices.Equal(decided[0].Binaries, []string{"a-bin"}) || !slices.Equal(left, []string{"dec_2", "dec_3"}) {
 		t.Errorf("%+v, left %v", decided, left)
 	}

@@ -226,7 +226,7 @@ func (s *speech) explain(one *intake.Statement, w words) {
 
 // pack is the package that a product ID means.
 type pack struct {
-	platform              string // product ID
+	platform              string // product ID; of a product without one its release
 	release, condition    string
 	name, version, module string
 	scheme                intake.Scheme
@@ -236,7 +236,9 @@ type pack struct {
 func (s *speech) pack(id string) pack {
 	r, ok := s.related[id]
 	if !ok {
-		return s.packageOf(pack{platform: id}, s.known[id].Helper.PURL)
+		p := s.packageOf(pack{}, s.known[id].Helper.PURL)
+		p.platform = p.release
+		return p
 	}
 	p := pack{platform: r.Platform}
 	p.release, p.condition = releaseOf(s.known[r.Platform].Helper.CPE)
@@ -253,7 +255,7 @@ func (s *speech) packageOf(p pack, text string) pack {
 	qualifiers := purl.Qualifiers.Map()
 	switch {
 	case purl.Type == packageurl.TypeRPM && rpm.ValidName(purl.Name):
-		p.name, p.scheme, p.source = purl.Name, intake.RPM, qualifiers["arch"] == "src"
+		p.name, p.scheme, p.source = purl.Name, intake.RPM, qualifiers["arch"] == "src" || qualifiers["arch"] == "source"
 		if module := strings.SplitN(qualifiers["rpmmod"], ":", 3); len(module) >= 2 {
 			p.module = clip(module[0] + ":" + module[1])
 		}
@@ -266,12 +268,16 @@ func (s *speech) packageOf(p pack, text string) pack {
 			}
 		}
 	case purl.Type == packageurl.TypeDebian && deb.ValidName(purl.Name):
-		p.name, p.release, p.source = purl.Name, cmp.Or(p.release, qualifiers["distro"]), qualifiers["arch"] == "source"
+		p.name, p.source = purl.Name, qualifiers["arch"] == "source"
 		if deb.ValidVersion(purl.Version) == nil {
 			p.version = purl.Version
 		}
 	default:
 		p.release = ""
+		return p
+	}
+	if p.release == "" {
+		p.release, p.condition = intake.ReleaseNamed(qualifiers["distro"])
 	}
 	return p
 }

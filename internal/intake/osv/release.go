@@ -7,14 +7,6 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 )
 
-// Codenames by version. Source: distro-info-data.
-var (
-	debian = map[string]string{"7": "wheezy", "8": "jessie", "9": "stretch", "10": "buster", "11": "bullseye", "12": "bookworm", "13": "trixie",
-		"14": "forky", "15": "duke"}
-	ubuntu = map[string]string{"14.04": "trusty", "16.04": "xenial", "18.04": "bionic", "20.04": "focal", "22.04": "jammy", "23.10": "mantic",
-		"24.04": "noble", "24.10": "oracular", "25.04": "plucky", "25.10": "questing"}
-)
-
 // ubuntuEcosystem matches "Ubuntu:22.04:LTS", "Ubuntu:Pro:18.04:LTS" and "Ubuntu:Pro:FIPS-updates:20.04:LTS".
 var ubuntuEcosystem = regexp.MustCompile(`^Ubuntu(:Pro)?(?::([A-Za-z][A-Za-z-]*))?:([0-9]{2}\.[0-9]{2})(?::LTS)?$`)
 
@@ -24,7 +16,7 @@ func releaseOf(ecosystem, purl string) (release, condition string, scheme intake
 	distribution, version, _ := strings.Cut(ecosystem, ":")
 	switch distribution {
 	case "Debian":
-		return debian[version], "", intake.Deb
+		return intake.ReleaseOf("debian", version), "", intake.Deb
 	case "Rocky Linux":
 		return "rocky-" + version, "", intake.RPM
 	case "AlmaLinux":
@@ -34,9 +26,7 @@ func releaseOf(ecosystem, purl string) (release, condition string, scheme intake
 	if m == nil {
 		return "", "", ""
 	}
-	if release = ubuntu[m[3]]; release == "" {
-		release = "ubuntu-" + m[3] // as os-release has it, until this table knows the codename
-	}
+	release = intake.ReleaseOf("ubuntu", m[3])
 	switch {
 	case m[2] != "":
 		condition = strings.ToLower(m[2])
