@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -238,6 +239,33 @@ func TestAnIDGivesNoLeave(t *testing.T) {
 	}
 	if met < 60 {
 		t.Errorf("only %d routes with IDs", met)
+	}
+}
+
+// TestATokenReachesItsScopeAlone: whatever the route of the API or of the pages, and whatever roles its person has, a token
+// opens what needs the actions that it names, and nothing else. A route that is added is in it.
+func TestATokenReachesItsScopeAlone(t *testing.T) {
+	w := open(t, "")
+	wild := regexp.MustCompile(`\{\w+\}`)
+	refused := 0
+	for person, scope := range map[string]staff.Action{"alice": staff.Read, "erin": staff.ImportAdvisories, "carol": staff.EnrolHost} {
+		var made v1.MadeToken
+		if err := w.ask(w.mustLogin(person), http.MethodPost, "/tokens", v1.NewToken{Name: "x", Actions: []staff.Action{scope}, Days: 1}, &made); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range w.routes() {
+			if r.action == "" || strings.HasSuffix(r.path, "/live") { // which never ends
+				continue
+			}
+			answer := w.visit(r, wild.ReplaceAllString(r.path, "x"), made.Secret)
+			if opened := answer[:3] != "401" && answer[:3] != "403"; opened != (r.action == scope) {
+				t.Errorf("%s %s (%s) with a token to %s: %.60s", r.method, r.path, r.action, scope, answer)
+			}
+			refused++
+		}
+	}
+	if refused < 500 {
+		t.Errorf("only %d requests", refused)
 	}
 }
 

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -184,40 +183,25 @@ type importBody struct {
 	File string
 }
 
-// importRecords takes a file over, or tells what it would change. The form sends its other fields before the file.
+// importRecords takes a file over, or tells what it would change.
 func (s *site) importRecords(v *visit) error {
-	parts, err := v.r.MultipartReader()
+	form, file, err := v.upload()
 	if err != nil {
-		return fault.New(fault.Invalid, "choose a file to import")
+		return err
 	}
-	dryRun := true
-	for {
-		part, err := parts.NextPart()
-		if errors.Is(err, io.EOF) {
-			return fault.New(fault.Invalid, "choose a file to import")
-		}
-		if err != nil {
-			return fault.New(fault.Invalid, "the upload broke off; try again")
-		}
-		b, err := io.ReadAll(io.LimitReader(part, record.MaxImport+1))
-		if err != nil {
-			return fault.New(fault.Invalid, "the upload broke off; try again")
-		}
-		switch {
-		case part.FormName() == "do":
-			dryRun = string(b) != "import"
-		case part.FormName() == "content" && part.FileName() != "":
-			format := record.CSV
-			if strings.HasSuffix(strings.ToLower(part.FileName()), ".json") {
-				format = record.JSON
-			}
-			out, err := s.Records.Import(v.r.Context(), v.me(), format, b, dryRun)
-			if err != nil {
-				return err
-			}
-			return v.show(http.StatusOK, "imported", "Import", importBody{out, part.FileName()})
-		}
+	b, err := io.ReadAll(io.LimitReader(file, record.MaxImport+1))
+	if err != nil {
+		return fault.New(fault.Invalid, "the upload broke off; try again")
 	}
+	format := record.CSV
+	if strings.HasSuffix(strings.ToLower(file.FileName()), ".json") {
+		format = record.JSON
+	}
+	out, err := s.Records.Import(v.r.Context(), v.me(), format, b, form.Get("do") != "import")
+	if err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "imported", "Import", importBody{out, file.FileName()})
 }
 
 func (s *site) exportRecords(v *visit) error {

@@ -1,12 +1,9 @@
 package web
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"strings"
 
-	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake/scanner"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
 )
@@ -37,43 +34,21 @@ func (s *site) scans(v *visit) error {
 	return v.show(http.StatusOK, "scans", "Scans", body)
 }
 
-// importReport streams the file of the form into the room. What the form says about it stands before it.
+// importReport streams the file of the form into the room.
 func (s *site) importReport(v *visit) error {
-	parts, err := v.r.MultipartReader()
+	form, file, err := v.upload()
 	if err != nil {
-		return fault.New(fault.Invalid, "choose a report to import")
+		return err
 	}
-	var d scans.Delivery
-	for {
-		part, err := parts.NextPart()
-		if errors.Is(err, io.EOF) {
-			return fault.New(fault.Invalid, "choose a report to import")
-		}
-		if err != nil {
-			return fault.New(fault.Invalid, "the upload broke off; try again")
-		}
-		if part.FormName() == "content" && part.FileName() != "" {
-			d.From = "upload of " + part.FileName()
-			r, unchanged, err := s.Scans.Import(v.r.Context(), v.me(), part, d)
-			if err != nil {
-				return err
-			}
-			if unchanged {
-				return v.see("/scans/"+r.ID, "same-report")
-			}
-			return v.see("/scans/"+r.ID, "report")
-		}
-		value, err := io.ReadAll(io.LimitReader(part, 300))
-		if err != nil {
-			return fault.New(fault.Invalid, "the upload broke off; try again")
-		}
-		switch part.FormName() {
-		case "host":
-			d.About = string(value)
-		case "format":
-			d.Format = string(value)
-		}
+	d := scans.Delivery{From: "upload of " + file.FileName(), About: form.Get("host"), Format: form.Get("format")}
+	r, unchanged, err := s.Scans.Import(v.r.Context(), v.me(), file, d)
+	if err != nil {
+		return err
 	}
+	if unchanged {
+		return v.see("/scans/"+r.ID, "same-report")
+	}
+	return v.see("/scans/"+r.ID, "report")
 }
 
 type scanBody struct {

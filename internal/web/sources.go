@@ -1,8 +1,6 @@
 package web
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -119,18 +117,11 @@ func (s *site) queue(v *visit, f queueFilter) (found []waiting, all int, err err
 
 // importSource streams the one file of the form into the source.
 func (s *site) importSource(v *visit) error {
-	parts, err := v.r.MultipartReader()
+	_, file, err := v.upload()
 	if err != nil {
-		return fault.New(fault.Invalid, "choose a file to import")
+		return err
 	}
-	part, err := parts.NextPart()
-	if errors.Is(err, io.EOF) || err == nil && (part.FormName() != "content" || part.FileName() == "") {
-		return fault.New(fault.Invalid, "choose a file to import")
-	}
-	if err != nil {
-		return fault.New(fault.Invalid, "the upload broke off; try again")
-	}
-	r, err := s.Intake.Import(v.r.Context(), v.me(), v.r.PathValue("id"), part, "upload of "+part.FileName())
+	r, err := s.Intake.Import(v.r.Context(), v.me(), v.r.PathValue("id"), file, "upload of "+file.FileName())
 	if err != nil {
 		return err
 	}
