@@ -69,17 +69,26 @@ func (s *site) today(v *visit) error {
 	ctx := v.r.Context()
 	var body todayBody
 	var days []triage.Day
-	var beside errgroup.Group // what needs nothing of the rest
-	beside.Go(func() (err error) {
+	var limits []clock
+	var parts errgroup.Group // none needs another
+	parts.Go(func() (err error) {
 		body.Alarms, err = s.alarms(ctx)
 		return err
 	})
-	beside.Go(func() (err error) {
+	parts.Go(func() (err error) {
 		days, err = s.Triage.Days(ctx, v.now.AddDate(0, 0, -trendDays))
 		return err
 	})
-	err := s.fillToday(v, &body)
-	if err := errors.Join(err, beside.Wait()); err != nil {
+	parts.Go(func() (err error) {
+		limits, body.Running, body.Overdue, err = s.runningOut(ctx)
+		return err
+	})
+	parts.Go(func() error { return s.fleetOfToday(ctx, &body) })
+	orders, investigations, err := s.workOfToday(v, &body)
+	if err := errors.Join(err, parts.Wait()); err != nil {
+		return err
+	}
+	if body.Clocks, err = s.clocks(v, orders, investigations, body.View, limits); err != nil {
 		return err
 	}
 	if len(days) > 1 {
@@ -89,43 +98,37 @@ func (s *site) today(v *visit) error {
 	return v.show(http.StatusOK, "today", "Today", body)
 }
 
-func (s *site) fillToday(v *visit, body *todayBody) (err error) {
-	ctx := v.r.Context()
-	if body.View, err = s.Triage.Vulnerabilities(ctx); err != nil {
-		return err
-	}
+// fleetOfToday fills in what hosts do.
+func (s *site) fleetOfToday(ctx context.Context, body *todayBody) error {
 	hosts, err := s.Estate.Facets(ctx, estate.Filter{})
 	if err != nil {
 		return err
 	}
+	body.Hosts, body.SilentHosts = hosts.Hosts, hosts.By(estate.ByState)[string(estate.Silent)]
 	if body.Silent, err = s.Estate.List(ctx, estate.Filter{State: estate.Silent}, "", mostSilent); err != nil {
 		return err
 	}
-	orders, err := s.Changes.List(ctx, ordersPage)
-	if err != nil {
-		return err
+	body.Drift, err = s.far(ctx)
+	return err
+}
+
+// workOfToday fills in what is open and what waits for the visitor.
+func (s *site) workOfToday(v *visit, body *todayBody) (orders []change.Order, investigations []integrity.Investigation, err error) {
+	ctx := v.r.Context()
+	if body.View, err = s.Triage.Vulnerabilities(ctx); err != nil {
+		return nil, nil, err
 	}
-	investigations, err := s.openInvestigations(ctx)
-	if err != nil {
-		return err
+	if orders, err = s.Changes.List(ctx, ordersPage); err != nil {
+		return nil, nil, err
 	}
-	if body.Drift, err = s.far(ctx); err != nil {
-		return err
+	if investigations, err = s.openInvestigations(ctx); err != nil {
+		return nil, nil, err
 	}
-	body.Hosts, body.SilentHosts = hosts.Hosts, hosts.By(estate.ByState)[string(estate.Silent)]
 	body.Decided = decidedShares(body.View)
 	body.Urgent = urgent(body.View.Rows)
 	body.Windows = windows(orders, v.now)
-	if body.Duties, err = s.duties(v, orders, investigations, body.View); err != nil {
-		return err
-	}
-	limits, running, overdue, err := s.runningOut(ctx)
-	if err != nil {
-		return err
-	}
-	body.Running, body.Overdue = running, overdue
-	body.Clocks, err = s.clocks(v, orders, investigations, body.View, limits)
-	return err
+	body.Duties, err = s.duties(v, orders, investigations, body.View)
+	return orders, investigations, err
 }
 
 // far are the kinds of production hosts that stage does not stand for, the farthest first.
