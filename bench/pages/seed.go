@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
@@ -121,7 +122,7 @@ func (w *world) seedByDoor(ctx context.Context, f *fleet.World) (err error) {
 		if err := w.send(ctx, http.MethodPost, "/decisions/draft", draft, &p); err != nil {
 			return err
 		}
-		sig, err := envelope.SignSSH(w.signer["alice"], p.PayloadType, p.Payload)
+		sig, err := sshkey.Sign(w.signer["alice"], p.PayloadType, p.Payload)
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ import (
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/server"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
@@ -136,7 +137,7 @@ func (w *world) installRoot(ctx context.Context) error {
 		return err
 	}
 	person := func(id string, roles ...string) (trustroot.Person, error) {
-		key, err := envelope.SSHKey(string(ssh.MarshalAuthorizedKey(w.signer[id].PublicKey())))
+		key, err := sshkey.Read(string(ssh.MarshalAuthorizedKey(w.signer[id].PublicKey())))
 		return trustroot.Person{ID: id, Name: id, Roles: roles, Keys: []envelope.Key{key}}, err
 	}
 	alice, err := person("alice", "cirt-analyst", "product-manager", "risk-manager")
@@ -165,7 +166,7 @@ func (w *world) installRoot(ctx context.Context) error {
 	}
 	e := envelope.Envelope{PayloadType: trustroot.PayloadType, Payload: payload}
 	for _, id := range []string{"alice", "carol"} {
-		s, err := envelope.SignSSH(w.signer[id], trustroot.PayloadType, payload)
+		s, err := sshkey.Sign(w.signer[id], trustroot.PayloadType, payload)
 		if err != nil {
 			return err
 		}
@@ -184,7 +185,7 @@ func (w *world) signIn(ctx context.Context, person string) error {
 	if err != nil {
 		return err
 	}
-	s, err := envelope.SignSSH(w.signer[person], staff.LoginType, payload)
+	s, err := sshkey.Sign(w.signer[person], staff.LoginType, payload)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
-	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/orderview"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
@@ -102,7 +102,7 @@ func login(ctx context.Context, s *session, origin string) (v1.Whoami, error) {
 	}
 	var last error
 	for _, signer := range available {
-		signature, err := envelope.SignSSH(signer, staff.LoginType, payload)
+		signature, err := sshkey.Sign(signer, staff.LoginType, payload)
 		if err != nil {
 			return none, err
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -82,7 +83,7 @@ func sign(available []ssh.Signer, wanted []envelope.Key, payloadType string, pay
 		fingerprint := ssh.FingerprintSHA256(s.PublicKey())
 		for _, k := range wanted {
 			if k.Kind == envelope.SSH && k.ID == fingerprint {
-				return envelope.SignSSH(s, payloadType, payload)
+				return sshkey.Sign(s, payloadType, payload)
 			}
 		}
 	}

@@ -16,9 +16,11 @@ import (
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/orderview"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot/draft"
 )
 
 // peopleFile is what people write: who they are, how they sign, and, if the shipped rules do not fit, the rules.
@@ -31,7 +33,13 @@ type peopleFile struct {
 		Name  string   `toml:"name"`
 		Mail  string   `toml:"mail"`
 		Roles []string `toml:"roles"`
-		Keys  []string `toml:"keys"` // authorized_keys lines, and IDs of passkeys (webauthn:…) that the last trust root has or that wait
+		Scope []struct {
+			Role      string   `toml:"role"`
+			Platforms []string `toml:"platforms"`
+			Units     []string `toml:"units"`
+			Zones     []string `toml:"zones"`
+		} `toml:"scope"`
+		Keys []string `toml:"keys"` // authorized_keys lines, and IDs of passkeys (webauthn:…) that the last trust root has or that wait
 	} `toml:"person"`
 	Rule []struct {
 		Class          string     `toml:"class"`
@@ -50,7 +58,7 @@ type serverKeys struct {
 }
 
 func newTrustRootCommand() *cobra.Command {
-	return noun("trust-root", "People, keys, roles and quorum rules: draft, sign, join, advance, show", newTrustRootDraft(), newTrustRootSign(), newTrustRootJoin(), newTrustRootAdvance(), newTrustRootShow())
+	return noun("trust-root", "People, keys, roles and quorum rules: draft, scope, sign, join, advance, show", newTrustRootDraft(), newTrustRootScope(), newTrustRootSign(), newTrustRootJoin(), newTrustRootAdvance(), newTrustRootShow())
 }
 
 func newTrustRootDraft() *cobra.Command {
@@ -101,7 +109,7 @@ func draftRoot(peoplePath, keysPath, previousPath string, pending passkeys, now 
 	made := now.UTC().Truncate(time.Second)
 	r := &trustroot.Root{
 		Version: 1, Organisation: p.Organisation, MadeAt: made, ExpiresAt: made.AddDate(0, 0, cmp.Or(p.ValidDays, 365)),
-		Rules:      trustroot.ShippedRules(),
+		Rules:      draft.ShippedRules(),
 		Ledger:     trustroot.Ledger{Origin: keys.Origin, Keys: []string{keys.LedgerKey}, MaxCheckpointAgeHours: cmp.Or(p.MaxCheckpointAgeHours, 24)},
 		Repository: trustroot.Repository{Keys: []string{keys.RepositoryKey}},
 	}
@@ -119,6 +127,9 @@ func draftRoot(peoplePath, keysPath, previousPath string, pending passkeys, now 
 	}
 	for _, person := range p.Person {
 		q := trustroot.Person{ID: person.ID, Name: person.Name, Mail: person.Mail, Roles: person.Roles, Keys: []envelope.Key{}}
+		for _, scope := range person.Scope {
+			q.Scopes = append(q.Scopes, trustroot.Scope(scope))
+		}
 		for _, line := range person.Keys {
 			k, err := keyOf(person.ID, line, pending)
 			if err != nil {
@@ -145,7 +156,7 @@ func keyOf(person, line string, find passkeys) (envelope.Key, error) {
 	if strings.HasPrefix(line, envelope.WebAuthn+":") {
 		return find(person, line)
 	}
-	return envelope.SSHKey(line)
+	return sshkey.Read(line)
 }
 
 // among looks for a passkey in a trust root first.
@@ -308,6 +319,9 @@ func showRoot(w io.Writer, r *trustroot.Root) {
 	}
 	for _, p := range r.People {
 		say(w, "  person   %-16s %s %s (%s)", orderview.Clean(p.ID), orderview.Clean(p.Name), orderview.Clean(p.Mail), orderview.Clean(strings.Join(p.Roles, ", ")))
+		for _, x := range p.Scopes {
+			say(w, "             as %s only for %s", orderview.Clean(x.Role), orderview.Clean(limits(x)))
+		}
 		for _, k := range p.Keys {
 			say(w, "             %s %s%s", orderview.Clean(k.Kind), orderview.Clean(k.ID), orderview.Clean(strings.Join(append([]string{""}, k.Origins...), " on ")))
 		}

@@ -11,16 +11,21 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot/admit"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
 // Approve takes who's signature over the order's payload. When it fills the quorum of the class, the order is warranted and
 // its rollout starts, in the same transaction. The order's state tells whether that happened. Refusals have the codes
-// ROOT-EXPIRED, ROOT-ROLLBACK, AUTHOR and SIGNATURE.
+// ROOT-EXPIRED, ROOT-ROLLBACK, AUTHOR, SIGNATURE and SCOPE.
 func (c *Changes) Approve(ctx context.Context, who, order string, s envelope.Signature) (o Order, err error) {
 	root, err := c.Root.CurrentRoot(ctx)
 	if err == nil {
 		err = root.Current(c.Now())
+	}
+	var now []trustroot.Place
+	if err == nil {
+		now, err = c.moved(ctx, root, who, order)
 	}
 	if err != nil {
 		return o, fmt.Errorf("approve order %s: %w", order, err)
@@ -32,7 +37,7 @@ func (c *Changes) Approve(ctx context.Context, who, order string, s envelope.Sig
 		if err := open(o, c.Now()); err != nil {
 			return err
 		}
-		a, err := approval(root, o, who, s)
+		a, err := approval(root, o, now, who, s)
 		if err != nil {
 			return err
 		}
@@ -57,6 +62,19 @@ func (c *Changes) Approve(ctx context.Context, who, order string, s envelope.Sig
 	return o, nil
 }
 
+// moved gives where the order's hosts stand now, for someone whose roles are limited: hosts that moved since it was made must
+// be within their scope too.
+func (c *Changes) moved(ctx context.Context, root *trustroot.Root, who, order string) ([]trustroot.Place, error) {
+	if p, _ := root.Person(who); len(p.Scopes) == 0 {
+		return nil, nil
+	}
+	o, err := c.Get(ctx, order)
+	if err != nil {
+		return nil, err
+	}
+	return c.Estate.PlacesOf(ctx, o.hosts())
+}
+
 // unmoved refuses to go on under a root that another replaced since it was read; tx has appended an act.
 func (c *Changes) unmoved(ctx context.Context, tx *db.Tx, root *trustroot.Root) error {
 	now, err := c.Root.RootInForce(ctx, tx)
@@ -66,8 +84,8 @@ func (c *Changes) unmoved(ctx context.Context, tx *db.Tx, root *trustroot.Root) 
 	return err
 }
 
-// approval decides whether one signature counts as who's approval.
-func approval(root *trustroot.Root, o Order, who string, s envelope.Signature) (trustroot.Approval, error) {
+// approval decides whether one signature counts as who's approval. The hosts stand where the order says, and now.
+func approval(root *trustroot.Root, o Order, now []trustroot.Place, who string, s envelope.Signature) (trustroot.Approval, error) {
 	none := trustroot.Approval{}
 	if o.TrustRoot != warrant.RefOf(root) {
 		return none, fault.Refuse(fault.RootRollback, "it was made under trust root version %d; version %d is in force: withdraw it and propose it again",
@@ -86,7 +104,8 @@ func approval(root *trustroot.Root, o Order, who string, s envelope.Signature) (
 	if signer := approvals[0].Person.ID; signer != who {
 		return none, fault.Refuse(fault.BadSignature, "the signature is %s's, not %s's", signer, who)
 	}
-	return approvals[0], nil
+	rule, _ := root.Rule(o.Class)
+	return approvals[0], admit.Person(rule.Seats, approvals[0].Person, slices.Concat(o.Places, now)...)
 }
 
 // signedEnvelope is the order as hosts get it.
@@ -105,14 +124,9 @@ func (c *Changes) warrant(ctx context.Context, tx *db.Tx, root *trustroot.Root, 
 	if err != nil {
 		return err
 	}
-	switch err := root.Quorum(o.Class, o.Author, approvals); fault.CodeOf(err) {
-	case "":
-		if err != nil {
-			return err
-		}
-	case fault.Quorum, fault.Local, fault.Author:
+	if err := root.Quorum(o.Class, o.Author, approvals, o.Places...); admit.Lacking(err) {
 		return nil
-	default:
+	} else if err != nil {
 		return err
 	}
 	b, err := envelope.Encode(e)

@@ -49,6 +49,8 @@ type Curation interface {
 type Estate interface {
 	Hosts(ctx context.Context) ([]estate.Host, error)
 	PackageSet(ctx context.Context, digest string) (pkgset.Set, error)
+	// PlacesOf gives where hosts stand, each place once, sorted.
+	PlacesOf(ctx context.Context, hosts []string) ([]trustroot.Place, error)
 }
 
 // Config of Changes.
@@ -174,7 +176,18 @@ func (c *Changes) draft(ctx context.Context, p Proposal, snapshot warrant.Snapsh
 		return o, nil, fault.New(fault.Conflict, "no host of environment %s needs anything from snapshot %s", o.Environment, p.Snapshot)
 	}
 	o.Transactions = plan.Transactions
+	if o.Places, err = c.Estate.PlacesOf(ctx, o.hosts()); err != nil {
+		return o, nil, fmt.Errorf("places of hosts: %w", err)
+	}
 	return o, plan.Idle, nil
+}
+
+// hosts are all that the order names.
+func (o Order) hosts() (all []string) {
+	for _, t := range o.Transactions {
+		all = append(all, t.Hosts...)
+	}
+	return all
 }
 
 // plan sets the environment and the stage evidence and works out the transactions.

@@ -10,7 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
-	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
@@ -113,11 +113,11 @@ func TestApprovals(t *testing.T) {
 		}
 	}
 	check("the author", w.sign("bob", o), fault.Author)
-	s, err := envelope.SignSSH(w.people.Signers["carol"], warrant.OrderType, o.Payload)
+	s, err := sshkey.Sign(w.people.Signers["carol"], warrant.OrderType, o.Payload)
 	w.ok(err)
 	_, err = w.Approve(t.Context(), "dave", o.ID, s)
 	check("somebody else's signature", err, fault.BadSignature)
-	s, err = envelope.SignSSH(w.people.Signers["carol"], warrant.OrderType, append([]byte(nil), o.Payload[1:]...))
+	s, err = sshkey.Sign(w.people.Signers["carol"], warrant.OrderType, append([]byte(nil), o.Payload[1:]...))
 	w.ok(err)
 	_, err = w.Approve(t.Context(), "carol", o.ID, s)
 	check("other bytes", err, fault.BadSignature)

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
@@ -41,6 +43,7 @@ type world struct {
 	meanwhile      *trustroot.Root    // came into force after the last reading
 	investigations []integrity.Investigation
 	installed      string // version of hello on every host
+	unit           string // of every host
 }
 
 func (w *world) ok(err error) {
@@ -82,6 +85,16 @@ func (w *world) Hosts(context.Context) ([]estate.Host, error) {
 }
 
 func (w *world) Host(_ context.Context, id string) (estate.Host, error) { return w.host(id, ""), nil }
+
+// PlacesOf has stage in one zone and production in another.
+func (w *world) PlacesOf(_ context.Context, hosts []string) (places []trustroot.Place, err error) {
+	for _, h := range hosts {
+		if p := (trustroot.Place{Platform: "debian", Unit: w.unit, Zone: h[:5]}); !slices.Contains(places, p) {
+			places = append(places, p)
+		}
+	}
+	return places, nil
+}
 
 func (w *world) PackageSet(context.Context, string) (pkgset.Set, error) {
 	return pkgset.Set{{Name: "hello", Arch: "amd64", Version: w.installed}}, nil
@@ -156,7 +169,7 @@ func (w *world) propose(p Proposal) Order {
 
 func (w *world) sign(person string, o Order) error {
 	w.t.Helper()
-	s, err := envelope.SignSSH(w.people.Signers[person], warrant.OrderType, o.Payload)
+	s, err := sshkey.Sign(w.people.Signers[person], warrant.OrderType, o.Payload)
 	w.ok(err)
 	_, err = w.Approve(w.t.Context(), person, o.ID, s)
 	return err

@@ -10,6 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot/admit"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
@@ -58,7 +59,8 @@ func approval(root *trustroot.Root, s Snapshot, who string, signature envelope.S
 	case slices.ContainsFunc(s.Signatures, func(x Signature) bool { return x.Person == who }):
 		return fault.New(fault.Conflict, "%s has signed it already", who)
 	}
-	if _, ok := root.Rule(trustroot.Curation); !ok {
+	rule, ok := root.Rule(trustroot.Curation)
+	if !ok {
 		return fault.Refuse(fault.Class, "trust root version %d has no rule for class %s", root.Version, trustroot.Curation)
 	}
 	approvals, err := root.Approvals(envelope.Envelope{PayloadType: warrant.CurationType, Payload: s.Payload, Signatures: []envelope.Signature{signature}})
@@ -68,7 +70,7 @@ func approval(root *trustroot.Root, s Snapshot, who string, signature envelope.S
 	if approvals[0].Person.ID != who {
 		return fault.Refuse(fault.BadSignature, "the signature is %s's, not %s's", approvals[0].Person.ID, who)
 	}
-	return nil
+	return admit.Person(rule.Seats, approvals[0].Person) // a snapshot is for hosts anywhere
 }
 
 // seal makes the snapshot signed if its signatures fill the quorum; too few of them are no error.
@@ -81,10 +83,9 @@ func (c *Curation) seal(ctx context.Context, tx *db.Tx, root *trustroot.Root, s 
 	if err != nil {
 		return err
 	}
-	if err := root.Quorum(trustroot.Curation, s.Record.Author, approvals); err != nil {
-		if code := fault.CodeOf(err); code == fault.Quorum || code == fault.Local || code == fault.Author {
-			return nil
-		}
+	if err := root.Quorum(trustroot.Curation, s.Record.Author, approvals); admit.Lacking(err) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	b, err := envelope.Encode(e)

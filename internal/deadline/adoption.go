@@ -12,6 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot/admit"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
@@ -165,7 +166,8 @@ func mayApprove(root *trustroot.Root, a Adoption, who string, signature envelope
 	if approvals[0].Person.ID != who {
 		return fault.Refuse(fault.BadSignature, "the signature is %s's, not %s's", approvals[0].Person.ID, who)
 	}
-	return nil
+	rule, _ := root.Rule(trustroot.Policy)
+	return admit.Person(rule.Seats, approvals[0].Person) // a policy is for hosts anywhere
 }
 
 func (a Adoption) envelope(signatures ...envelope.Signature) envelope.Envelope {
@@ -182,10 +184,9 @@ func (d *Deadlines) adopt(ctx context.Context, tx *db.Tx, root *trustroot.Root, 
 	if err != nil {
 		return err
 	}
-	if err := root.Quorum(trustroot.Policy, a.Person, approvals); err != nil {
-		if code := fault.CodeOf(err); code == fault.Quorum || code == fault.Local {
-			return savePolicy(ctx, tx, *a)
-		}
+	if err := root.Quorum(trustroot.Policy, a.Person, approvals); admit.Lacking(err) {
+		return savePolicy(ctx, tx, *a)
+	} else if err != nil {
 		return err
 	}
 	all, err := loadPolicies(ctx, tx)

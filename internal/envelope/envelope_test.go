@@ -23,6 +23,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/envelope/envelopetest"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
@@ -68,7 +69,7 @@ func sshKey(t testing.TB, private any) (ssh.Signer, envelope.Key) {
 
 func keyOf(t testing.TB, pub ssh.PublicKey) envelope.Key {
 	t.Helper()
-	key, err := envelope.SSHKey(string(ssh.MarshalAuthorizedKey(pub)) + " somebody@somewhere")
+	key, err := sshkey.Read(string(ssh.MarshalAuthorizedKey(pub)) + " somebody@somewhere")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func privateKeys(t testing.TB) map[string]any {
 func TestSSHSignatures(t *testing.T) {
 	for name, private := range privateKeys(t) {
 		signer, key := sshKey(t, private)
-		s, err := envelope.SignSSH(signer, order, payload)
+		s, err := sshkey.Sign(signer, order, payload)
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -112,7 +113,7 @@ func TestSSHRefuses(t *testing.T) {
 	signer, key := sshKey(t, private)
 	_, other, _ := ed25519.GenerateKey(rand.Reader)
 	stranger, _ := sshKey(t, other)
-	good, err := envelope.SignSSH(signer, order, payload)
+	good, err := sshkey.Sign(signer, order, payload)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +151,7 @@ func TestSSHRefuses(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := envelope.SignSSH(signer, "text/plain", payload); err == nil {
+	if _, err := sshkey.Sign(signer, "text/plain", payload); err == nil {
 		t.Error("signed a payload type that is not ours")
 	}
 }
@@ -170,7 +171,7 @@ func TestHardwareKeyFlags(t *testing.T) {
 	} {
 		token := envelopetest.NewToken(t)
 		token.Flags, token.Rest = row.flags, row.rest
-		s, err := envelope.SignSSH(token, order, payload)
+		s, err := sshkey.Sign(token, order, payload)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,7 +204,7 @@ func TestKeysRefused(t *testing.T) {
 		"half a line":      "ssh-ed25519",
 		"nothing":          "",
 	} {
-		if _, err := envelope.SSHKey(line); fault.KindOf(err) != fault.Invalid {
+		if _, err := sshkey.Read(line); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -348,7 +349,7 @@ func TestSSHKeygenAgrees(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, err := envelope.SSHKey(string(line))
+		key, err := sshkey.Read(string(line))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -376,7 +377,7 @@ func TestSSHKeygenAgrees(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ours, err := envelope.SignSSH(signer, order, payload)
+		ours, err := sshkey.Sign(signer, order, payload)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -409,7 +410,7 @@ func TestAgentSigns(t *testing.T) {
 		t.Fatal(len(signers), err)
 	}
 	for _, signer := range signers {
-		s, err := envelope.SignSSH(signer, order, payload)
+		s, err := sshkey.Sign(signer, order, payload)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -95,17 +95,6 @@ func (p *Proof) hardware(flags byte) error {
 	return nil
 }
 
-// SSHKey reads one authorized_keys line ("type base64 comment"). Accepted: ed25519, ecdsa, rsa from 3072 bits, and the
-// hardware kinds sk-ssh-ed25519 and sk-ecdsa; no certificates, no options.
-func SSHKey(authorizedLine string) (Key, error) {
-	pub, _, options, _, err := ssh.ParseAuthorizedKey([]byte(authorizedLine))
-	if err != nil || len(options) > 0 {
-		return Key{}, fault.New(fault.Invalid, "SSH key: want one line \"type base64 [comment]\"")
-	}
-	k := Key{ID: ssh.FingerprintSHA256(pub), Kind: SSH, Public: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(pub)))}
-	return k, k.Check()
-}
-
 var sshAlgorithms = []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
 	ssh.KeyAlgoRSA, ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256}
 
@@ -141,16 +130,6 @@ func (k Key) parseSSH(algorithm string, public []byte) (verifier, error) {
 			return p.hardware(flags[0])
 		}
 	}, nil
-}
-
-// SignSSH signs with a key file's or an agent's signer; the signature is the same that `ssh-keygen -Y sign` makes over
-// the PAE in the payload type's namespace.
-func SignSSH(signer ssh.Signer, payloadType string, payload []byte) (Signature, error) {
-	sig, err := sshsig.Sign(bytes.NewReader(PAE(payloadType, payload)), signer, sshsig.HashSHA512, Namespace(payloadType))
-	if err != nil {
-		return Signature{}, fmt.Errorf("sign %s with SSH key: %w", payloadType, err)
-	}
-	return Signature{KeyID: ssh.FingerprintSHA256(signer.PublicKey()), Kind: SSH, Sig: sig.Marshal()}, nil
 }
 
 func (k Key) parseWebAuthn(spki []byte) (verifier, error) {

@@ -69,7 +69,7 @@ func (a *audit) order(id string) (o signedOrder, people []string, err error) {
 	}
 	approvals, err := approvals(root, e, warrant.OrderType)
 	if err == nil {
-		err = root.Quorum(o.Class, o.Author, approvals)
+		err = root.Quorum(o.Class, o.Author, approvals, o.Places...)
 	}
 	if err != nil {
 		return o, nil, fmt.Errorf("order %s: %w", id, err)

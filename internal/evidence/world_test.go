@@ -20,6 +20,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/deb/debtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
@@ -123,6 +124,10 @@ func (w *world) Host(_ context.Context, id string) (estate.Host, error) {
 	environment := map[string]string{"hst_s": "stage", "hst_p": "production"}[id]
 	return estate.Host{ID: id, Environment: environment, Arch: "amd64", PackageSet: "set", ReportKey: key, SeenReportKey: key}, nil
 }
+func (w *world) PlacesOf(context.Context, []string) ([]trustroot.Place, error) {
+	return []trustroot.Place{{Platform: "debian"}}, nil
+}
+
 func (w *world) Hosts(ctx context.Context) ([]estate.Host, error) {
 	s, _ := w.Host(ctx, "hst_s")
 	p, _ := w.Host(ctx, "hst_p")
@@ -295,7 +300,7 @@ func (w *world) carryOut(p change.Proposal) change.Order {
 	o, _, err := w.changes.Propose(ctx, "bob", p)
 	w.ok(err)
 	for _, person := range []string{"alice", "carol"} {
-		s, err := envelope.SignSSH(w.people.Signers[person], warrant.OrderType, o.Payload)
+		s, err := sshkey.Sign(w.people.Signers[person], warrant.OrderType, o.Payload)
 		w.ok(err)
 		_, err = w.changes.Approve(ctx, person, o.ID, s)
 		w.ok(err)

@@ -7,6 +7,7 @@ const (
 	Class         = "CLASS"           // the trust root has no rule for this class of order
 	Author        = "AUTHOR"          // the quorum would need the author, or the author is unknown
 	Quorum        = "QUORUM"          // too few different people in the right roles
+	Scope         = "SCOPE"           // the roles are right, but limited to other hosts
 	Local         = "LOCAL"           // too few signatures by a client that renders the order itself
 	RootChain     = "ROOT-CHAIN"      // a trust root that does not follow from the one the host has
 	RootRollback  = "ROOT-ROLLBACK"   // made under an older trust root than the host has

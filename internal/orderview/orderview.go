@@ -48,6 +48,9 @@ func (p *page) head(o warrant.Order, digest string) {
 	p.line("window closes", "%s (%s long)", p.at(o.Window.ClosesAt), o.Window.ClosesAt.Sub(o.Window.OpensAt))
 	p.line("expires", "%s", p.at(o.ExpiresAt))
 	p.line("trust root", "version %d, sha256:%s", o.TrustRoot.Version, Clean(o.TrustRoot.SHA256))
+	for _, x := range o.Places {
+		p.line("hosts stand", "platform %s, unit %s, zone %s", known(x.Platform), known(x.Unit), known(x.Zone))
+	}
 	p.line("snapshot", "sha256:%s", Clean(o.Snapshot.SHA256))
 	p.line("index", "sha256:%s", Clean(o.Snapshot.Index))
 	p.line("curation", "sha256:%s", Clean(o.Snapshot.Curation))
@@ -105,6 +108,14 @@ func version(v string) string {
 		return "(none)"
 	}
 	return Clean(v)
+}
+
+// known gives a word, or that nobody said it.
+func known(word string) string {
+	if word == "" {
+		return "(unknown)"
+	}
+	return Clean(word)
 }
 
 func plural(n int, noun string) string {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
 )
@@ -64,6 +65,9 @@ func TestRenderShowsEveryField(t *testing.T) {
 		"closes":        func(o *warrant.Order) { o.Window.ClosesAt = o.Window.ClosesAt.Add(time.Second) },
 		"reason":        func(o *warrant.Order) { o.Reason += "." },
 		"plan":          func(o *warrant.Order) { o.Plan += "." },
+		"place":         func(o *warrant.Order) { o.Places = append(o.Places, trustroot.Place{Platform: "debian"}) },
+		"unit":          func(o *warrant.Order) { o.Places = []trustroot.Place{{Unit: "cards"}} },
+		"zone":          func(o *warrant.Order) { o.Places = []trustroot.Place{{Zone: "dmz"}} },
 		"back-out":      func(o *warrant.Order) { o.BackOut += "." },
 		"vulnerability": func(o *warrant.Order) { o.Vulnerabilities = append(o.Vulnerabilities, "CVE-2026-0002/hello") },
 		"no stage":      func(o *warrant.Order) { o.Stage = nil },

@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot/admit"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
@@ -59,6 +60,7 @@ type Document struct {
 	Host        string          `json:"host"` // ID
 	Name        string          `json:"name"`
 	Environment string          `json:"environment"`
+	Place       trustroot.Place `json:"place,omitzero"` // where the host stands: scopes of who signs cover it
 	Reason      string          `json:"reason"`
 	Author      string          `json:"author"` // person ID; never counts
 	TrustRoot   warrant.RootRef `json:"trust_root"`
@@ -120,6 +122,10 @@ func (s *Retirements) Propose(ctx context.Context, who, host, reason string) (r 
 	if !ok {
 		return r, fault.Refuse(fault.Class, "trust root version %d has no rule for class %s", root.Version, trustroot.RetireHost)
 	}
+	places, err := s.Estate.PlacesOf(ctx, []string{host})
+	if err != nil {
+		return r, err
+	}
 	err = s.DB.Write(ctx, func(tx *db.Tx) error {
 		h, err := estate.InService(ctx, tx, host)
 		if err != nil {
@@ -132,7 +138,7 @@ func (s *Retirements) Propose(ctx context.Context, who, host, reason string) (r 
 			return fault.New(fault.Conflict, "retirement %s of this host waits for signatures", open)
 		}
 		r = Retirement{State: Proposed, Signatures: []Signature{}, Document: Document{ID: id.New("ret", now), Host: host,
-			Name: h.Name, Environment: h.Environment, Reason: reason, Author: who, TrustRoot: warrant.RefOf(root), MadeAt: now,
+			Name: h.Name, Environment: h.Environment, Place: places[0], Reason: reason, Author: who, TrustRoot: warrant.RefOf(root), MadeAt: now,
 			ExpiresAt: now.Add(time.Duration(rule.MaxWindowHours) * time.Hour)}}
 		if r.Payload, err = envelope.EncodeStatement(predicate, nil, r.Document); err != nil {
 			return err
@@ -159,11 +165,18 @@ func (s *Retirements) Approve(ctx context.Context, who, retirement string, sig e
 	if err != nil {
 		return r, err
 	}
+	if r, err = s.Get(ctx, retirement); err != nil {
+		return r, err
+	}
+	now, err := s.Estate.PlacesOf(ctx, []string{r.Host})
+	if err != nil {
+		return r, err
+	}
 	err = s.DB.Write(ctx, func(tx *db.Tx) error {
 		if r, err = s.waiting(ctx, tx, retirement); err != nil {
 			return err
 		}
-		if err := r.approvedBy(root, who, sig); err != nil {
+		if err := r.approvedBy(root, now, who, sig); err != nil {
 			return err
 		}
 		signed := Signature{Person: who, At: s.Now().UTC(), Signature: sig}
@@ -198,8 +211,8 @@ func (s *Retirements) waiting(ctx context.Context, tx *db.Tx, retirement string)
 	return r, err
 }
 
-// approvedBy decides whether one signature counts as who's approval.
-func (r Retirement) approvedBy(root *trustroot.Root, who string, s envelope.Signature) error {
+// approvedBy decides whether one signature counts as who's approval. The host stands where the document says, and now.
+func (r Retirement) approvedBy(root *trustroot.Root, now []trustroot.Place, who string, s envelope.Signature) error {
 	switch {
 	case r.TrustRoot != warrant.RefOf(root):
 		return fault.Refuse(fault.RootRollback, "it was made under trust root version %d; version %d is in force: propose it again", r.TrustRoot.Version, root.Version)
@@ -209,10 +222,14 @@ func (r Retirement) approvedBy(root *trustroot.Root, who string, s envelope.Sign
 		return fault.New(fault.Conflict, "%s has approved it already", who)
 	}
 	approvals, err := root.Approvals(envelope.Envelope{PayloadType: PayloadType, Payload: r.Payload, Signatures: []envelope.Signature{s}})
-	if err == nil && approvals[0].Person.ID != who {
-		err = fault.Refuse(fault.BadSignature, "the signature is %s's, not %s's", approvals[0].Person.ID, who)
+	if err != nil {
+		return err
 	}
-	return err
+	if signer := approvals[0].Person; signer.ID != who {
+		return fault.Refuse(fault.BadSignature, "the signature is %s's, not %s's", signer.ID, who)
+	}
+	rule, _ := root.Rule(trustroot.RetireHost)
+	return admit.Person(rule.Seats, approvals[0].Person, append(now, r.Place)...)
 }
 
 // retire takes the host out of service if the signatures are enough; otherwise the retirement goes on waiting.
@@ -225,10 +242,9 @@ func (s *Retirements) retire(ctx context.Context, tx *db.Tx, root *trustroot.Roo
 	if err != nil {
 		return err
 	}
-	if err := root.Quorum(trustroot.RetireHost, r.Author, approvals); err != nil {
-		if slices.Contains([]string{fault.Quorum, fault.Local, fault.Author}, fault.CodeOf(err)) {
-			return nil
-		}
+	if err := root.Quorum(trustroot.RetireHost, r.Author, approvals, r.Place); admit.Lacking(err) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	b, err := envelope.Encode(signed)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
@@ -54,6 +55,8 @@ func (w *world) Coverage(context.Context, time.Time) (estate.Coverage, error) {
 func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) {
 	return nil, fault.New(fault.NotFound, "none")
 }
+
+func (w *world) Roots(context.Context, int64) ([]envelope.Envelope, error) { return nil, nil }
 
 func (w *world) Known(context.Context) (map[string][]string, error) { return w.names, nil }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
@@ -186,7 +187,7 @@ func (w *world) mustLogin(person string) string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	sig, err := envelope.SignSSH(w.Signers[person], staff.LoginType, payload)
+	sig, err := sshkey.Sign(w.Signers[person], staff.LoginType, payload)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -13,12 +13,13 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot/draft"
 )
 
 // Warnings says what people should know of the state before they sign: what nobody could do under it.
 func (s State) Warnings() (all []string) {
 	var r trustroot.Root
-	r.Rules = trustroot.ShippedRules()
+	r.Rules = draft.ShippedRules()
 	admin := false
 	for _, c := range s.Candidates {
 		r.People = append(r.People, trustroot.Person{ID: c.ID, Roles: c.Roles})
@@ -27,7 +28,7 @@ func (s State) Warnings() (all []string) {
 	if !admin {
 		all = append(all, "Nobody is administrator: upstreams can be added only in the server's configuration file.")
 	}
-	if stuck := r.Stuck([]string{"product-manager", "operations-manager"}); len(stuck) > 0 {
+	if stuck := draft.Stuck(&r, []string{"product-manager", "operations-manager"}); len(stuck) > 0 {
 		all = append(all, "Too few people for "+strings.Join(stuck, ", ")+": each needs two different people beside its author.")
 	}
 	return all
@@ -70,7 +71,7 @@ func (s *Setup) Make(ctx context.Context) (*Draft, error) {
 	}
 	made := s.Now().UTC().Truncate(time.Second)
 	r := trustroot.Root{Version: 1, Organisation: state.Organisation, MadeAt: made, ExpiresAt: made.AddDate(0, 0, lifeDays),
-		Rules:      trustroot.ShippedRules(),
+		Rules:      draft.ShippedRules(),
 		Ledger:     trustroot.Ledger{Origin: s.Origin, Keys: []string{s.LedgerKey}, MaxCheckpointAgeHours: checkpointAgeHours},
 		Repository: trustroot.Repository{Keys: []string{s.Repository}}}
 	for _, c := range state.Candidates {

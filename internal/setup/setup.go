@@ -14,6 +14,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
@@ -230,7 +231,7 @@ func (s *Setup) HandIn(ctx context.Context, person, lines string) error {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		k, err := envelope.SSHKey(line)
+		k, err := sshkey.Read(line)
 		if err != nil {
 			return err
 		}

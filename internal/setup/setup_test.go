@@ -12,6 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
@@ -78,7 +79,7 @@ func (w *world) prepare() {
 
 func (w *world) sign(id string, payload []byte) envelope.Signature {
 	w.t.Helper()
-	sig, err := envelope.SignSSH(w.people.Signers[id], trustroot.PayloadType, payload)
+	sig, err := sshkey.Sign(w.people.Signers[id], trustroot.PayloadType, payload)
 	w.ok(err)
 	return sig
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
@@ -99,7 +100,7 @@ func (w *world) answer(t *testing.T, person string) (challenge string, sig envel
 	if err != nil {
 		t.Fatal(err)
 	}
-	sig, err = envelope.SignSSH(w.Signers[person], staff.LoginType, payload)
+	sig, err = sshkey.Sign(w.Signers[person], staff.LoginType, payload)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,15 +277,15 @@ func TestALoginThatFailsIsRecorded(t *testing.T) {
 		}, "person/alice"},
 		"key of another person": {func(t *testing.T, w *world, challenge *string, sig *envelope.Signature) {
 			payload, _ := staff.EncodeLogin("alice", warranttest.Origin, *challenge)
-			*sig, _ = envelope.SignSSH(w.Signers["bob"], staff.LoginType, payload)
+			*sig, _ = sshkey.Sign(w.Signers["bob"], staff.LoginType, payload)
 		}, "person/alice"},
 		"signature for another server": {func(t *testing.T, w *world, challenge *string, sig *envelope.Signature) {
 			payload, _ := staff.EncodeLogin("alice", "elsewhere.example.org", *challenge)
-			*sig, _ = envelope.SignSSH(w.Signers["alice"], staff.LoginType, payload)
+			*sig, _ = sshkey.Sign(w.Signers["alice"], staff.LoginType, payload)
 		}, "person/alice"},
 		"signature of another type": {func(t *testing.T, w *world, challenge *string, sig *envelope.Signature) {
 			payload, _ := staff.EncodeLogin("alice", warranttest.Origin, *challenge)
-			*sig, _ = envelope.SignSSH(w.Signers["alice"], trustroot.PayloadType, payload)
+			*sig, _ = sshkey.Sign(w.Signers["alice"], trustroot.PayloadType, payload)
 		}, "person/alice"},
 		"no signature": {func(_ *testing.T, _ *world, _ *string, sig *envelope.Signature) { sig.Sig = nil }, "person/alice"},
 	}

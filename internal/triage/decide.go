@@ -16,6 +16,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot/admit"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
@@ -46,6 +47,14 @@ func (t *Triage) Draft(ctx context.Context, who string, d Decision) ([]byte, err
 	}
 	if err := on.allow(d); err != nil {
 		return nil, err
+	}
+	touched, err := t.touched(ctx, root, d)
+	if err != nil {
+		return nil, err
+	}
+	p, _ := root.Person(who)
+	if err := admit.Person(kinds[d.Kind], p, touched...); err != nil {
+		return nil, fmt.Errorf("decision: %w", err)
 	}
 	return d.Encode()
 }
@@ -79,7 +88,11 @@ func (t *Triage) hand(ctx context.Context, d Decision, e envelope.Envelope, with
 	if err != nil {
 		return Decided{}, err
 	}
-	complete, err := d.verify(e, root, t.Now(), within)
+	touched, err := t.touched(ctx, root, d)
+	if err != nil {
+		return Decided{}, err
+	}
+	complete, err := d.verify(e, root, touched, t.Now(), within)
 	if err != nil {
 		return Decided{}, err
 	}
@@ -238,7 +251,8 @@ type reopened struct {
 	Why      string `json:"why"`
 }
 
-// Sweep re-opens what does not hold any more: decisions whose term ended or whose facts changed. Those that waited for a
+// Sweep re-opens what does not hold any more: decisions whose term ended, whose facts changed, or that came to concern hosts
+// outside the scopes of who signed them. Those that waited for a
 // second person in vain lapse.
 func (t *Triage) Sweep(ctx context.Context) error {
 	if err := t.lapse(ctx); err != nil {
@@ -249,6 +263,9 @@ func (t *Triage) Sweep(ctx context.Context) error {
 		return err
 	}
 	stale, err := t.stale(ctx, all)
+	if err == nil {
+		err = t.outgrown(ctx, all, stale)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package triage
 
 import (
 	"cmp"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot/admit"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
@@ -178,8 +180,8 @@ func (d Decision) invalid(field, problem string) error {
 }
 
 // verify says whether an envelope is this decision signed by its person, and by nobody but people whose roles it needs; and
-// whether those are all it needs.
-func (d Decision) verify(e envelope.Envelope, root *trustroot.Root, now time.Time, within time.Duration) (complete bool, err error) {
+// whether those are all it needs. A role that is limited counts only if its scope covers the places of all hosts touched.
+func (d Decision) verify(e envelope.Envelope, root *trustroot.Root, touched []trustroot.Place, now time.Time, within time.Duration) (complete bool, err error) {
 	if err := root.Current(now); err != nil {
 		return false, err
 	}
@@ -204,10 +206,13 @@ func (d Decision) verify(e envelope.Envelope, root *trustroot.Root, now time.Tim
 		return false, fault.Refuse(fault.BadSignature, "decision: want the signature of %s, and no other", d.Person)
 	}
 	for i, a := range approvals {
-		switch {
-		case !slices.ContainsFunc(seats, func(seat []string) bool { return holdsOneOf(a.Person, seat) }):
+		if !slices.ContainsFunc(seats, func(seat []string) bool { return holdsOneOf(a.Person, seat) }) {
 			return false, fault.New(fault.Denied, "decision: %s has none of the roles %s", a.Person.ID, strings.Join(slices.Concat(seats...), ", "))
-		case i > 0 && !trustroot.Seated(seats, approvals):
+		}
+		if err := admit.Person(seats, a.Person, touched...); err != nil {
+			return false, fmt.Errorf("decision: %w", err)
+		}
+		if i > 0 && !trustroot.Seated(seats, approvals, touched...) {
 			return false, fault.Refuse(fault.Quorum, "decision: it needs a %s, two different people", strings.ReplaceAll(strings.Join(slices.Concat(seats...), " and a "), "-", " "))
 		}
 	}

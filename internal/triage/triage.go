@@ -9,6 +9,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
@@ -32,14 +33,22 @@ type Estate interface {
 	Coverage(ctx context.Context, now time.Time) (estate.Coverage, error)
 }
 
+// Places tells where hosts stand, as scopes of roles see them.
+type Places interface {
+	// PlacesOf gives where hosts stand, each place once; Places that of every host, by ID.
+	PlacesOf(ctx context.Context, hosts []string) ([]trustroot.Place, error)
+	Places(ctx context.Context) (map[string]trustroot.Place, error)
+}
+
 // Intake tells what is stated.
 type Intake interface {
 	Knowledge(ctx context.Context) (*intake.Knowledge, error)
 }
 
-// Root gives the trust root in force.
+// Root gives the trust root in force, and those from a version on, oldest first.
 type Root interface {
 	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
+	Roots(ctx context.Context, from int64) ([]envelope.Envelope, error)
 }
 
 // Config of a Triage.
@@ -52,6 +61,7 @@ type Config struct {
 	Origins func(ctx context.Context, digest string) (wire.Origins, error)
 	Intake  Intake
 	Root    Root
+	Places  Places // nil: nothing is known of any host, so no limited role counts
 	Now     func() time.Time
 }
 
@@ -71,6 +81,8 @@ type Triage struct {
 	day       string // of which the ends of support are
 
 	foreigners map[string]string // Class.Foreign by digest of origins
+
+	limited limited
 }
 
 // New makes a Triage.

@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
@@ -40,6 +41,7 @@ type world struct {
 	now    time.Time
 	hosts  []estate.HostSet
 	sets   map[string]pkgset.Set
+	places map[string]trustroot.Place // of hosts
 }
 
 // HostSets gives all hosts each time, which is allowed; triage finds what changed.
@@ -56,6 +58,19 @@ func (w *world) Coverage(context.Context, time.Time) (estate.Coverage, error) {
 }
 
 func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) { return w.people.Root, nil }
+
+func (w *world) Roots(context.Context, int64) ([]envelope.Envelope, error) {
+	return []envelope.Envelope{w.people.RootEnvelope}, nil
+}
+
+func (w *world) PlacesOf(_ context.Context, hosts []string) (places []trustroot.Place, err error) {
+	for _, h := range hosts {
+		places = append(places, w.places[h])
+	}
+	return places, nil
+}
+
+func (w *world) Places(context.Context) (map[string]trustroot.Place, error) { return w.places, nil }
 
 const openssl = "CVE-2026-1/openssl"
 
@@ -85,7 +100,7 @@ func newWorld(t testing.TB, d *db.DB) *world {
 		{Name: kev.Source, Parse: kev.Parse, MaxBytes: 1 << 20, MaxAge: time.Hour},
 		{Name: "others", Parse: func(r io.Reader) (intake.Reading, error) { return openvex.Parse()("v.json", r) }, MaxBytes: 1 << 20, MaxAge: time.Hour, Foreign: true},
 	}})
-	w.Triage = triage.New(triage.Config{DB: d, Ledger: w.ledger, Blobs: w.blobs, Estate: w, Intake: w.intake, Root: w, Now: clock})
+	w.Triage = triage.New(triage.Config{DB: d, Ledger: w.ledger, Blobs: w.blobs, Estate: w, Places: w, Intake: w.intake, Root: w, Now: clock})
 	w.host("hst_a", "stage", pkg("openssl", "openssl", "3.0.9-1"), pkg("libssl3", "openssl", "3.0.9-1"))
 	w.host("hst_b", "production", pkg("openssl", "openssl", "3.0.9-1"), pkg("vim", "vim", "9-1"))
 	w.host("hst_c", "production", pkg("openssl", "openssl", "3.0.17-1~deb12u2"), pkg("vim", "vim", "9-1"))

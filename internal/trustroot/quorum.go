@@ -68,20 +68,25 @@ func find[T any](list []T, is func(T) bool) (found T, ok bool) {
 }
 
 // Quorum decides whether approvals fill every seat of the class's rule with a different person, none of them the author
-// (empty where there is none), and at least Local of them with a local signature. Codes: CLASS, AUTHOR, QUORUM, LOCAL.
-// Source.
-func (r *Root) Quorum(class, author string, approvals []Approval) error {
+// (empty where there is none), and at least Local of them with a local signature. A role that is limited counts only if its
+// scope covers all places of the hosts that are touched; without places it never does. Codes: CLASS, SCOPE, AUTHOR, QUORUM,
+// LOCAL. Source.
+func (r *Root) Quorum(class, author string, approvals []Approval, places ...Place) error {
 	rule, ok := r.Rule(class)
 	if !ok {
 		return fault.Refuse(fault.Class, "trust root version %d has no rule for class %q", r.Version, class)
 	}
 	n := len(rule.Seats)
-	seated, local := seat(rule.Seats, slices.DeleteFunc(slices.Clone(approvals), func(a Approval) bool { return a.Person.ID == author }))
+	others := slices.DeleteFunc(slices.Clone(approvals), func(a Approval) bool { return a.Person.ID == author })
+	seated, local := seat(rule.Seats, at(places, others))
 	if seated == n && local >= rule.Local {
 		return nil
 	}
 	if seated == n {
 		return fault.Refuse(fault.Local, "class %s needs %d signatures made by the CLI with an SSH key, and has %d", class, rule.Local, local)
+	}
+	if anywhere, _ := seat(rule.Seats, others); anywhere == n {
+		return fault.Refuse(fault.Scope, "class %s: %d of %d seats are filled by people whose scope covers all hosts that are touched", class, seated, n)
 	}
 	if withAuthor, _ := seat(rule.Seats, approvals); withAuthor == n {
 		return fault.Refuse(fault.Author, "class %s: the approval of its author %s does not count", class, author)
@@ -90,9 +95,9 @@ func (r *Root) Quorum(class, author string, approvals []Approval) error {
 }
 
 // Seated decides whether approvals fill every seat with a different person; the roles named in a seat are those any one of
-// which fills it. It is for what has no class, such as decisions.
-func Seated(seats [][]string, approvals []Approval) bool {
-	n, _ := seat(seats, approvals)
+// which fills it, within their scopes. It is for what has no class, such as decisions.
+func Seated(seats [][]string, approvals []Approval, places ...Place) bool {
+	n, _ := seat(seats, at(places, approvals))
 	return n == len(seats)
 }
 

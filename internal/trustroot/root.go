@@ -36,11 +36,12 @@ type Root struct {
 
 // Person is someone with keys and roles. Source of the roles: R-101.
 type Person struct {
-	ID    string         `json:"id"` // lower case letters, digits, - and .; unique
-	Name  string         `json:"name"`
-	Mail  string         `json:"mail,omitempty"`
-	Roles []string       `json:"roles"`
-	Keys  []envelope.Key `json:"keys"`
+	ID     string         `json:"id"` // lower case letters, digits, - and .; unique
+	Name   string         `json:"name"`
+	Mail   string         `json:"mail,omitempty"`
+	Roles  []string       `json:"roles"`
+	Keys   []envelope.Key `json:"keys"`
+	Scopes []Scope        `json:"scopes,omitempty"` // none: the roles count everywhere
 }
 
 // Roles that fill seats, and roles that never do and go with no other.
@@ -150,13 +151,28 @@ func (r *Root) check() error {
 			return bad("rule %q: one for each known class, with two to eight seats of roles that approve (nothing is decided by one"+
 				" person), at least one of them local, and a window of 1 to %d hours if hosts change", rule.Class, maxHours)
 		}
-		if seated, local := seat(rule.Seats, r.everyone()); seated < len(rule.Seats) || local < rule.Local {
+		all := r.everyone()
+		if !rule.timed() {
+			all = at(nil, all)
+		}
+		if seated, local := seat(rule.Seats, all); seated < len(rule.Seats) || local < rule.Local {
 			return bad("rule %q: the people of this trust root could never meet it", rule.Class)
 		}
 		taken["rule for "+rule.Class] = true
 	}
 	if !taken["rule for "+TrustRoot] || !taken["rule for "+Curation] {
 		return bad("classes %s and %s need rules", TrustRoot, Curation)
+	}
+	return nil
+}
+
+// Roles gives all roles: those that approve first.
+func Roles() []string { return slices.Concat(approving, apart) }
+
+// Check refuses a person that no trust root could hold; fault.Invalid.
+func (p Person) Check() error {
+	if why := p.check(map[string]bool{}); why != "" {
+		return fault.New(fault.Invalid, "person %q: %s", p.ID, why)
 	}
 	return nil
 }
@@ -171,6 +187,11 @@ func (p Person) check(taken map[string]bool) string {
 	for _, role := range p.Roles {
 		if !slices.Contains(approving, role) && (!slices.Contains(apart, role) || len(p.Roles) > 1) {
 			return "role " + role + " is unknown, or goes with no other"
+		}
+	}
+	for _, s := range p.Scopes {
+		if !s.valid(p.Roles) {
+			return "a scope limits a role of theirs that approves, by at least one platform, business unit or zone"
 		}
 	}
 	for _, k := range p.Keys {
@@ -191,9 +212,13 @@ func (rule Rule) valid() bool {
 			return false
 		}
 	}
-	timed := !slices.Contains([]string{TrustRoot, Curation, Policy}, rule.Class)
 	return slices.Contains(classes, rule.Class) && 2 <= len(rule.Seats) && len(rule.Seats) <= 8 &&
-		1 <= rule.Local && rule.Local <= len(rule.Seats) && (timed && hours(rule.MaxWindowHours) || !timed && rule.MaxWindowHours == 0)
+		1 <= rule.Local && rule.Local <= len(rule.Seats) && (rule.timed() && hours(rule.MaxWindowHours) || !rule.timed() && rule.MaxWindowHours == 0)
+}
+
+// timed reports whether what is signed under the rule touches hosts, within a window.
+func (rule Rule) timed() bool {
+	return !slices.Contains([]string{TrustRoot, Curation, Policy}, rule.Class)
 }
 
 // everyone gives the approvals there would be if all people signed with all their keys.

@@ -52,7 +52,7 @@ type Leave struct {
 
 // Check decides whether w gives h leave to act at h.Now. The checks come in this order, and the first that fails gives its
 // code: clock (CLOCK); trust roots (ROOT-CHAIN, SIGNATURE, QUORUM, ROOT-EXPIRED); the order's signatures, form and quorum
-// (SIGNATURE, MALFORMED, AUTHOR, CLASS, QUORUM, LOCAL) and its root (ROOT-ROLLBACK, ROOT-CHAIN); the curation record's
+// (SIGNATURE, MALFORMED, AUTHOR, CLASS, QUORUM, SCOPE, LOCAL) and its root (ROOT-ROLLBACK, ROOT-CHAIN); the curation record's
 // likewise; what they say together (MIXMATCH, ARBITRARY, DOWNGRADE); whether it is for this host, now (ENVIRONMENT,
 // WRONG-HOST, REPLAY, EXPIRED, WINDOW-TOO-LONG, WINDOW); the ledger (UNLOGGED, LOG-ROLLBACK, FREEZE, CLOCK).
 func (w *Warrant) Check(h Host) (*Leave, error) {
@@ -114,11 +114,11 @@ func signed[T predicate](root *trustroot.Root, e envelope.Envelope, payloadType 
 	if err != nil {
 		return none, nil, fault.Refuse(fault.Malformed, "%w", err)
 	}
-	class, author := p.quorum()
+	class, author, touched := p.quorum()
 	if _, known := root.Person(author); !known {
 		return none, nil, fault.Refuse(fault.Author, "the author %q is not a person of trust root version %d", author, root.Version)
 	}
-	return p, approvals, root.Quorum(class, author, approvals)
+	return p, approvals, root.Quorum(class, author, approvals, touched...)
 }
 
 func (l *Leave) together(w *Warrant, _ Host) error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 )
 
 // Payload types of what people sign, and of an executor's report, which the host's report key signs.
@@ -28,23 +29,24 @@ const MaxWarrant = 4 << 20
 
 // Order is a change order: which hosts get which exact set, when, and why.
 type Order struct {
-	ID              string        `json:"id"`
-	Class           string        `json:"class"`
-	Environment     string        `json:"environment"`
-	Sequence        int64         `json:"sequence"` // grows over all orders; a host never goes back
-	Author          string        `json:"author"`   // person ID; never counts among the approvers
-	TrustRoot       RootRef       `json:"trust_root"`
-	MadeAt          time.Time     `json:"made_at"`
-	ExpiresAt       time.Time     `json:"expires_at"`
-	Window          Window        `json:"window"`
-	Reason          string        `json:"reason"`
-	Vulnerabilities []string      `json:"vulnerabilities"` // "CVE-…/source"
-	Snapshot        SnapshotRef   `json:"snapshot"`
-	Stage           *StageRef     `json:"stage,omitempty"` // production orders: the stage evidence
-	Plan            string        `json:"plan"`            // course of action and test plan, for people
-	BackOut         string        `json:"back_out"`
-	Notices         []Notice      `json:"notices"`
-	Transactions    []Transaction `json:"transactions"`
+	ID              string            `json:"id"`
+	Class           string            `json:"class"`
+	Environment     string            `json:"environment"`
+	Sequence        int64             `json:"sequence"` // grows over all orders; a host never goes back
+	Author          string            `json:"author"`   // person ID; never counts among the approvers
+	TrustRoot       RootRef           `json:"trust_root"`
+	MadeAt          time.Time         `json:"made_at"`
+	ExpiresAt       time.Time         `json:"expires_at"`
+	Window          Window            `json:"window"`
+	Reason          string            `json:"reason"`
+	Vulnerabilities []string          `json:"vulnerabilities"` // "CVE-…/source"
+	Snapshot        SnapshotRef       `json:"snapshot"`
+	Stage           *StageRef         `json:"stage,omitempty"` // production orders: the stage evidence
+	Plan            string            `json:"plan"`            // course of action and test plan, for people
+	BackOut         string            `json:"back_out"`
+	Notices         []Notice          `json:"notices"`
+	Places          []trustroot.Place `json:"places,omitempty"` // where its hosts stand, each once: scopes of approvers cover all
+	Transactions    []Transaction     `json:"transactions"`
 }
 
 // RootRef pins the trust root an order was made under.

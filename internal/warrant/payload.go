@@ -59,7 +59,7 @@ func OpenReport(e envelope.Envelope, key envelope.Key) (r Report, err error) {
 type predicate interface {
 	check() error
 	subjects() []envelope.Subject
-	quorum() (class, author string)
+	quorum() (class, author string, touched []trustroot.Place)
 }
 
 func encode(predicateType string, p predicate) ([]byte, error) {
@@ -164,10 +164,12 @@ func SnapshotDigest(packages []SnapshotPackage) (string, error) {
 	return envelope.Digest(b), err
 }
 
-func (o Order) quorum() (string, string)          { return o.Class, o.Author }
-func (r Record) quorum() (string, string)         { return trustroot.Curation, r.Author }
-func (r Report) quorum() (string, string)         { return "", "" }
-func (r Report) subjects() (_ []envelope.Subject) { return nil }
+func (o Order) quorum() (string, string, []trustroot.Place) { return o.Class, o.Author, o.Places }
+func (r Record) quorum() (string, string, []trustroot.Place) {
+	return trustroot.Curation, r.Author, nil
+}
+func (r Report) quorum() (string, string, []trustroot.Place) { return "", "", nil }
+func (r Report) subjects() (_ []envelope.Subject)            { return nil }
 
 func (r Report) check() error {
 	if !slices.Contains([]string{Done, Refused, RunFailed, Interrupted}, r.Outcome) {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -154,7 +155,10 @@ func (s *site) waitingDecision(v *visit) error {
 	if err != nil {
 		return err
 	}
-	body := waitingBody{Waiting: w, Sign: v.signing(triage.DecisionType, w.Payload), Others: agreeing(root, w)}
+	body := waitingBody{Waiting: w, Sign: v.signing(triage.DecisionType, w.Payload)}
+	if body.Others, err = s.agreeing(v.r.Context(), root, w); err != nil {
+		return err
+	}
 	body.MayAgree = v.session.Can(staff.Decide) && slices.ContainsFunc(body.Others, func(p trustroot.Person) bool { return p.ID == v.me() })
 	if body.Text, err = indented(w.Payload); err != nil {
 		return err
@@ -164,14 +168,18 @@ func (s *site) waitingDecision(v *visit) error {
 
 // agreeing are the people with whose signature a decision that waits has all it needs. It only spares the others a refusal: the
 // room decides.
-func agreeing(root *trustroot.Root, w triage.Waiting) (all []trustroot.Person) {
+func (s *site) agreeing(ctx context.Context, root *trustroot.Root, w triage.Waiting) (all []trustroot.Person, err error) {
+	touched, err := s.Triage.Touched(ctx, w.Decision)
+	if err != nil {
+		return nil, err
+	}
 	author, _ := root.Person(w.Person)
 	for _, p := range root.People {
-		if p.ID != author.ID && trustroot.Seated(w.Needs, []trustroot.Approval{{Person: author}, {Person: p}}) {
+		if p.ID != author.ID && trustroot.Seated(w.Needs, []trustroot.Approval{{Person: author}, {Person: p}}, touched...) {
 			all = append(all, p)
 		}
 	}
-	return all
+	return all, nil
 }
 
 func (s *site) agreeDecision(v *visit) error {
@@ -215,7 +223,11 @@ func (s *site) agreements(v *visit, root *trustroot.Root) (all []duty, err error
 		return nil, err
 	}
 	for _, w := range waiting {
-		if slices.ContainsFunc(agreeing(root, w), func(p trustroot.Person) bool { return p.ID == v.me() }) {
+		others, err := s.agreeing(v.r.Context(), root, w)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(others, func(p trustroot.Person) bool { return p.ID == v.me() }) {
 			all = append(all, duty{"Agree, or refuse: " + say(w.Kind) + " for " + w.Vulnerability, "/decisions/" + w.ID, w.Reason, w.MadeAt})
 		}
 	}

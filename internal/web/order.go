@@ -69,7 +69,7 @@ func (s *site) order(v *visit) error {
 		}
 	}
 	already := slices.ContainsFunc(o.Signatures, func(x change.Signature) bool { return x.Person == v.me() })
-	body.MaySign, body.WhyNot = signable(root, o.Class, o.Author, v.session.Person, already, o.State == change.Proposed)
+	body.MaySign, body.WhyNot = signable(root, o.Class, o.Author, v.session.Person, already, o.State == change.Proposed, o.Places...)
 	if body.Rollout, err = s.rolloutOf(v, o.ID); err != nil {
 		return err
 	}

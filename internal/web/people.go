@@ -4,11 +4,13 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot/draft"
 )
 
 type peopleBody struct {
@@ -18,6 +20,7 @@ type peopleBody struct {
 	Accounts []staff.Account
 	Sessions []staff.OpenSession
 	Pending  []staff.Passkey
+	Roles    []string // those that can be limited: who has none of them signs nothing
 }
 
 // version is one trust root of the chain.
@@ -36,7 +39,9 @@ func (s *site) people(v *visit) error {
 	if err != nil {
 		return err
 	}
-	body := peopleBody{Root: root, Digest: root.Digest()}
+	body := peopleBody{Root: root, Digest: root.Digest(), Roles: slices.DeleteFunc(trustroot.Roles(), func(role string) bool {
+		return !staff.Can(trustroot.Person{Roles: []string{role}}, staff.Approve)
+	})}
 	chain, err := s.Staff.Roots(ctx, max(1, root.Version-mostVersions+1))
 	if err != nil {
 		return err
@@ -82,6 +87,45 @@ func ownerOf(r *trustroot.Root, key string) string {
 		}
 	}
 	return key
+}
+
+// draftScope gives the next trust root, in which one role of a person counts only for some hosts, as a file for people to sign by
+// the command line, which shows all of it.
+func (s *site) draftScope(v *visit) error {
+	form, err := v.form()
+	if err != nil {
+		return err
+	}
+	root, err := v.root()
+	if err != nil {
+		return err
+	}
+	next, err := draft.Scoped(root, form.Get("person"), trustroot.Scope{Role: form.Get("role"), Platforms: listed(form.Get("platforms")),
+		Units: listed(form.Get("units")), Zones: listed(form.Get("zones"))}, v.now)
+	if err != nil {
+		return err
+	}
+	payload, err := next.Encode()
+	if err != nil {
+		return err
+	}
+	b, err := envelope.Encode(envelope.Envelope{PayloadType: trustroot.PayloadType, Payload: payload, Signatures: []envelope.Signature{}})
+	if err != nil {
+		return err
+	}
+	v.download("trust-root.json")
+	_, err = v.w.Write(b)
+	return err
+}
+
+// listed reads a list written with commas between.
+func listed(text string) (all []string) {
+	for _, w := range strings.Split(text, ",") {
+		if w = strings.TrimSpace(w); w != "" {
+			all = append(all, w)
+		}
+	}
+	return all
 }
 
 func (s *site) reviewAccount(v *visit) error {

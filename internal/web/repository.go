@@ -141,7 +141,7 @@ func signedBy(all []curation.Signature, person string) bool {
 }
 
 // signable says whether a person is offered to sign, or why not. It only spares them a refusal: the room decides.
-func signable(root *trustroot.Root, class, author string, p trustroot.Person, already, open bool) (bool, string) {
+func signable(root *trustroot.Root, class, author string, p trustroot.Person, already, open bool, touched ...trustroot.Place) (bool, string) {
 	switch {
 	case !open:
 		return false, ""
@@ -149,8 +149,8 @@ func signable(root *trustroot.Root, class, author string, p trustroot.Person, al
 		return false, "You are the author: others sign it."
 	case already:
 		return false, "You have signed it."
-	case !seatFor(root, class, p):
-		return false, "None of your roles fills a seat of the class " + class + "."
+	case !seatFor(root, class, p, touched...):
+		return false, "None of your roles fills a seat of the class " + class + " for all hosts that are touched."
 	}
 	return true, ""
 }

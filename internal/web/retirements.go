@@ -29,7 +29,7 @@ func (s *site) retirement(v *visit) error {
 	body := retirementBody{Retirement: r, Sign: v.signing(retirement.PayloadType, r.Payload)}
 	body.Rule, _ = root.Rule(trustroot.RetireHost)
 	already := slices.ContainsFunc(r.Signatures, func(x retirement.Signature) bool { return x.Person == v.me() })
-	body.MaySign, body.WhyNot = signable(root, trustroot.RetireHost, r.Author, v.session.Person, already, r.State == retirement.Proposed)
+	body.MaySign, body.WhyNot = signable(root, trustroot.RetireHost, r.Author, v.session.Person, already, r.State == retirement.Proposed, r.Place)
 	return v.show(http.StatusOK, "retirement", "Retire "+r.Name, body)
 }
 

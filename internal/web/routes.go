@@ -129,6 +129,7 @@ var routes = []route{
 
 	{"GET", "/people", staff.Read, (*site).people},
 	{"POST", "/people/{id}/reviews", staff.ReviewAccount, (*site).reviewAccount},
+	{"POST", "/people/scope", staff.AdvanceTrustRoot, (*site).draftScope},
 	{"POST", "/people/{id}/notice", staff.GiveNotice, (*site).giveNotice},
 	{"POST", "/people/{id}/notice/withdrawal", staff.GiveNotice, (*site).withdrawNotice},
 	{"POST", "/people/{id}/sessions/{session}/end", staff.EndSessions, (*site).endSession},

@@ -164,11 +164,11 @@ func windows(orders []change.Order, now time.Time) []change.Order {
 	return ahead[:min(len(ahead), mostWindows)]
 }
 
-// seatFor reports whether a person's roles fill a seat of a class.
-func seatFor(root *trustroot.Root, class string, p trustroot.Person) bool {
+// seatFor reports whether a person fills a seat of a class for what touches hosts at some places; none: at all.
+func seatFor(root *trustroot.Root, class string, p trustroot.Person, touched ...trustroot.Place) bool {
 	rule, ok := root.Rule(class)
 	return ok && slices.ContainsFunc(rule.Seats, func(seat []string) bool {
-		return slices.ContainsFunc(seat, func(role string) bool { return slices.Contains(p.Roles, role) })
+		return trustroot.Seated([][]string{seat}, []trustroot.Approval{{Person: p}}, touched...)
 	})
 }
 
@@ -180,14 +180,14 @@ func (s *site) duties(v *visit, orders []change.Order, investigations []integrit
 	}
 	var all []duty
 	for _, o := range orders {
-		if o.State != change.Proposed || o.Author == me.ID || !seatFor(root, o.Class, me) {
+		if o.State != change.Proposed || o.Author == me.ID {
 			continue
 		}
 		full, err := s.Changes.Get(ctx, o.ID)
 		if err != nil {
 			return nil, err
 		}
-		if !slices.ContainsFunc(full.Signatures, func(x change.Signature) bool { return x.Person == me.ID }) {
+		if seatFor(root, o.Class, me, full.Places...) && !slices.ContainsFunc(full.Signatures, func(x change.Signature) bool { return x.Person == me.ID }) {
 			all = append(all, duty{"Sign the " + o.Class + " order", "/changes/" + o.ID, o.Reason, o.MadeAt})
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -98,7 +99,7 @@ func (w *World) Sign(payloadType string, payload []byte, people ...string) envel
 	w.TB.Helper()
 	e := envelope.Envelope{PayloadType: payloadType, Payload: payload, Signatures: []envelope.Signature{}}
 	for _, id := range people {
-		e.Signatures = append(e.Signatures, must(envelope.SignSSH(w.Signers[id], payloadType, payload))(w.TB))
+		e.Signatures = append(e.Signatures, must(sshkey.Sign(w.Signers[id], payloadType, payload))(w.TB))
 	}
 	return e
 }
@@ -175,7 +176,7 @@ func SSHKey(tb testing.TB) (ssh.Signer, envelope.Key) {
 	tb.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	signer := must(ssh.NewSignerFromKey(must(private, err)(tb)))(tb)
-	return signer, must(envelope.SSHKey(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))))(tb)
+	return signer, must(sshkey.Read(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))))(tb)
 }
 
 // ReportKey makes a host's report key.

@@ -35,6 +35,7 @@ import (
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/envelope/envelopetest"
+	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
 	"github.com/patchwarrant/patchwarrant/internal/server"
 	"github.com/patchwarrant/patchwarrant/internal/server/servertest"
@@ -250,7 +251,7 @@ func (s *site) installRoot() {
 		Repository: trustroot.Repository{Keys: []string{identity.RepositoryKey}}, Rules: trustroot.ShippedRules()}
 	for _, e := range employed {
 		p := s.people[e.ID]
-		key, err := envelope.SSHKey(string(ssh.MarshalAuthorizedKey(p.signer.PublicKey())))
+		key, err := sshkey.Read(string(ssh.MarshalAuthorizedKey(p.signer.PublicKey())))
 		s.ok(err)
 		known := trustroot.Person{ID: p.ID, Name: s.text(p.Name), Roles: p.Roles, Keys: []envelope.Key{key, p.public}}
 		r.People = append(r.People, known)
@@ -271,7 +272,7 @@ func (s *site) installRoot() {
 
 func (s *site) sign(id, payloadType string, payload []byte) envelope.Signature {
 	s.t.Helper()
-	sig, err := envelope.SignSSH(s.people[id].signer, payloadType, payload)
+	sig, err := sshkey.Sign(s.people[id].signer, payloadType, payload)
 	s.ok(err)
 	return sig
 }
