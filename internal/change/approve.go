@@ -25,7 +25,7 @@ func (c *Changes) Approve(ctx context.Context, who, order string, s envelope.Sig
 	}
 	var now []trustroot.Place
 	if err == nil {
-		now, err = c.moved(ctx, root, who, order)
+		now, err = c.placesNow(ctx, root, order)
 	}
 	if err != nil {
 		return o, fmt.Errorf("approve order %s: %w", order, err)
@@ -54,7 +54,7 @@ func (c *Changes) Approve(ctx context.Context, who, order string, s envelope.Sig
 		if err := c.unmoved(ctx, tx, root); err != nil {
 			return err
 		}
-		return c.warrant(ctx, tx, root, &o)
+		return c.warrant(ctx, tx, root, now, &o)
 	})
 	if err != nil {
 		return o, fmt.Errorf("approve order %s: %w", order, err)
@@ -62,10 +62,10 @@ func (c *Changes) Approve(ctx context.Context, who, order string, s envelope.Sig
 	return o, nil
 }
 
-// moved gives where the order's hosts stand now, for someone whose roles are limited: hosts that moved since it was made must
-// be within their scope too.
-func (c *Changes) moved(ctx context.Context, root *trustroot.Root, who, order string) ([]trustroot.Place, error) {
-	if p, _ := root.Person(who); len(p.Scopes) == 0 {
+// placesNow gives where the order's hosts stand now, where anybody's roles are limited: hosts that moved since the order was made
+// must be within their scopes too.
+func (c *Changes) placesNow(ctx context.Context, root *trustroot.Root, order string) ([]trustroot.Place, error) {
+	if !slices.ContainsFunc(root.People, func(p trustroot.Person) bool { return len(p.Scopes) > 0 }) {
 		return nil, nil
 	}
 	o, err := c.Get(ctx, order)
@@ -117,14 +117,15 @@ func (o Order) signedEnvelope() envelope.Envelope {
 	return e
 }
 
-// warrant turns an order into a warrant if its signatures are enough; otherwise it stays proposed.
-func (c *Changes) warrant(ctx context.Context, tx *db.Tx, root *trustroot.Root, o *Order) error {
+// warrant turns an order into a warrant if its signatures are enough, for its hosts where it says that they stand and where they
+// stand now; otherwise it stays proposed.
+func (c *Changes) warrant(ctx context.Context, tx *db.Tx, root *trustroot.Root, now []trustroot.Place, o *Order) error {
 	e := o.signedEnvelope()
 	approvals, err := root.Approvals(e)
 	if err != nil {
 		return err
 	}
-	if err := root.Quorum(o.Class, o.Author, approvals, o.Places...); admit.Lacking(err) {
+	if err := root.Quorum(o.Class, o.Author, approvals, slices.Concat(o.Places, now)...); admit.Lacking(err) {
 		return nil
 	} else if err != nil {
 		return err

@@ -3,6 +3,7 @@ package change
 import (
 	"fmt"
 	"github.com/google/go-cmp/cmp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,42 @@ func TestApprovals(t *testing.T) {
 	if err := w.sign("dave", o); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("after the quorum: %v", err)
 	}
+}
+
+// TestWhoIsLimitedToOtherHostsIsRefusedAtTheDoor: of the order's hosts all must be within the scope, where the order says they
+// stand and where they stand now.
+func TestWhoIsLimitedToOtherHostsIsRefusedAtTheDoor(t *testing.T) {
+	w := begin(t, dbtest.Open(t))
+	w.unit = "cards"
+	limited := *w.people.Root
+	limited.People = slices.Clone(limited.People)
+	limited.People[2].Roles = append(slices.Clone(limited.People[2].Roles), "risk-manager")
+	limited.People[2].Scopes = []trustroot.Scope{{Role: "operations-manager", Units: []string{"cards"}}} // carol
+	limited.People[3].Scopes = []trustroot.Scope{{Role: "system-owner", Zones: []string{"hst_p"}},
+		{Role: "risk-manager", Zones: []string{"hst_p"}}} // dave; stage is zone hst_s
+	w.people.SetRoot(limited)
+	record := w.people.Record([]byte("index"), warranttest.Package("hello", "2.0", []byte("deb")))
+	w.snapshot.Ref.SHA256 = record.Snapshot
+	o := w.propose(w.proposal(Stage))
+	if !slices.Equal(o.Places, []trustroot.Place{{Platform: "debian", Unit: "cards", Zone: "hst_s"}}) {
+		t.Errorf("places %+v", o.Places)
+	}
+	refused := func(person string) {
+		t.Helper()
+		if err := w.sign(person, o); fault.CodeOf(err) != fault.Scope {
+			t.Errorf("%s: %v", person, err)
+		}
+	}
+	refused("dave")
+	w.ok(w.sign("alice", o))
+	w.unit = "loans"         // the hosts went to another unit since
+	w.ok(w.sign("carol", o)) // as product manager she is not limited, but that seat is alice's
+	w.want("state", w.state(o.ID).State, Proposed)
+	w.unit = "cards"
+	o = w.propose(w.proposal(Stage))
+	w.ok(w.sign("alice", o))
+	w.ok(w.sign("carol", o))
+	w.want("state", w.state(o.ID).State, Warranted)
 }
 
 func TestAnOrderOfAnOlderTrustRootTakesNoApprovals(t *testing.T) {

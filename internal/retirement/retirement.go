@@ -194,7 +194,7 @@ func (s *Retirements) Approve(ctx context.Context, who, retirement string, sig e
 		} else if now != warrant.RefOf(root) {
 			return fault.Refuse(fault.RootRollback, "trust root version %d came into force meanwhile: propose the retirement again", now.Version)
 		}
-		return s.retire(ctx, tx, root, &r)
+		return s.retire(ctx, tx, root, now, &r)
 	})
 	if err != nil {
 		return r, fmt.Errorf("approve retirement %s: %w", retirement, err)
@@ -233,7 +233,7 @@ func (r Retirement) approvedBy(root *trustroot.Root, now []trustroot.Place, who 
 }
 
 // retire takes the host out of service if the signatures are enough; otherwise the retirement goes on waiting.
-func (s *Retirements) retire(ctx context.Context, tx *db.Tx, root *trustroot.Root, r *Retirement) error {
+func (s *Retirements) retire(ctx context.Context, tx *db.Tx, root *trustroot.Root, now []trustroot.Place, r *Retirement) error {
 	signed := envelope.Envelope{PayloadType: PayloadType, Payload: r.Payload, Signatures: []envelope.Signature{}}
 	for _, s := range r.Signatures {
 		signed.Signatures = append(signed.Signatures, s.Signature)
@@ -242,7 +242,7 @@ func (s *Retirements) retire(ctx context.Context, tx *db.Tx, root *trustroot.Roo
 	if err != nil {
 		return err
 	}
-	if err := root.Quorum(trustroot.RetireHost, r.Author, approvals, r.Place); admit.Lacking(err) {
+	if err := root.Quorum(trustroot.RetireHost, r.Author, approvals, append(now, r.Place)...); admit.Lacking(err) {
 		return nil
 	} else if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -236,4 +237,27 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%q is read as %q, %v", b, again, err)
 		}
 	})
+}
+
+// TestWhoIsLimitedToOtherHostsDoesNotRetireThisOne: nobody said in which unit it is, so no scope by units covers it.
+func TestWhoIsLimitedToOtherHostsDoesNotRetireThisOne(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	root := *w.root
+	root.People = slices.Clone(root.People)
+	root.People[2].Roles = append(slices.Clone(root.People[2].Roles), "risk-manager") // carol stands in for limits anywhere
+	root.People[3].Scopes = []trustroot.Scope{{Role: "system-owner", Units: []string{"cards"}}, {Role: "risk-manager", Units: []string{"cards"}}}
+	w.people.SetRoot(root)
+	w.root = w.people.Root
+	h, _, err := w.enrol("")
+	check(t, err)
+	r, err := w.Propose(t.Context(), "carol", h.ID, "its hall is closed")
+	check(t, err)
+	if _, err := w.sign(r, "dave"); fault.CodeOf(err) != fault.Scope {
+		t.Errorf("a limited owner: %v", err)
+	}
+	r, err = w.sign(r, "alice")
+	check(t, err)
+	if r.State != Proposed || r.Place != (trustroot.Place{}) {
+		t.Errorf("state %s, place %+v", r.State, r.Place)
+	}
 }

@@ -156,7 +156,7 @@ func (r *Root) check() error {
 			all = at(nil, all)
 		}
 		if seated, local := seat(rule.Seats, all); seated < len(rule.Seats) || local < rule.Local {
-			return bad("rule %q: the people of this trust root could never meet it", rule.Class)
+			return bad("rule %q: the people of this trust root could never meet it (limited roles count only for orders and hosts)", rule.Class)
 		}
 		taken["rule for "+rule.Class] = true
 	}

@@ -52,6 +52,17 @@ func (a *attack) forge(old, new string, resign bool) {
 	}
 }
 
+// limit has carol operate only in the zone core, for an order whose hosts stand where it says.
+func (a *attack) limit(places ...trustroot.Place) {
+	a.SetRoot(edited(a.Root, func(r *trustroot.Root) {
+		r.People[2].Scopes = []trustroot.Scope{{Role: "operations-manager", Zones: []string{"core"}}}
+	}))
+	a.record.TrustRoot = warrant.RefOf(a.Root)
+	a.order = a.Order(a.record)
+	a.order.Places, a.host = places, a.Host()
+	a.make()
+}
+
 func edited(r *trustroot.Root, edit func(*trustroot.Root)) trustroot.Root {
 	next := *r
 	next.People = slices.Clone(r.People)
@@ -83,6 +94,15 @@ func TestCheckGivesLeave(t *testing.T) {
 }
 
 // One row per kind of attack; each spoils a valid warrant in the way its name says.
+// TestCheckGivesLeaveWithinScopes: the attacks of TestCheckRefuses fail by the places alone.
+func TestCheckGivesLeaveWithinScopes(t *testing.T) {
+	a := begin(t)
+	a.limit(trustroot.Place{Zone: "core"}, trustroot.Place{Platform: "debian", Zone: "core"})
+	if _, err := a.warrant.Check(a.host); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestCheckRefuses(t *testing.T) {
 	type row struct {
 		name, code string
@@ -149,6 +169,14 @@ func TestCheckRefuses(t *testing.T) {
 		{"one person signed twice", fault.Quorum, func(a *attack) { a.signOrder("alice", "alice") }},
 		{"one person with both roles", fault.Quorum, func(a *attack) { a.signOrder("dave") }},
 		{"the right number in the wrong roles", fault.Quorum, func(a *attack) { a.order.Author = "dave"; a.make(); a.signOrder("alice", "bob") }},
+		{"one of two outside their scope", fault.Scope, func(a *attack) { a.limit(trustroot.Place{Zone: "dmz"}) }},
+		{"one host outside a scope", fault.Scope, func(a *attack) { a.limit(trustroot.Place{Zone: "core"}, trustroot.Place{Zone: "dmz"}) }},
+		{"a host nobody knows where", fault.Scope, func(a *attack) { a.limit(trustroot.Place{Platform: "debian"}) }},
+		{"an order that says nothing of where", fault.Scope, func(a *attack) { a.limit() }},
+		{"places changed after signing", fault.BadSignature, func(a *attack) {
+			a.limit(trustroot.Place{Zone: "dmz"})
+			a.forge(`"zone":"dmz"`, `"zone":"core"`, false)
+		}},
 		{"an administrator signed", fault.Quorum, func(a *attack) { a.signOrder("alice", "erin") }},
 		{"an auditor signed", fault.Quorum, func(a *attack) { a.signOrder("alice", "frank") }},
 		{"the author signed", fault.Author, func(a *attack) { a.signOrder("bob", "carol") }},
@@ -246,7 +274,7 @@ func TestCheckRefuses(t *testing.T) {
 			}
 		})
 	}
-	if len(codes) != 22 {
-		t.Errorf("%d codes are covered, want all 22", len(codes))
+	if len(codes) != 23 {
+		t.Errorf("%d codes are covered, want all 23", len(codes))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
@@ -99,6 +101,35 @@ func TestAProductionOrderTakesAWordOnWhatStageShowed(t *testing.T) {
 	page := w.ask(w.login("carol"), http.MethodGet, "/changes/new?kind=production", nil)
 	if !strings.Contains(page.Body.String(), `name="acknowledge"`) {
 		t.Error("the page does not ask for it")
+	}
+}
+
+// TestARoleIsLimitedByTheNextTrustRoot: the page drafts it, people sign it elsewhere; nothing changes by the draft.
+func TestARoleIsLimitedByTheNextTrustRoot(t *testing.T) {
+	w := newWorld(t, "")
+	form := url.Values{"person": {"carol"}, "role": {"operations-manager"}, "zones": {"dmz, core,"}}
+	a := w.ask(w.login("carol"), http.MethodPost, "/people/scope", form)
+	var e envelope.Envelope
+	w.ok(envelope.Decode(a.Body.Bytes(), &e))
+	next, err := trustroot.Decode(e.Payload)
+	if a.Code != http.StatusOK || err != nil || len(e.Signatures) != 0 || !strings.Contains(a.Header().Get("Content-Disposition"), "trust-root.json") {
+		t.Fatalf("%d %s, %v", a.Code, a.Body, err)
+	}
+	carol, _ := next.Person("carol")
+	if len(carol.Scopes) != 1 || !slices.Equal(carol.Scopes[0].Zones, []string{"dmz", "core"}) || next.Version != w.people.Root.Version+1 {
+		t.Errorf("version %d: %+v", next.Version, carol.Scopes)
+	}
+	if root, err := w.Staff.CurrentRoot(t.Context()); err != nil || root.Version != w.people.Root.Version {
+		t.Errorf("in force: %d, %v", root.Version, err)
+	}
+	form.Set("role", "auditor")
+	if a := w.ask(w.login("carol"), http.MethodPost, "/people/scope", form); a.Code != http.StatusUnprocessableEntity {
+		t.Errorf("a role that is not hers: %d", a.Code)
+	}
+	_, err = w.Staff.Advance(t.Context(), "carol", w.people.Sign(trustroot.PayloadType, e.Payload, "alice", "dave"))
+	w.ok(err)
+	if page := w.ask(w.login("carol"), http.MethodGet, "/people", nil).Body.String(); !strings.Contains(page, "operations-manager only for zone dmz or core") {
+		t.Error("the page does not show the limit")
 	}
 }
 
