@@ -21,8 +21,12 @@ type worker struct {
 	listing      []byte
 }
 
+// piece is how much is read at once: it stays in a core's own cache until it is hashed, and the call ends before Go's scheduler gives
+// the worker's turn away (20 µs): with four times as much, the kernel switches half as often again.
+const piece = 64 << 10
+
 func newWorker(s *scanner, key []byte) *worker {
-	return &worker{scanner: s, buf: make([]byte, 256<<10), plain: sha256.New(), keyed: hmac.New(sha256.New, key)}
+	return &worker{scanner: s, buf: make([]byte, piece), plain: sha256.New(), keyed: hmac.New(sha256.New, key)}
 }
 
 func (w *worker) run() {
