@@ -33,7 +33,7 @@ func TestFleet(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	s.silent = 45 * time.Second
+	s.silent = 30 * time.Second
 	must(t, s.Establish(ctx))
 	must(t, s.gather(ctx))
 	must(t, s.enlist(ctx))

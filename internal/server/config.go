@@ -39,7 +39,7 @@ type Config struct {
 	Silent      duration `toml:"silent"`       // after which a host that says nothing is a finding; default 1h
 	Rest        duration `toml:"rest"`         // between the check-ins of a host without work; default 5m
 	Busy        duration `toml:"busy"`         // and of one with work; default 15s
-	Sweep       duration `toml:"sweep"`        // between passes over what is due; default 10s
+	Sweep       duration `toml:"sweep"`        // between passes over what is due, six times that between passes over clocks; default 10s
 
 	Clocks  Clocks  `toml:"clocks"`   // when what a host does not tell becomes a finding
 	DeadMan DeadMan `toml:"dead_man"` // who learns that the server itself fell silent

@@ -69,3 +69,14 @@ func TestTheSwitchIsAskedOnlyWhileAllIsWell(t *testing.T) {
 	w.now = w.now.Add(24 * time.Hour) // another server ran the timetable: what this one did not do is no sign
 	look(8)
 }
+
+// TestSweepsHaveNamesOfTheirOwn: under one name for two, the one that goes well would hide the one that is stuck.
+func TestSweepsHaveNamesOfTheirOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for _, sweep := range open(t, "").server.timetable().Sweeps {
+		if seen[sweep.Name] {
+			t.Errorf("two sweeps are called %q", sweep.Name)
+		}
+		seen[sweep.Name] = true
+	}
+}

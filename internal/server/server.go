@@ -189,6 +189,7 @@ var channels = []string{"stage", "production"}
 // timetable is what the server does by itself.
 func (s *Server) timetable() job.Timetable {
 	due := s.config.Sweep.Duration
+	minute := 6 * due // by default
 	t := job.Timetable{
 		Lease: lease{db: s.db, holder: id.New("srv", s.now()), now: s.now},
 		Log:   s.log,
@@ -199,18 +200,18 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "upstreams", Every: time.Hour, Do: s.mirror.RefreshAll},
 			{Name: "new upstreams", Every: due, Do: s.mirror.RefreshNew},
 			{Name: "archive", Every: due, Do: s.archive.Sweep},
-			{Name: "silence", Every: time.Minute, Do: s.estate.Silence},
-			{Name: "silences", Every: time.Minute, Do: s.silence.Sweep},
+			{Name: "silence", Every: minute, Do: s.estate.Silence},
+			{Name: "silences", Every: minute, Do: s.silence.Sweep},
 			{Name: "builds", Every: 10 * time.Minute, Do: s.builds.Sweep},
 			{Name: "canary", Every: time.Minute, Do: s.silence.Plant},
 			{Name: "unmatched", Every: time.Hour, Do: s.estate.TellUnmatched},
-			{Name: "decisions", Every: time.Minute, Do: s.triage.Sweep},
+			{Name: "decisions", Every: minute, Do: s.triage.Sweep},
 			{Name: "history", Every: due, Do: s.triage.SweepHistory},
-			{Name: "clocks", Every: 6 * due, Do: s.deadlines.Sweep}, // looks at everything open,
+			{Name: "deadlines", Every: minute, Do: s.deadlines.Sweep},
 			{Name: "scanners", Every: time.Hour, Do: s.scans.Sweep},
 			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},
 			{Name: "orders", Every: due, Do: s.changes.Settle},
-			{Name: "investigations", Every: time.Minute, Do: s.integrity.SweepOverdue},
+			{Name: "investigations", Every: minute, Do: s.integrity.SweepOverdue},
 			{Name: "answers", Every: time.Hour, Do: s.once.Sweep},
 			{Name: "publication", Every: time.Hour, Do: s.curation.Publish},
 			{Name: "repository", Every: 24 * time.Hour, Do: s.curation.Inspect},
