@@ -48,15 +48,7 @@ func showReconciliation(w io.Writer, r reconciliation) {
 		t.add(h.Host, h.Counts[integrity.AsShipped], h.Counts[integrity.AsStaged], h.Counts[integrity.Derived], h.Counts[integrity.Missing], h.Counts[integrity.Unexplained])
 	}
 	t.print(w)
-	t = newTable("HOST", "PATH", "VERDICT", "WHY")
-	for _, report := range r.Reports {
-		for _, l := range report.Discrepancies() {
-			t.add(report.Host, l.Path, l.Verdict, l.Why)
-		}
-	}
-	if len(t.rows) > 0 {
-		t.print(w)
-	}
+	showDiscrepancies(w, r.Reports...)
 	if r.Clean {
 		say(w, "every changed file is explained")
 	} else {
@@ -64,10 +56,34 @@ func showReconciliation(w io.Writer, r reconciliation) {
 	}
 }
 
+// showDiscrepancies lists the paths that nothing explains, if there are any.
+func showDiscrepancies(w io.Writer, reports ...integrity.Report) {
+	t := newTable("HOST", "PATH", "VERDICT", "WHY")
+	for _, report := range reports {
+		for _, l := range report.Discrepancies() {
+			t.add(report.Host, l.Path, l.Verdict, l.Why)
+		}
+	}
+	if len(t.rows) > 0 {
+		t.print(w)
+	}
+}
+
 func newInvestigationCommand() *cobra.Command {
 	list := verb("list", "All investigations, newest first", cobra.NoArgs, func(ctx context.Context, c *client, _ []string) (i v1.Investigations, err error) {
 		return i, c.get(ctx, "/investigations", &i)
 	}, func(w io.Writer, i v1.Investigations) { showInvestigations(w, i.Investigations...) })
+	show := verb("show INVESTIGATION", "One investigation, with the paths that nothing explains", cobra.ExactArgs(1),
+		func(ctx context.Context, c *client, args []string) (i investigation, err error) {
+			if err = c.get(ctx, "/investigations/"+segment(args[0]), &i.Investigation); err == nil {
+				err = c.get(ctx, "/reports/"+segment(i.Report), &i.Found)
+			}
+			return i, err
+		}, func(w io.Writer, i investigation) {
+			showInvestigations(w, i.Investigation)
+			showDiscrepancies(w, i.Found)
+			say(w, "what you see is report %s", i.Report)
+		})
 	var res integrity.Resolution
 	resolve := verb("resolve INVESTIGATION --outcome OUTCOME --reason TEXT", "Say what a discrepancy was; ratifying takes two people", cobra.ExactArgs(1),
 		func(ctx context.Context, c *client, args []string) (i integrity.Investigation, err error) {
@@ -76,9 +92,16 @@ func newInvestigationCommand() *cobra.Command {
 	resolve.Flags().StringVar(&res.Outcome, "outcome", "", "legitimate (takes two people) or incident")
 	resolve.Flags().StringVar(&res.Severity, "severity", "", "of an incident: probe, directed probe, intrusion, compromise, denial of service")
 	resolve.Flags().StringVar(&res.Reason, "reason", "", "why")
+	resolve.Flags().StringVar(&res.Report, "report", "", "digest of the report you looked at (show prints it): refused if more was found since")
 	resolve.MarkFlagRequired("outcome")
 	resolve.MarkFlagRequired("reason")
-	return noun("investigation", "What reconciliation left over: list, resolve", list, resolve)
+	return noun("investigation", "What nothing explains: list, show, resolve", list, show, resolve)
+}
+
+// investigation is one with what was found.
+type investigation struct {
+	integrity.Investigation
+	Found integrity.Report `json:"found"`
 }
 
 func showInvestigations(w io.Writer, all ...integrity.Investigation) {

@@ -4,6 +4,7 @@ package estate
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"hash/maphash"
 	"time"
 
@@ -146,6 +147,19 @@ func (e *Estate) HostSets(ctx context.Context, since int64) (sets []HostSet, upT
 		return err
 	})
 	return sets, upTo, err
+}
+
+// Changed gives the hosts that changed after the change number since, and the number of the last one.
+func (e *Estate) Changed(ctx context.Context, since int64) (ids []string, upTo int64, err error) {
+	err = e.DB.Read(ctx, func(tx *db.Tx) error {
+		if upTo, err = lastChange(ctx, tx); err != nil || upTo <= since {
+			return err
+		}
+		rows, err := tx.Query(ctx, changedIDs, since)
+		ids, err = db.Collect(rows, err, func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) })
+		return err
+	})
+	return ids, upTo, err
 }
 
 // InventoryOf gives an inventory by digest.

@@ -48,6 +48,7 @@ var (
 	changeLast  = db.Q(`SELECT COALESCE(MAX(changed), 0) FROM hosts`)
 	changedSets = db.Q(`SELECT id, release, environment, CASE WHEN retired_at = 0 THEN package_set ELSE '' END, kernel_running,
  kernel_version, CASE WHEN retired_at = 0 THEN roots ELSE '' END, origins FROM hosts WHERE changed > $1`)
+	changedIDs = db.Q(`SELECT id FROM hosts WHERE changed > $1`)
 	changedAll = db.Q(`SELECT id, name, reported_name, environment, release, report_key, seen_report_key, cloned_at, silent_at, alarm,
  reboot_required, retired_at, distribution, arch, kernel_running FROM hosts WHERE changed > $1`)
 

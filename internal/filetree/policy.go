@@ -33,6 +33,8 @@ func ShippedPolicy() Policy {
 			"/var/log/*.log.[0-9]*", "/var/log/auth.log", "/var/log/cron.log", "/var/log/daemon.log", "/var/log/kern.log",
 			"/var/log/mail.log", "/var/log/user.log", "/var/log/debug", "/var/log/secure", "/var/log/maillog", "/var/log/cron",
 			"/var/log/audit/**", "/var/lib/postgresql/*/*/**", "/var/lib/mysql/**", "/var/lib/pgsql/**",
+			"/var/lib/apt/lists/**", "/var/cache/apt/*.bin", "/var/cache/dnf/**", "/var/cache/man/**", "/var/backups/**",
+			"/var/lib/logrotate/*", "/var/lib/dhcp/*", "/var/lib/NetworkManager/*", "/var/lib/chrony/*",
 			"/var/spool/mail/**", "/var/mail/**", "/var/spool/postfix/**", "/var/spool/exim4/**",
 		},
 		Secret: []string{

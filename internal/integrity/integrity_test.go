@@ -187,15 +187,16 @@ func TestResolve(t *testing.T) {
 		kind fault.Kind
 		act  string
 	}{
-		"incident":                     {open, Resolution{Incident, "intrusion", "why"}, "", "investigation.closed"},
-		"incident overrules proposal":  {proposed, Resolution{Incident, "compromise", "why"}, "", "investigation.closed"},
-		"incident without severity":    {open, Resolution{Incident, "", "why"}, fault.Invalid, ""},
-		"incident of another severity": {open, Resolution{Incident, "bad", "why"}, fault.Invalid, ""},
-		"legitimate with severity":     {open, Resolution{Legitimate, "probe", "why"}, fault.Invalid, ""},
-		"no reason":                    {open, Resolution{Legitimate, "", ""}, fault.Invalid, ""},
-		"no outcome":                   {open, Resolution{"", "", "why"}, fault.Invalid, ""},
-		"proposer ratifies":            {proposed, Resolution{Legitimate, "", "why"}, fault.Denied, ""},
-		"closed":                       {Investigation{State: Closed}, Resolution{Incident, "probe", "why"}, fault.Conflict, ""},
+		"incident":                     {open, Resolution{Outcome: Incident, Severity: "intrusion", Reason: "why"}, "", "investigation.closed"},
+		"incident overrules proposal":  {proposed, Resolution{Outcome: Incident, Severity: "compromise", Reason: "why"}, "", "investigation.closed"},
+		"incident without severity":    {open, Resolution{Outcome: Incident, Severity: "", Reason: "why"}, fault.Invalid, ""},
+		"incident of another severity": {open, Resolution{Outcome: Incident, Severity: "bad", Reason: "why"}, fault.Invalid, ""},
+		"legitimate with severity":     {open, Resolution{Outcome: Legitimate, Severity: "probe", Reason: "why"}, fault.Invalid, ""},
+		"no reason":                    {open, Resolution{Outcome: Legitimate, Severity: "", Reason: ""}, fault.Invalid, ""},
+		"no outcome":                   {open, Resolution{Outcome: "", Severity: "", Reason: "why"}, fault.Invalid, ""},
+		"proposer ratifies":            {proposed, Resolution{Outcome: Legitimate, Severity: "", Reason: "why"}, fault.Denied, ""},
+		"of an older report":           {Investigation{ID: "inv_1", State: Open, Report: "b"}, Resolution{Outcome: Legitimate, Reason: "why", Report: "a"}, fault.Conflict, ""},
+		"closed":                       {Investigation{State: Closed}, Resolution{Outcome: Incident, Severity: "probe", Reason: "why"}, fault.Conflict, ""},
 	} {
 		inv, act, err := resolve(c.inv, "alice", c.r, time.Unix(1, 0))
 		if act != c.act || err != nil && fault.KindOf(err) != c.kind || err == nil && inv.State != Closed {

@@ -29,7 +29,7 @@ const (
 // Investigation is what a discrepancy becomes.
 type Investigation struct {
 	ID         string    `json:"id"`
-	Order      string    `json:"order"`
+	Order      string    `json:"order"` // empty: it changed while no order ran
 	Host       string    `json:"host"`
 	Report     string    `json:"report"` // digest of the Report, the evidence
 	State      string    `json:"state"`
@@ -49,6 +49,7 @@ type Resolution struct {
 	Outcome  string `json:"outcome"`
 	Severity string `json:"severity,omitempty"` // of an incident
 	Reason   string `json:"reason"`
+	Report   string `json:"report,omitempty"` // the digest of what was looked at: refused where more was found since; empty: whatever is known
 }
 
 // resolve applies a person's conclusion and names the act it is. An incident is closed by one person, a legitimate change
@@ -57,6 +58,8 @@ func resolve(i Investigation, who string, r Resolution, now time.Time) (Investig
 	switch {
 	case i.State == Closed:
 		return i, "", fault.New(fault.Conflict, "investigation %s was closed by %s", i.ID, i.ResolvedBy)
+	case r.Report != "" && r.Report != i.Report:
+		return i, "", fault.New(fault.Conflict, "more was found since you looked at investigation %s: look again", i.ID)
 	case r.Reason == "" || len(r.Reason) > 10_000:
 		return i, "", fault.New(fault.Invalid, "a resolution needs a reason of at most 10,000 bytes")
 	case r.Outcome == Incident && !slices.Contains(Severities, r.Severity):

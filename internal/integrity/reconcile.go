@@ -79,11 +79,12 @@ type scene struct {
 	staged        map[string][]filetree.Entry
 	gone          map[string]bool // paths that stage showed gone
 	bundle        *certificates   // worked out when first asked for
+	outside       bool            // no order ran
 }
 
 // newScene fetches and reads the facts, and predicts.
 func newScene(in *Input, facts Facts, wasAt, isAt lookup) (*scene, error) {
-	s := &scene{actions: in.Actions, before: &wire.HostFacts{}, after: &wire.HostFacts{}, wasAt: wasAt, isAt: isAt,
+	s := &scene{actions: in.Actions, outside: in.Order == "", before: &wire.HostFacts{}, after: &wire.HostFacts{}, wasAt: wasAt, isAt: isAt,
 		staged: map[string][]filetree.Entry{}, gone: map[string]bool{}}
 	load := func(digest string, v any) error {
 		if digest == "" {
@@ -193,14 +194,17 @@ func (s *scene) judge(c filetree.Change) Line {
 			return l
 		}
 		l.Rule, l.Package, l.Why, l.Expected = want.Rule, want.Package, why, want.entry()
+	} else if s.outside && comesAndGoes(c) {
+		l.Verdict, l.Rule = Derived, "volatile"
+		return l
 	} else if rule, pkg, why := s.derive(c); rule != "" {
 		if why == "" {
 			l.Verdict, l.Rule, l.Package = Derived, rule, pkg
 			return l
 		}
 		l.Why = rule + ": " + why
-	} else {
-		l.Why = "no package of the transaction ships it and no rule derives it"
+	} else if l.Why = "no package of the transaction ships it and no rule derives it"; s.outside {
+		l.Why = "changed while no order ran"
 	}
 	if s.asStaged(c.Path, c.After) {
 		l.Verdict, l.Why = AsStaged, ""

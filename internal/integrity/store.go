@@ -1,6 +1,7 @@
 package integrity
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -27,6 +28,9 @@ var (
 	selectInvestigations     = db.Q(`SELECT ` + investigationColumns + ` FROM integrity_investigation ORDER BY opened_at DESC, id`)
 	selectInvestigationsFrom = db.Q(`SELECT ` + investigationColumns + ` FROM integrity_investigation
 		WHERE ($1 = '' OR order_id = $1) AND ($2 = '' OR state = $2) AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`)
+	selectUnanswered = db.Q(`SELECT ` + investigationColumns + ` FROM integrity_investigation
+		WHERE host_id = $1 AND state = 'open' AND order_id = id AND opened_at >= $2`)
+	extendInvestigation = db.Q(`UPDATE integrity_investigation SET report = $2 WHERE id = $1`)
 	countInvestigations = db.Q(`SELECT state, COUNT(*) FROM integrity_investigation GROUP BY state`)
 	selectReportsFrom   = db.Q(`SELECT host_id, input, report, counts FROM integrity_report WHERE order_id = $1 AND host_id > $2
 		ORDER BY host_id LIMIT $3`)
@@ -89,6 +93,9 @@ func scanInvestigation(row scanner) (i Investigation, err error) {
 	var opened, due, overdue, resolved int64
 	err = row.Scan(&i.ID, &i.Order, &i.Host, &i.Report, &i.State, &opened, &due, &overdue, &i.Severity, &i.Outcome, &i.Reason,
 		&i.ProposedBy, &i.ResolvedBy, &resolved)
+	if i.Order == i.ID { // of no order
+		i.Order = ""
+	}
 	i.OpenedAt, i.DueAt, i.OverdueAt, i.ResolvedAt = db.Time(opened), db.Time(due), db.Time(overdue), db.Time(resolved)
 	return i, err
 }
@@ -106,6 +113,16 @@ func readInvestigations(ctx context.Context, tx *db.Tx, q db.Query, args ...any)
 	return db.Collect(rows, err, func(r *sql.Rows) (Investigation, error) { return scanInvestigation(r) })
 }
 
+// unanswered gives the investigation of what changed on a host outside orders that was opened since a time and that nobody has
+// answered; the zero Investigation if there is none.
+func unanswered(ctx context.Context, tx *db.Tx, host string, since time.Time) (Investigation, error) {
+	i, err := scanInvestigation(tx.QueryRow(ctx, selectUnanswered, host, db.Micros(since)))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Investigation{}, nil
+	}
+	return i, err
+}
+
 func countByState(ctx context.Context, tx *db.Tx) (map[string]int, error) {
 	all := map[string]int{}
 	rows, err := tx.Query(ctx, countInvestigations)
@@ -120,7 +137,7 @@ func countByState(ctx context.Context, tx *db.Tx) (map[string]int, error) {
 }
 
 func addInvestigation(ctx context.Context, tx *db.Tx, i Investigation) error {
-	_, err := tx.Exec(ctx, insertInvestigation, i.ID, i.Order, i.Host, i.Report, i.State, db.Micros(i.OpenedAt), db.Micros(i.DueAt),
+	_, err := tx.Exec(ctx, insertInvestigation, i.ID, cmp.Or(i.Order, i.ID), i.Host, i.Report, i.State, db.Micros(i.OpenedAt), db.Micros(i.DueAt),
 		db.Micros(i.OverdueAt), i.Severity, i.Outcome, i.Reason, i.ProposedBy, i.ResolvedBy, db.Micros(i.ResolvedAt))
 	return err
 }

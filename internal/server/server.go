@@ -43,6 +43,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/watch"
 	"github.com/patchwarrant/patchwarrant/internal/web"
 )
 
@@ -71,6 +72,7 @@ type Server struct {
 	curation  *curation.Curation
 	rollouts  *rollout.Rollouts
 	integrity *integrity.Integrity
+	watch     *watch.Watch
 	changes   *change.Changes
 	evidence  *evidence.Sealer
 	once      *once.Once
@@ -173,6 +175,7 @@ func (s *Server) furnish() error {
 	s.rollouts = rollout.New(rollout.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Roots: s.Staff, Files: s.curation,
 		Hosts: s.estate, Now: s.now})
 	s.integrity = integrity.New(integrity.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Now: s.now})
+	s.watch = watch.New(watch.Config{DB: s.db, Hosts: s.estate, Runs: s.rollouts, Judge: s.integrity})
 	s.changes = change.New(change.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Curation: s.curation,
 		Estate: s.estate, Rollouts: s.rollouts, Integrity: s.integrity, Now: s.now, NoticeHours: s.config.NoticeHours})
 	s.evidence = evidence.New(evidence.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Orders: s.changes, Roots: s.Staff,
@@ -211,6 +214,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "scanners", Every: time.Hour, Do: s.scans.Sweep},
 			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},
 			{Name: "orders", Every: due, Do: s.changes.Settle},
+			{Name: "watch", Every: minute, Do: s.watch.Sweep},
 			{Name: "investigations", Every: minute, Do: s.integrity.SweepOverdue},
 			{Name: "answers", Every: time.Hour, Do: s.once.Sweep},
 			{Name: "publication", Every: time.Hour, Do: s.curation.Publish},

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"html"
 	"net/http"
 	"net/url"
@@ -11,7 +12,9 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -192,6 +195,44 @@ func TestADiscrepancyIsRatifiedByTwo(t *testing.T) {
 	}
 	if i, err := w.Integrity.Investigation(t.Context(), w.investigation); err != nil || i.State != "closed" {
 		t.Errorf("%s, %v", i.State, err)
+	}
+}
+
+// TestAChangeOutsideOrdersIsShownAndAnsweredAsSeen: it names no order, and a conclusion on an older report is refused.
+func TestAChangeOutsideOrdersIsShownAndAnsweredAsSeen(t *testing.T) {
+	w := newWorld(t, "")
+	find := func(path string) integrity.Investigation {
+		t.Helper()
+		r := &integrity.Report{Host: "hst_lonely", Counts: map[integrity.Verdict]int{integrity.Unexplained: 1},
+			Lines: []integrity.Line{{Path: path, Verdict: integrity.Unexplained, Why: "changed while no order ran"}}}
+		err := w.Integrity.DB.Write(t.Context(), func(tx *db.Tx) error {
+			return w.Integrity.OpenOutside(t.Context(), tx, integrity.Outside{Host: r.Host, Report: r})
+		})
+		all, listed := w.Integrity.Investigations(t.Context())
+		if err := errors.Join(err, listed); err != nil || all[0].Host != r.Host {
+			t.Fatal(err)
+		}
+		return all[0]
+	}
+	first := find("/etc/cron.d/one")
+	path := "/investigations/" + first.ID
+	a := w.ask(w.login("alice"), http.MethodGet, path, nil)
+	for _, want := range []string{"none: it changed while no order ran", "/etc/cron.d/one", `name="report" value="` + first.Report + `"`} {
+		if !strings.Contains(a.Body.String(), want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	second := find("/etc/cron.d/two")
+	if second.ID != first.ID || second.Report == first.Report {
+		t.Errorf("%+v and %+v are not one investigation", first, second)
+	}
+	form := url.Values{"outcome": {"legitimate"}, "severity": {"probe"}, "reason": {"ours"}, "report": {first.Report}}
+	if a := w.ask(w.login("alice"), http.MethodPost, path+"/resolutions", form); a.Code != http.StatusConflict {
+		t.Errorf("an answer to the older report: %d", a.Code)
+	}
+	form.Set("report", second.Report)
+	if a := w.ask(w.login("alice"), http.MethodPost, path+"/resolutions", form); a.Code != http.StatusSeeOther {
+		t.Errorf("an answer to the newer report: %d", a.Code)
 	}
 }
 

@@ -69,7 +69,7 @@ func (s *site) resolveInvestigation(v *visit) error {
 	if err != nil {
 		return err
 	}
-	r := integrity.Resolution{Outcome: form.Get("outcome"), Reason: form.Get("reason")}
+	r := integrity.Resolution{Outcome: form.Get("outcome"), Reason: form.Get("reason"), Report: form.Get("report")}
 	if r.Outcome == integrity.Incident {
 		r.Severity = form.Get("severity")
 	}

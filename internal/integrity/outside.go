@@ -1,0 +1,133 @@
+package integrity
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/filetree"
+	"github.com/patchwarrant/patchwarrant/internal/id"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
+)
+
+// MostOutside is how many paths that changed outside orders are told one by one; more are one finding about the whole tree.
+const MostOutside = 20_000
+
+// Outside is what changed on a host between two of its states while no order ran there.
+type Outside struct {
+	Host   string
+	Report *Report
+	facts  []string // input and report, as kept
+}
+
+// LookOutside judges what changed on a host between two of its states while no order ran there: only what every live system does
+// by itself is explained. Input and report are kept as blobs. A tree that only after has is taken as it is; one that only before has
+// counts as gone.
+func (i *Integrity) LookOutside(ctx context.Context, host string, before, after wire.Observation) (Outside, error) {
+	o := Outside{Host: host}
+	before, after = whole(before), whole(after)
+	after.Trees = maps.Clone(after.Trees)
+	maps.DeleteFunc(after.Trees, func(root, _ string) bool { return before.Trees[root] == "" })
+	all, err := changes(ctx, objects{i.Blobs}, before, after)
+	if err != nil {
+		return o, fmt.Errorf("compare file states of host %s: %w", host, err)
+	}
+	if len(all) > MostOutside {
+		o.Report = &Report{Host: host, Counts: map[Verdict]int{Unexplained: 1}, Lines: []Line{{Path: "/", Verdict: Unexplained,
+			Why: fmt.Sprintf("%d paths differ outside orders, more than can be told one by one: compare the host's file states", len(all))}}}
+	} else {
+		in := &Input{Host: host, Actions: []warrant.Action{}, Contents: []string{}, Before: before, After: after}
+		input, report, err := observe(ctx, in, objects{i.Blobs}, nil)
+		if err != nil {
+			return o, fmt.Errorf("judge what changed on host %s: %w", host, err)
+		}
+		kept, err := blob.PutBytes(ctx, i.Blobs, input)
+		if err != nil {
+			return o, err
+		}
+		o.Report, o.facts = report, []string{kept}
+	}
+	return o, nil
+}
+
+// OpenOutside opens an investigation of what LookOutside found, in the transaction that moves the host's baseline on: nothing if
+// all is explained. What is found on one host on one day (UTC) is one investigation, until somebody has answered it.
+func (i *Integrity) OpenOutside(ctx context.Context, tx *db.Tx, o Outside) error {
+	if o.Report.Clean() {
+		return nil
+	}
+	now := i.Now()
+	inv, err := unanswered(ctx, tx, o.Host, now.UTC().Truncate(24*time.Hour))
+	if err != nil {
+		return err
+	}
+	kind, report := "investigation.extended", o.Report
+	if inv.ID == "" {
+		kind = "investigation.opened"
+		inv = Investigation{ID: id.New("inv", now), Host: o.Host, State: Open, OpenedAt: now, DueAt: now.Add(Clock)}
+	} else {
+		var known Report
+		if err := i.fetch(ctx, inv.Report, &known); err != nil {
+			return err
+		}
+		report = together(known, *report)
+	}
+	known := inv.Report
+	if inv.Report, err = i.keep(ctx, report); err != nil {
+		return err
+	}
+	if known == "" {
+		err = addInvestigation(ctx, tx, inv)
+	} else {
+		_, err = tx.Exec(ctx, extendInvestigation, inv.ID, inv.Report)
+	}
+	if err != nil {
+		return err
+	}
+	detail := map[string]any{"host": o.Host, "due_at": inv.DueAt.UTC().Truncate(time.Microsecond), "counts": o.Report.Counts}
+	return i.act(ctx, tx, kind, "investigation/"+inv.ID, "server", detail, append([]string{inv.Report}, o.facts...)...)
+}
+
+// comesAndGoes reports whether all there was and is at a path is a file that the host's scan policy calls volatile and nobody can
+// execute: what is in it is not told anyway, and programs make and remove it at any hour.
+func comesAndGoes(c filetree.Change) bool {
+	for _, e := range []*filetree.Entry{c.Before, c.After} {
+		if e != nil && (e.Type != filetree.File || e.Note != filetree.Volatile || e.Mode&0o7111 != 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// together adds a later report of a host to an earlier one. Of a path in both, what it was first and what it is now count; that it is
+// again what it was does not take it out.
+func together(first, then Report) *Report {
+	lines := map[string]Line{}
+	for _, l := range first.Lines {
+		lines[l.Path] = l
+	}
+	for _, l := range then.Lines {
+		if was, ok := lines[l.Path]; ok {
+			l.Before = was.Before
+			if was.Verdict == Unexplained {
+				l.Verdict, l.Why = was.Verdict, was.Why
+			}
+			if sameState(l.Before, l.After) {
+				l.Why = "changed while no order ran, and changed back"
+			}
+		}
+		lines[l.Path] = l
+	}
+	all := Report{Host: then.Host, Input: then.Input, Counts: map[Verdict]int{}, Lines: slices.SortedFunc(maps.Values(lines),
+		func(a, b Line) int { return strings.Compare(a.Path, b.Path) })}
+	for _, l := range all.Lines {
+		all.Counts[l.Verdict]++
+	}
+	return &all
+}
