@@ -198,7 +198,7 @@ func (s *Server) timetable() job.Timetable {
 		Log:   s.log,
 		Sweeps: []job.Sweep{
 			{Name: "staff", Every: time.Minute, Do: s.Staff.Sweep},
-			{Name: "sources", Every: 6 * due, Do: s.intake.Sweep},
+			{Name: "sources", Every: minute, Do: s.intake.Sweep},
 			{Name: "feeds", Every: fetchEvery, Do: s.feeds.Sweep},
 			{Name: "upstreams", Every: time.Hour, Do: s.mirror.RefreshAll},
 			{Name: "new upstreams", Every: due, Do: s.mirror.RefreshNew},
