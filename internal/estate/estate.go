@@ -4,7 +4,6 @@ package estate
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"hash/maphash"
 	"time"
 
@@ -155,8 +154,7 @@ func (e *Estate) Changed(ctx context.Context, since int64) (ids []string, upTo i
 		if upTo, err = lastChange(ctx, tx); err != nil || upTo <= since {
 			return err
 		}
-		rows, err := tx.Query(ctx, changedIDs, since)
-		ids, err = db.Collect(rows, err, func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) })
+		ids, err = loadChanged(ctx, tx, since)
 		return err
 	})
 	return ids, upTo, err

@@ -208,6 +208,15 @@ func lastChange(ctx context.Context, tx *db.Tx) (n int64, err error) {
 	return n, err
 }
 
+// loadChanged gives the hosts that changed after a change number.
+func loadChanged(ctx context.Context, tx *db.Tx, since int64) ([]string, error) {
+	rows, err := tx.Query(ctx, changedIDs, since)
+	return db.Collect(rows, err, func(r *sql.Rows) (id string, err error) {
+		err = r.Scan(&id)
+		return id, err
+	})
+}
+
 func loadSets(ctx context.Context, tx *db.Tx, since int64) ([]HostSet, error) {
 	rows, err := tx.Query(ctx, changedSets, since)
 	hosts, err := db.Collect(rows, err, func(r *sql.Rows) (all []HostSet, err error) {
