@@ -25,7 +25,7 @@ func newScanReportCommand() *cobra.Command {
 
 func newScanReportImport() *cobra.Command {
 	var format, host string
-	c := verb("import FILE...", "Import reports: Nessus, OpenVAS, Trivy, Grype, CycloneDX, Qualys, Wazuh, Clair", cobra.MinimumNArgs(1),
+	c := verb("import FILE...", "Import reports: Nessus, OpenVAS, Trivy, Grype, CycloneDX, SPDX, Qualys, Wazuh, Clair, penetration tests", cobra.MinimumNArgs(1),
 		func(ctx context.Context, c *client, args []string) (all []v1.ImportedReport, err error) {
 			show := newProgress(os.Stderr, "importing", len(args))
 			defer show.end()

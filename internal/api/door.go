@@ -38,6 +38,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/setup"
 	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/suspicion"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
@@ -73,6 +74,7 @@ type Config struct {
 	Groups      *group.Groups
 	Drift       *drift.Drifts
 	Builds      *build.Builds
+	Suspicions  *suspicion.Suspicions
 	Health      Health
 }
 
@@ -109,6 +111,7 @@ func New(c Config) http.Handler {
 	d.deadlines()
 	d.exports()
 	d.scans()
+	d.suspicions()
 	d.upstreams()
 	d.figures()
 	d.views()

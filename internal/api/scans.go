@@ -27,7 +27,7 @@ func (d *door) scans() {
 // reportContent is a report of any format, read as it comes.
 type reportContent struct {
 	From   string `query:"from" maxLength:"1000" doc:"where the bytes came from, for people"`
-	Format string `query:"format" enum:"clair,cyclonedx,grype,nessus,openvas,qualys,trivy,wazuh" doc:"without it, told by the content"`
+	Format string `query:"format" enum:"clair,cyclonedx,grype,nessus,openvas,pentest,qualys,spdx,trivy,wazuh" doc:"without it, told by the content"`
 	Host   string `query:"host" maxLength:"255" doc:"the host that the report is about, where it names none"`
 	Upload
 }

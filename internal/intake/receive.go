@@ -55,6 +55,9 @@ func (in *Intake) Import(ctx context.Context, who, source string, r io.Reader, f
 	if err != nil {
 		return Receipt{}, err
 	}
+	if src.Inside && who != "" {
+		return Receipt{}, fault.New(fault.Denied, "source %s is made of what people decide here, and takes no file", source)
+	}
 	if src.Collection != nil {
 		return in.importArchive(ctx, who, src, r, from)
 	}

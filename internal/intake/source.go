@@ -21,6 +21,7 @@ type Source struct {
 	Collection *Collection   // of one that is many documents; then there is no Parse
 	MaxBytes   int64         // a larger file or archive is refused unread
 	MaxAge     time.Duration // a source that was not received for so long has fallen silent
+	Inside     bool          // the server alone feeds it
 	Foreign    bool          // anyone can be behind it; what it says of distributions not in VendorOf are claims, see Statement
 	VendorOf   []string      // distributions, by the ID of their os-release: "debian", "rhel"
 }
@@ -30,3 +31,7 @@ func (s Source) vends(release string) bool {
 	distribution, _ := Distribution(release)
 	return !s.Foreign || slices.Contains(s.VendorOf, distribution)
 }
+
+// Own is the name of the source of the vulnerabilities that the CIRT itself found to be there. It speaks of single packages, so
+// that it makes no release one that is spoken about.
+const Own = "own"

@@ -173,7 +173,7 @@ func (s *Scans) receive(ctx context.Context, who string, report Report, f *fold)
 		if err := saveFindings(ctx, tx, report.ID, hosts, findings); err != nil {
 			return err
 		}
-		if err := saveClock(ctx, tx, Clock{Scanner: report.Scanner, HeardAt: now, DueAt: now.Add(MaxAge)}); err != nil {
+		if err := saveClock(ctx, tx, Clock{Scanner: report.Scanner, HeardAt: now, DueAt: now.Add(maxAge(report.Scanner))}); err != nil {
 			return err
 		}
 		return s.act(ctx, tx, who, "report.imported", "scan-report/"+report.ID, []string{report.Digest}, imported{report.Scanner, report.From, report.About,

@@ -4,6 +4,7 @@ package scans
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
@@ -19,6 +20,17 @@ import (
 // MaxAge is how long a scanner may be silent. Source: R-202; the scans that NCSSR 2.0.5 section 4 and EN 319 401 ask for
 // come at least every three months, ours are expected monthly.
 const MaxAge = 35 * 24 * time.Hour
+
+// MaxPenTestAge is how long it may be without a new report of a penetration test. Source: NCSSR 2.0.5 section 4, which asks for
+// one a year.
+const MaxPenTestAge = 366 * 24 * time.Hour
+
+func maxAge(name string) time.Duration {
+	if name == scanner.PenTestFormat {
+		return MaxPenTestAge
+	}
+	return MaxAge
+}
 
 // Unknown is the source package of a finding whose report names no package.
 const Unknown = "unknown"
@@ -126,7 +138,7 @@ type Clock struct {
 	SilentAt time.Time `json:"silent_at,omitzero"` // alarm: no report within the term
 }
 
-// Sweep raises the alarm scanner.silent, once, for a scanner without a new report within MaxAge. Nothing it said is forgotten.
+// Sweep raises the alarm scanner.silent, once, for a scanner without a new report within its term. Nothing it said is forgotten.
 func (s *Scans) Sweep(ctx context.Context) error {
 	now := s.Now()
 	return s.DB.Write(ctx, func(tx *db.Tx) error {
@@ -184,6 +196,24 @@ func (s *Scans) Report(ctx context.Context, id string) (r Report, hosts []Scanne
 		return err
 	})
 	return r, hosts, err
+}
+
+// PenTests gives the reports of penetration tests, newest first.
+func (s *Scans) PenTests(ctx context.Context) (all []Report, err error) {
+	err = s.DB.Read(ctx, func(tx *db.Tx) error {
+		all, err = loadPenTests(ctx, tx)
+		return err
+	})
+	return all, err
+}
+
+// Bytes opens a report as it was imported.
+func (s *Scans) Bytes(ctx context.Context, id string) (io.ReadCloser, error) {
+	r, _, err := s.Report(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.Blobs.Open(ctx, r.Digest)
 }
 
 // OnHost gives the newest report of each scanner about one of our hosts, by scanner.

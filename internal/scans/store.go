@@ -21,6 +21,7 @@ var (
 	qReport     = db.Q(`SELECT ` + reportColumns + ` FROM scan_reports WHERE id = $1`)
 	qReportOf   = db.Q(`SELECT ` + reportColumns + ` FROM scan_reports WHERE digest = $1 AND about = $2`)
 	qReports    = db.Q(`SELECT ` + reportColumns + ` FROM scan_reports WHERE $1 = '' OR id < $1 ORDER BY id DESC LIMIT $2`)
+	qPenTests   = db.Q(`SELECT ` + reportColumns + ` FROM scan_reports WHERE format = 'pentest' ORDER BY id DESC`)
 	qSaveReport = db.Q(`INSERT INTO scan_reports (` + reportColumns + `)
  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`)
 
@@ -83,6 +84,11 @@ func loadReportOf(ctx context.Context, tx *db.Tx, digest, about string) (Report,
 
 func loadReports(ctx context.Context, tx *db.Tx, before string, limit int) ([]Report, error) {
 	rows, err := tx.Query(ctx, qReports, before, limit)
+	return db.Collect(rows, err, func(rows *sql.Rows) (Report, error) { return scanReport(rows.Scan) })
+}
+
+func loadPenTests(ctx context.Context, tx *db.Tx) ([]Report, error) {
+	rows, err := tx.Query(ctx, qPenTests)
 	return db.Collect(rows, err, func(rows *sql.Rows) (Report, error) { return scanReport(rows.Scan) })
 }
 

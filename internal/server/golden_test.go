@@ -23,6 +23,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
+	"github.com/patchwarrant/patchwarrant/internal/suspicion"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
@@ -53,6 +54,7 @@ func TestTheAPIIsWhatItWas(t *testing.T) {
 	s.as("alice", http.MethodPost, "/views", v1.NewView{List: "hosts", Name: "Silent ones", Query: "state=silent", Shared: true}, &saved)
 	var scanned v1.ImportedReport
 	s.as("alice", http.MethodPost, "/scan-reports?from=file", []byte(scanOf), &scanned)
+	suspected := s.suspicion("alice")
 	for _, c := range []struct {
 		name, path, operation string
 		read                  any // as our own programs read it
@@ -92,6 +94,8 @@ func TestTheAPIIsWhatItWas(t *testing.T) {
 		{"scan-comparison", "/scan-reports/" + scanned.ID + "/comparison", "/scan-reports/{id}/comparison", new(scans.Comparison)},
 		{"vulnerability-scans", "/vulnerabilities/CVE-2026-1001/openssl/scans", "/vulnerabilities/{cve}/{source}/scans", new(v1.ScannersSay)},
 		{"host-scans", "/hosts/" + s.hosts[2].host.ID + "/scans", "/hosts/{id}/scans", new(v1.HostScans)},
+		{"suspicions", "/suspicions", "/suspicions", new(v1.Suspicions)},
+		{"suspicion", "/suspicions/" + suspected, "/suspicions/{id}", new(suspicion.Suspicion)},
 		{"acts", "/acts", "/acts", new(v1.Acts)},
 		{"problem", "/hosts/hst_x", "/hosts/{id}", new(v1.Problem)},
 	} {

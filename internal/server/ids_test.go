@@ -18,6 +18,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/retirement"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/suspicion"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/web"
 )
@@ -146,6 +147,10 @@ func (s *story) things(session, token string) map[string][2]string {
 	s.as("alice", http.MethodPost, "/scan-reports", []byte(scanOf), &scanned)
 	both(scanned.ID, "scn_none", api+"/scan-reports/{id}", api+"/scan-reports/{id}/comparison", "/scans/{id}")
 	both("CVE-2026-1001/openssl", "CVE-2026-9999/none", api+"/vulnerabilities/{cve}/{source}/scans")
+	suspected := s.suspicion("alice")
+	for _, door := range []string{api, ""} {
+		both(suspected, "sus_none", door+"/suspicions/{id}", door+"/suspicions/{id}/evidence", door+"/suspicions/{id}/owner", door+"/suspicions/{id}/answers")
+	}
 	both(s.hosts[1].host.ID, "hst_none", api+"/hosts/{id}/scans")
 	both("openvex", "csaf", api+"/exports/vex/{format}") // no ID, but no leave either
 	both("waits", "none", api+"/passkeys/{id}")
@@ -176,6 +181,15 @@ func (s *story) waitingDecision() string {
 	s.as("alice", http.MethodPost, "/decisions/draft", draft, &payload)
 	var made triage.Decided
 	s.as("alice", http.MethodPost, "/decisions", s.Sign(triage.DecisionType, payload.Payload, "alice"), &made)
+	return made.ID
+}
+
+// suspicion reports one for a person and gives its ID.
+func (s *story) suspicion(person string) string {
+	s.t.Helper()
+	var made suspicion.Suspicion
+	s.as(person, http.MethodPost, "/suspicions", v1.NewSuspicion{Title: "Any password opens the door", Host: s.hosts[1].host.Name, Noticed: "by chance",
+		Evidence: &v1.Attachment{Name: "screen.txt", Content: []byte("seen")}}, &made)
 	return made.ID
 }
 

@@ -42,6 +42,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/setup"
 	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/suspicion"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/watch"
 	"github.com/patchwarrant/patchwarrant/internal/web"
@@ -83,6 +84,7 @@ type Server struct {
 	groups      *group.Groups
 	drift       *drift.Drifts
 	builds      *build.Builds
+	suspicions  *suspicion.Suspicions
 	deadMan     *deadMan
 }
 
@@ -144,7 +146,7 @@ func (s *Server) furnish() error {
 	}
 	s.Setup = setup.New(setup.Config{DB: s.db, Ledger: s.ledger, Staff: s.Staff, Origin: identity.Origin, LedgerKey: identity.LedgerKey,
 		Repository: identity.RepositoryKey, Now: s.now})
-	s.intake = intake.New(intake.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Sources: advisories, Now: s.now})
+	s.intake = intake.New(intake.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Sources: append(advisories, suspicion.Source), Now: s.now})
 	s.once = once.New(once.Config{DB: s.db, Now: s.now})
 	s.views = savedview.New(savedview.Config{DB: s.db, Ledger: s.ledger, Now: s.now})
 	packages := pool.New(s.blobs)
@@ -168,6 +170,8 @@ func (s *Server) furnish() error {
 	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Places: s.estate, Origins: s.estate.OriginsOf, Intake: s.intake,
 		Root: s.Staff, Now: s.now})
 	s.scans = scans.New(scans.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Triage: s.triage, Intake: s.intake, Now: s.now})
+	s.suspicions = suspicion.New(suspicion.Config{DB: s.db, Ledger: s.ledger, Root: s.Staff, Estate: s.estate, Triage: s.triage, Scans: s.scans,
+		Intake: s.intake, Now: s.now})
 	s.deadlines = deadline.New(deadline.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Triage: s.triage, Intake: s.intake,
 		Standings: &standings{estate: s.estate, records: s.records}, Default: defaultPolicy, Now: s.now})
 	s.curation = curation.New(curation.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Mirror: s.mirror, Root: s.Staff,
@@ -212,6 +216,8 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "history", Every: due, Do: s.triage.SweepHistory},
 			{Name: "deadlines", Every: minute, Do: s.deadlines.Sweep},
 			{Name: "scanners", Every: time.Hour, Do: s.scans.Sweep},
+			{Name: "suspicions", Every: time.Minute, Do: s.suspicions.Sweep},
+			{Name: "own vulnerabilities", Every: time.Minute, Do: s.suspicions.Publish},
 			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},
 			{Name: "orders", Every: due, Do: s.changes.Settle},
 			{Name: "watch", Every: minute, Do: s.watch.Sweep},
@@ -259,6 +265,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Groups:      s.groups,
 		Drift:       s.drift,
 		Builds:      s.builds,
+		Suspicions:  s.suspicions,
 		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,
@@ -294,6 +301,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Groups:      s.groups,
 		Drift:       s.drift,
 		Builds:      s.builds,
+		Suspicions:  s.suspicions,
 		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,

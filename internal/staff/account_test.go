@@ -340,7 +340,7 @@ func TestWhoAProviderNamesReadsAndProposesOnly(t *testing.T) {
 		if err != nil || s.Way != staff.ByProvider || s.Person.ID != "carol" {
 			t.Fatalf("session %+v, %v", s, err)
 		}
-		want := []staff.Action{staff.Audit, staff.OwnAccount, staff.ProposeOrder, staff.ProposeSnapshot, staff.Read, staff.RefreshMirror, staff.SaveView, staff.SeeAccounts}
+		want := []staff.Action{staff.Audit, staff.OwnAccount, staff.ProposeOrder, staff.ProposeSnapshot, staff.Read, staff.RefreshMirror, staff.ReportSuspicion, staff.SaveView, staff.SeeAccounts}
 		if got := s.Reach(); !slices.Equal(got, want) {
 			t.Errorf("reaches %v", got)
 		}

@@ -33,6 +33,10 @@ const (
 	LinkRecord       Action = "link-record"        // say which enrolled host a record is about
 	ProposeRetire    Action = "propose-retirement" // author a host's retirement, for others to sign
 	AdvanceTrustRoot Action = "advance-trust-root" // hand in a signed trust root
+	ReportSuspicion  Action = "report-suspicion"   // tell of a vulnerability that one suspects; see one's own
+	ReadSuspicions   Action = "read-suspicions"    // all of them, with what is attached
+	AnswerSuspicion  Action = "answer-suspicion"   // own one, and say what it is
+	TakeDuty         Action = "take-duty"          // own something that has no owner
 	InstallTrustRoot Action = "install-trust-root" // hand in the first one: by the bootstrap link alone
 	JoinTrustRoot    Action = "join-trust-root"    // hand in keys and a signature for the first one: by an invitation alone
 	SaveView         Action = "save-view"          // name a list's filter, for oneself or for all; drop one's own
@@ -76,6 +80,10 @@ var may = map[Action][]string{
 	LinkRecord:       {operations, owner, admin},
 	ProposeRetire:    {operations, owner},
 	AdvanceTrustRoot: {cirt, product, risk, operations, owner, admin},
+	ReportSuspicion:  {cirt, product, risk, operations, owner, admin, auditor},
+	ReadSuspicions:   {cirt, risk, auditor},
+	AnswerSuspicion:  {cirt},
+	TakeDuty:         {cirt, product, risk, operations, owner, admin},
 	InstallTrustRoot: {},
 	JoinTrustRoot:    {},
 	SaveView:         {cirt, product, risk, operations, owner, admin, auditor},
@@ -110,8 +118,8 @@ func (w Way) first() bool { return w == ByLink || w == ByInvitation }
 
 // reach says what the ways without a key reach at most: nothing that decides, signs or gives others leave.
 var reach = map[Way][]Action{
-	ByProvider:   {Read, SaveView, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, OwnAccount, SeeAccounts},
-	ByToken:      {Read, SaveView, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, Promote, CancelOrder, EnrolHost, EditRecord},
+	ByProvider:   {Read, SaveView, ReportSuspicion, ReadSuspicions, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, OwnAccount, SeeAccounts},
+	ByToken:      {Read, SaveView, ReportSuspicion, Audit, ImportAdvisories, RefreshMirror, ProposeSnapshot, ProposeOrder, Promote, CancelOrder, EnrolHost, EditRecord},
 	ByLink:       {InstallTrustRoot},
 	ByInvitation: {JoinTrustRoot},
 }

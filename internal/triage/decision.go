@@ -123,7 +123,7 @@ func DecodeDecision(payload []byte) (Decision, error) {
 }
 
 var (
-	vulnerabilityForm = regexp.MustCompile(`^(CVE|TEMP)-[A-Z0-9-]{1,59}/[a-z0-9][a-z0-9+.-]{1,127}$`)
+	vulnerabilityForm = regexp.MustCompile(`^(CVE|TEMP|PW)-[A-Z0-9-]{1,59}/[a-z0-9][a-z0-9+.-]{1,127}$`)
 	scopeForm         = regexp.MustCompile(`^(fleet|environment/[a-z0-9][a-z0-9-]{0,63}|host/[a-z0-9_]{1,64})$`)
 )
 

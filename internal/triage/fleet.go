@@ -75,7 +75,7 @@ func (f *Fleet) Learn(statements []intake.Statement) (changed int, again bool) {
 		}
 		group := statements[:n]
 		known[key] = true
-		f.releases[key.release] = f.releases[key.release] || slices.ContainsFunc(group, speaks)
+		f.releases[key.release] = f.releases[key.release] || slices.ContainsFunc(group, func(s intake.Statement) bool { return speaks(s) && s.Source != intake.Own })
 		if f.say(key, group, dirty) && !f.detailed[key.release] {
 			f.detailed[key.release], again = true, true
 		}

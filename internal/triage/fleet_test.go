@@ -249,6 +249,21 @@ func TestAHostWhoseReleaseNobodySpeaksAboutIsUnjudged(t *testing.T) {
 	}
 }
 
+// TestOurOwnStatements speak of what others made, too; and one of them makes no release one that is spoken about.
+func TestOurOwnStatements(t *testing.T) {
+	f := triage.NewFleet()
+	s := fixedIn("PW-2026-0001", "gate", "2-1")
+	s.Source = intake.Own
+	f.Learn([]intake.Statement{s})
+	place(t, f, "a", triage.Class{Release: "bookworm", Foreign: "gate\tus"}, pkgset.Set{pkg("gate", "gate", "1-1")})
+	if got := f.Findings("a"); len(got) != 1 || got[0].Verdict.Status != triage.Affected {
+		t.Errorf("found %+v", got)
+	}
+	if got := f.Unjudged(); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("unjudged %v", got)
+	}
+}
+
 func TestPlaceAsksForASetOnce(t *testing.T) {
 	f := triage.NewFleet()
 	c := triage.Class{Release: "bookworm", SetDigest: "d"}

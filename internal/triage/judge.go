@@ -104,7 +104,7 @@ func Backport(version string) bool { return strings.Contains(version, "~bpo") }
 // judge is Judge with what a holding adds: which of its versions the statement is about, kernels, who made it, and what of it
 // the statement leaves open.
 func (h holding) judge(s intake.Statement) Verdict {
-	if h.foreign != "" {
+	if h.foreign != "" && s.Source != intake.Own {
 		return Verdict{Undetermined, "", fmt.Sprintf("%s comes from %s, of which %s says nothing", h.source, h.foreign, s.Source)}
 	}
 	v := h.at(h.version, s)

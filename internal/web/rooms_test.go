@@ -42,6 +42,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/setup"
 	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/suspicion"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
 )
@@ -88,7 +89,7 @@ func (w *world) furnish() {
 		{Name: "debian-tracker", Parse: debian.Tracker("bookworm"), MaxBytes: 1 << 20, MaxAge: 48 * time.Hour},
 		{Name: "kev", Parse: kev.Parse, MaxBytes: 1 << 20, MaxAge: 7 * 24 * time.Hour},
 		{Name: "feed", Parse: feed.Parse, MaxBytes: 1 << 20, MaxAge: 48 * time.Hour},
-		{Name: "epss", Parse: epss.Parse, MaxBytes: 1 << 20, MaxAge: 48 * time.Hour}}})
+		{Name: "epss", Parse: epss.Parse, MaxBytes: 1 << 20, MaxAge: 48 * time.Hour}, suspicion.Source}})
 	c.Records = record.New(record.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Now: clock})
 	c.Groups = group.New(group.Config{DB: d, Ledger: log, Now: clock})
 	c.Estate = estate.New(estate.Config{DB: d, Ledger: log, Blobs: blobs, CA: ca, Now: clock, Silent: time.Hour, Records: c.Records, Groups: c.Groups})
@@ -103,6 +104,7 @@ func (w *world) furnish() {
 	c.Deadlines = deadline.New(deadline.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Triage: c.Triage, Intake: c.Intake, Standings: w,
 		Default: "ncssr-2.0.5", Now: clock})
 	c.Scans = scans.New(scans.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Triage: c.Triage, Intake: c.Intake, Now: clock})
+	c.Suspicions = suspicion.New(suspicion.Config{DB: d, Ledger: log, Root: c.Staff, Estate: c.Estate, Triage: c.Triage, Scans: c.Scans, Intake: c.Intake, Now: clock})
 	c.Curation = curation.New(curation.Config{DB: d, Ledger: log, Blobs: blobs, Mirror: archive, Root: c.Staff, Signer: signer,
 		Channels: []string{"stage", "production"}, Now: clock})
 	c.Rollouts = rollout.New(rollout.Config{DB: d, Ledger: log, Blobs: blobs, Roots: c.Staff, Files: c.Curation, Hosts: c.Estate, Now: clock})

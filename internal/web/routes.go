@@ -120,6 +120,13 @@ var routes = []route{
 	{"GET", "/investigations/{id}", staff.Read, (*site).investigation},
 	{"POST", "/investigations/{id}/resolutions", staff.Investigate, (*site).resolveInvestigation},
 
+	{"GET", "/suspicions", staff.ReportSuspicion, (*site).suspicions},
+	{"POST", "/suspicions", staff.ReportSuspicion, (*site).reportSuspicion},
+	{"GET", "/suspicions/{id}", staff.ReportSuspicion, (*site).suspicion},
+	{"GET", "/suspicions/{id}/evidence", staff.ReportSuspicion, (*site).suspicionEvidence},
+	{"POST", "/suspicions/{id}/owner", staff.AnswerSuspicion, (*site).ownSuspicion},
+	{"POST", "/suspicions/{id}/answers", staff.AnswerSuspicion, (*site).answerSuspicion},
+
 	{"GET", "/reports", staff.Read, (*site).reports},
 
 	{"GET", "/ledger", staff.Read, (*site).ledger},

@@ -72,7 +72,7 @@ func (s *site) today(v *visit) error {
 	var limits []clock
 	var parts errgroup.Group // none needs another
 	parts.Go(func() (err error) {
-		body.Alarms, err = s.alarms(ctx)
+		body.Alarms, err = s.alarms(v)
 		return err
 	})
 	parts.Go(func() (err error) {
@@ -211,6 +211,11 @@ func (s *site) duties(v *visit, orders []change.Order, investigations []integrit
 		return nil, err
 	}
 	all = append(all, agreements...)
+	waiting, _, err := s.suspected(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, waiting...)
 	if v.session.Can(staff.Investigate) {
 		for _, i := range investigations {
 			switch {
@@ -290,6 +295,11 @@ func (s *site) clocks(v *visit, orders []change.Order, investigations []integrit
 			}
 		}
 	}
+	_, suspicions, err := s.suspected(v.r.Context(), v)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, suspicions...)
 	root, err := v.root()
 	if err != nil {
 		return nil, err
@@ -302,7 +312,8 @@ func (s *site) clocks(v *visit, orders []change.Order, investigations []integrit
 }
 
 // alarms of sources, upstreams and hosts. Silent hosts stand apart.
-func (s *site) alarms(ctx context.Context) ([]alarm, error) {
+func (s *site) alarms(v *visit) ([]alarm, error) {
+	ctx := v.r.Context()
 	var all []alarm
 	sources, err := s.Intake.States(ctx)
 	if err != nil {
@@ -355,6 +366,11 @@ func (s *site) alarms(ctx context.Context) ([]alarm, error) {
 		return nil, err
 	}
 	all = append(all, more...)
+	late, err := s.unanswered(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, late...)
 	gap, err := s.unlimited(ctx)
 	if err != nil {
 		return nil, err

@@ -31,6 +31,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/setup"
 	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/suspicion"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
@@ -64,6 +65,7 @@ type Config struct {
 	Groups      *group.Groups
 	Drift       *drift.Drifts
 	Builds      *build.Builds
+	Suspicions  *suspicion.Suspicions
 	Health      Health
 }
 

@@ -36,6 +36,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
+	"github.com/patchwarrant/patchwarrant/internal/suspicion"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -66,6 +67,7 @@ type world struct {
 	stranger      string // record of a machine without a host
 	leaving       string // retirement of silent-1, which nobody has signed
 	scan          string // a scanner's report
+	suspected     string // what carol reported, and alice owns
 	undecided     string // decision of bob that waits for a second person
 	proposed      string // digest of bob's policy, which nobody has signed
 }
@@ -151,6 +153,7 @@ func newWorld(t *testing.T, mark string) *world {
 	w.stranger = rec.ID
 	w.ok(w.Triage.SweepHistory(t.Context()))
 	w.scanned()
+	w.suspect()
 	w.now = w.now.Add(16 * time.Hour)
 	w.decide("alice", triage.Decision{Vulnerability: "CVE-2026-1001/openssl", Kind: triage.Accept, Scope: triage.FleetScope, Reason: w.text("The vendor's fix is small.")})
 	w.decide("bob", triage.Decision{Vulnerability: "CVE-2026-1003/openssl", Kind: triage.Defer, Scope: triage.FleetScope, Reason: w.text("No fix yet."), Until: w.now.Add(30 * time.Hour)})
@@ -233,6 +236,17 @@ func (w *world) scanned() {
 	r, _, err := w.Scans.Import(w.t.Context(), "alice", bytes.NewReader(report), scans.Delivery{From: w.text("file")})
 	w.ok(err)
 	w.scan = r.ID
+}
+
+// suspect has carol report something with a file, and alice take it.
+func (w *world) suspect() {
+	w.t.Helper()
+	s, err := w.Suspicions.Report(w.t.Context(), "carol", suspicion.Claim{Title: w.text("Any password opens the door"), Host: w.text("web-1"), Place: w.text("the lobby"),
+		Noticed: w.text("by chance")}, w.text("screen.txt"), []byte("seen"))
+	w.ok(err)
+	_, err = w.Suspicions.Assign(w.t.Context(), "alice", s.ID, "alice")
+	w.ok(err)
+	w.suspected = s.ID
 }
 
 // enrol makes a host and has it report what it has.

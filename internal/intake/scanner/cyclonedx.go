@@ -38,17 +38,41 @@ type bomVulnerability struct {
 var bomClaims = map[string]Claim{"resolved": Fixed, "resolved_with_pedigree": Fixed, "exploitable": Affected, "in_triage": Undetermined,
 	"false_positive": NotAffected, "not_affected": NotAffected}
 
+// bom is what is held of a component list until its end, when every component that its vulnerabilities name is known.
 type bom struct {
-	*document
+	list       *input
 	host       Host
 	components map[string]Package
 	held       []bomVulnerability
 }
 
-// cycloneDX reads a component list in JSON with its vulnerabilities. Those come to the sink at the end, when every
-// component they name is known.
+// bomJSON is a component list in JSON.
+type bomJSON struct {
+	*document
+	*bom
+}
+
+// cycloneDX reads a component list in JSON or XML with its vulnerabilities. Those come to the sink at the end.
 func cycloneDX(in *input, host string) error {
-	b := bom{document: in.json(), host: Host{Name: host, Credentialed: true}, components: map[string]Package{}}
+	held := &bom{list: in, host: Host{Name: host, Credentialed: true}, components: map[string]Package{}}
+	read := held.readJSON
+	if in.begins("<") {
+		read = held.readXML
+	}
+	err := read()
+	if err == nil {
+		err = in.host(held.host)
+	}
+	for _, v := range held.held {
+		if err == nil {
+			err = held.row(v)
+		}
+	}
+	return err
+}
+
+func (held *bom) readJSON() error {
+	b := bomJSON{held.list.json(), held}
 	format := ""
 	err := b.object(func(key string) error {
 		switch key {
@@ -64,13 +88,7 @@ func cycloneDX(in *input, host string) error {
 				if err := b.read(&v); err != nil {
 					return err
 				}
-				if len(v.Description) > 4*maxText {
-					v.Description = strings.Clone(v.Description[:4*maxText])
-				}
-				if b.held = append(b.held, v); len(b.held) > maxComponents {
-					return fault.New(fault.Invalid, "cyclonedx: more than %d vulnerabilities", maxComponents)
-				}
-				return nil
+				return b.hold(v)
 			})
 		}
 		return b.skip()
@@ -81,18 +99,21 @@ func cycloneDX(in *input, host string) error {
 	if err == nil {
 		err = b.end()
 	}
-	if err == nil {
-		err = in.host(b.host)
-	}
-	for _, v := range b.held {
-		if err == nil {
-			err = b.row(v)
-		}
-	}
 	return err
 }
 
-func (b *bom) metadata() error {
+// hold keeps a vulnerability until every component is known.
+func (b *bom) hold(v bomVulnerability) error {
+	if len(v.Description) > 4*maxText {
+		v.Description = strings.Clone(v.Description[:4*maxText])
+	}
+	if b.held = append(b.held, v); len(b.held) > maxComponents {
+		return fault.New(fault.Invalid, "cyclonedx: more than %d vulnerabilities", maxComponents)
+	}
+	return nil
+}
+
+func (b *bomJSON) metadata() error {
 	return b.object(func(key string) error {
 		switch key {
 		case "timestamp":
@@ -113,7 +134,7 @@ func (b *bom) metadata() error {
 }
 
 // tools names the program: a list until version 1.4, an object with components since.
-func (b *bom) tools() error {
+func (b *bomJSON) tools() error {
 	type tool struct{ Name, Version string }
 	var raw json.RawMessage
 	if err := b.read(&raw); err != nil {
@@ -130,7 +151,7 @@ func (b *bom) tools() error {
 	return nil
 }
 
-func (b *bom) component() error {
+func (b *bomJSON) component() error {
 	var c bomComponent
 	if err := b.read(&c); err != nil {
 		return err
@@ -175,7 +196,7 @@ func (b *bom) row(v bomVulnerability) error {
 		r.Advisories = append(r.Advisories, ref.ID)
 	}
 	if v.ID != "" {
-		r.Plugin = b.in.report.Scanner + "-" + v.ID
+		r.Plugin = b.list.report.Scanner + "-" + v.ID
 	}
 	for _, rating := range v.Ratings {
 		r.Severity, r.Vector = cmp.Or(r.Severity, rating.Severity), max(r.Vector, rating.Vector)
@@ -185,5 +206,5 @@ func (b *bom) row(v bomVulnerability) error {
 			r.Packages = append(r.Packages, p)
 		}
 	}
-	return b.in.row(r)
+	return b.list.row(r)
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
@@ -36,11 +37,22 @@ func Detect(r *bufio.Reader) (string, error) {
 		format = detectJSON(text)
 	case bytes.Contains(text, []byte(`"QID"`)):
 		format = "qualys"
+	case bytes.HasPrefix(text, []byte("SPDXVersion:")), bytes.Contains(text, []byte("\nSPDXVersion:")):
+		format = "spdx"
+	case isPenTest(text):
+		format = PenTestFormat
 	}
 	if format == "" {
 		return "", fault.New(fault.Invalid, "the report is of no known format")
 	}
 	return format, nil
+}
+
+// isPenTest tells the header of our own form.
+func isPenTest(text []byte) bool {
+	header, _, _ := bytes.Cut(bytes.ToLower(text), []byte("\n"))
+	names := strings.FieldsFunc(string(header), func(r rune) bool { return strings.ContainsRune(", \"\r", r) })
+	return slices.Contains(names, "title") && slices.Contains(names, "host") && slices.Contains(names, "evidence")
 }
 
 func detectXML(text []byte) string {
@@ -58,6 +70,8 @@ func detectXML(text []byte) string {
 			return "nessus"
 		case "report", "get_reports_response":
 			return "openvas"
+		case "bom":
+			return "cyclonedx"
 		}
 		return ""
 	}
@@ -66,7 +80,7 @@ func detectXML(text []byte) string {
 // marks are members of a report's outermost object that only one format has. The first that occurs decides.
 var marks = []struct{ key, format string }{
 	{"bomFormat", "cyclonedx"}, {"SchemaVersion", "trivy"}, {"ArtifactName", "trivy"}, {"ClusterName", "trivy"}, {"Results", "trivy"},
-	{"matches", "grype"}, {"hits", "wazuh"}, {"data", "wazuh"}, {"LayerCount", "clair"}, {"unapproved", "clair"},
+	{"matches", "grype"}, {"hits", "wazuh"}, {"data", "wazuh"}, {"LayerCount", "clair"}, {"unapproved", "clair"}, {"spdxVersion", "spdx"}, {"pentest", PenTestFormat},
 }
 
 func detectJSON(text []byte) string {

@@ -4,6 +4,7 @@ package scanner
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"regexp"
 	"slices"
@@ -109,7 +110,7 @@ type parser func(in *input, host string) error
 // formats by name; the name is also the scanner's where the report does not say.
 var formats = map[string]parser{
 	"nessus": nessus, "openvas": openvas, "trivy": trivy, "grype": grype, "cyclonedx": cycloneDX, "qualys": qualys, "wazuh": wazuh,
-	"clair": clair,
+	"clair": clair, "spdx": spdx, PenTestFormat: penTest,
 }
 
 // Formats gives the names of all formats, sorted.
@@ -175,6 +176,12 @@ func (b *budget) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.used += n
 	return n, err
+}
+
+// begins reports whether the report's text begins with a mark; nothing of it is read.
+func (in *input) begins(mark string) bool {
+	head, _ := in.r.Peek(Head) // a short report is whole in head
+	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\xef\xbb\xbf"))), []byte(mark))
 }
 
 func (in *input) host(h Host) error {

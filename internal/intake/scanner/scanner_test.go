@@ -88,6 +88,39 @@ Fixed version:      &gt;=openssl-3.0.11-1~deb12u1</description></result>
 	{"clair", `{"image":"img","unapproved":["CVE-2026-0001"],"vulnerabilities":[{"featurename":"glibc","featureversion":"2.27","vulnerability":"CVE-2026-0001","severity":"Low","fixedby":""}]}`, []scanner.Row{
 		{Host: "img", CVEs: []string{"CVE-2026-0001"}, Plugin: "clair-CVE-2026-0001", Severity: "low", Claim: scanner.Affected,
 			Packages: []scanner.Package{{Name: "glibc", Version: "2.27"}}}}, 0},
+	{"cyclonedx", `<?xml version="1.0"?><bom xmlns="http://cyclonedx.org/schema/bom/1.5" version="1"><metadata><timestamp>2026-11-20T10:00:00Z</timestamp><tools><tool><vendor>v</vendor><name>Trivy</name><version>0.5</version></tool></tools>
+<component type="container"><name>ca8</name></component></metadata><components><component type="library" bom-ref="a"><name>libssl3</name><version>3.0.9-1</version><purl>pkg:deb/debian/libssl3@3.0.9-1?upstream=openssl</purl>
+<components><component bom-ref="inner"><name>z</name><version>1</version></component></components></component></components>
+<vulnerabilities><vulnerability bom-ref="v"><id>CVE-2026-0001</id><references><reference><id>DSA-1-1</id></reference></references><ratings><rating><severity>high</severity><vector>CVSS:3.1/AV:N</vector></rating></ratings>
+<description>Heap &lt;overflow&gt;</description><analysis><state>resolved</state></analysis><affects><target><ref>a</ref></target><target><ref>inner</ref></target></affects></vulnerability></vulnerabilities></bom>`, []scanner.Row{
+		{Host: "ca8", CVEs: []string{"CVE-2026-0001"}, Advisories: []string{"DSA-1-1"}, Plugin: "Trivy-CVE-2026-0001", Title: "Heap <overflow>", Severity: "high", Vector: "CVSS:3.1/AV:N",
+			Claim: scanner.Fixed, Packages: []scanner.Package{{Name: "libssl3", Version: "3.0.9-1", Source: "openssl"}, {Name: "z", Version: "1"}}}}, 0},
+	{"spdx", `{"spdxVersion":"SPDX-2.3","packages":[{"name":"libssl3","versionInfo":"3.0.9-1","externalRefs":[
+{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":"pkg:deb/debian/libssl3@3.0.9-1?upstream=openssl"},
+{"referenceCategory":"SECURITY","referenceType":"advisory","referenceLocator":"https://example.net/CVE-2026-0001"},
+{"referenceCategory":"SECURITY","referenceType":"advisory","referenceLocator":"https://example.net/GHSA-aaaa-bbbb-cccc"}]},{"name":"plain"}],
+"creationInfo":{"created":"2026-11-20T10:00:00Z","creators":["Organization: x","Tool: syft-1.2"]},"name":"ca9"}`, []scanner.Row{
+		{Host: "ca9", CVEs: []string{"CVE-2026-0001"}, Plugin: "spdx-CVE-2026-0001", Claim: scanner.Undetermined, Packages: []scanner.Package{{Name: "libssl3", Version: "3.0.9-1", Source: "openssl"}}},
+		{Host: "ca9", Advisories: []string{"GHSA-aaaa-bbbb-cccc"}, Plugin: "spdx-GHSA-aaaa-bbbb-cccc", Claim: scanner.Undetermined, Packages: []scanner.Package{{Name: "libssl3", Version: "3.0.9-1", Source: "openssl"}}}}, 1},
+	{"spdx", `SPDXVersion: SPDX-2.3
+DocumentName: ca10
+Creator: Tool: syft-1.2
+Created: 2026-11-20T10:00:00Z
+PackageName: plain
+PackageComment: <text>looks like
+PackageName: none
+ExternalRef: SECURITY advisory https://example.net/CVE-2026-9999</text>
+PackageName: curl
+PackageVersion: 7.88.1-10
+ExternalRef: SECURITY cpe23Type cpe:2.3:a:haxx:curl:7.88.1:*:*:*:*:*:*:*
+ExternalRef: SECURITY advisory https://nvd.nist.gov/vuln/detail/CVE-2026-0002
+`, []scanner.Row{{Host: "ca10", CVEs: []string{"CVE-2026-0002"}, Plugin: "spdx-CVE-2026-0002", Claim: scanner.Undetermined,
+		Packages: []scanner.Package{{Name: "curl", Version: "7.88.1-10"}}}}, 1},
+	{"pentest", "\ufeffTitle,severity,host,cve,evidence,package\n\"Old, weak\",High,web1,CVE-2026-0001 CVE-2026-0002,\"a\nb\",openssl\nDefault password,,web2,,,\n,low,web3,,,\nno host,low,,,,\n", []scanner.Row{
+		{Host: "web1", CVEs: []string{"CVE-2026-0001", "CVE-2026-0002"}, Plugin: "pentest-0fe6d49e606b", Title: "Old, weak", Severity: "high", Claim: scanner.Affected, Banner: true, Packages: []scanner.Package{{Name: "openssl"}}},
+		{Host: "web2", Plugin: "pentest-c2bb5d1edbff", Title: "Default password", Claim: scanner.Affected, Banner: true}}, 2},
+	{"pentest", `{"pentest":1,"tester":"Red","date":"2026-11-19","findings":[{"title":"Default password","severity":"High","host":"web2","evidence":"x"},{"host":"web2"}]}`, []scanner.Row{
+		{Host: "web2", Plugin: "pentest-c2bb5d1edbff", Title: "Default password", Severity: "high", Claim: scanner.Affected, Banner: true}}, 1},
 }
 
 // list keeps rows and hosts.
@@ -117,7 +150,7 @@ func TestEachFormat(t *testing.T) {
 			for end := range c.text { // every truncation is an error, or at least says no row twice
 				var cut list
 				_, err := scanner.Read(strings.NewReader(c.text[:end]), c.name, "", &cut)
-				if err == nil && c.name != "qualys" && strings.TrimSpace(c.text[:end]) != strings.TrimSpace(c.text) {
+				if err == nil && !byLine(c.text) && strings.TrimSpace(c.text[:end]) != strings.TrimSpace(c.text) {
 					t.Fatalf("cut after %d bytes it still passes: %q", end, c.text[max(0, end-40):end])
 				}
 				if err != nil && fault.KindOf(err) != fault.Invalid {
@@ -127,6 +160,9 @@ func TestEachFormat(t *testing.T) {
 		})
 	}
 }
+
+// byLine reports whether a format ends with any of its lines.
+func byLine(text string) bool { return !strings.ContainsAny(strings.TrimSpace(text)[:1], "<{[") }
 
 func TestWhatAReportTellsOfAHost(t *testing.T) {
 	var l list
@@ -167,23 +203,30 @@ func (r *repeat) Read(p []byte) (int, error) {
 func TestBombs(t *testing.T) {
 	const much = 64 << 20
 	cases := map[string]io.Reader{
-		"billion laughs":    strings.NewReader(`<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><NessusClientData_v2><Report><ReportHost name="&b;"/></Report></NessusClientData_v2>`),
-		"external entity":   strings.NewReader(`<!DOCTYPE x SYSTEM "http://127.0.0.1/x"><NessusClientData_v2/>`),
-		"unknown entity":    strings.NewReader(`<NessusClientData_v2><Report><ReportHost name="&x;"/></Report></NessusClientData_v2>`),
-		"deep XML":          endless("<NessusClientData_v2>", "<a>", much, ""),
-		"long text":         endless("<NessusClientData_v2><Report><ReportHost name='h'><ReportItem><plugin_output>", "A", much, ""),
-		"long attribute":    endless("<NessusClientData_v2><Report><ReportHost name='", "A", much, "'/>"),
-		"deep JSON":         endless(`{"matches":`, "[", much, ""),
-		"deep skipped JSON": endless(`{"SchemaVersion":2,"x":`, `{"a":`, much, ""),
-		"long string":       endless(`{"SchemaVersion":2,"Results":[{"Target":"`, "A", much, `"}]}`),
-		"one huge record":   endless(`{"matches":[{"vulnerability":{"id":"CVE-2026-0001"},"x":[`, `0,`, much, `0]}]}`),
-		"one huge line":     endless("\"QID\",\"CVE\"\n\"", "A", much, ""),
-		"packed":            bytes.NewReader([]byte{0x1f, 0x8b, 8, 0}),
-		"UTF-16":            bytes.NewReader([]byte("\xff\xfe{\x00}\x00")),
-		"other encoding":    strings.NewReader(`<?xml version="1.0" encoding="utf-16"?><NessusClientData_v2></NessusClientData_v2>`),
-		"nothing":           strings.NewReader(""),
-		"no report":         strings.NewReader(`{"hello":1}`),
-		"HTML":              strings.NewReader(`<html><body>log in first</body></html>`),
+		"billion laughs":     strings.NewReader(`<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><NessusClientData_v2><Report><ReportHost name="&b;"/></Report></NessusClientData_v2>`),
+		"external entity":    strings.NewReader(`<!DOCTYPE x SYSTEM "http://127.0.0.1/x"><NessusClientData_v2/>`),
+		"unknown entity":     strings.NewReader(`<NessusClientData_v2><Report><ReportHost name="&x;"/></Report></NessusClientData_v2>`),
+		"deep XML":           endless("<NessusClientData_v2>", "<a>", much, ""),
+		"long text":          endless("<NessusClientData_v2><Report><ReportHost name='h'><ReportItem><plugin_output>", "A", much, ""),
+		"long attribute":     endless("<NessusClientData_v2><Report><ReportHost name='", "A", much, "'/>"),
+		"deep JSON":          endless(`{"matches":`, "[", much, ""),
+		"deep skipped JSON":  endless(`{"SchemaVersion":2,"x":`, `{"a":`, much, ""),
+		"long string":        endless(`{"SchemaVersion":2,"Results":[{"Target":"`, "A", much, `"}]}`),
+		"one huge record":    endless(`{"matches":[{"vulnerability":{"id":"CVE-2026-0001"},"x":[`, `0,`, much, `0]}]}`),
+		"deep components":    endless(`<bom xmlns="http://cyclonedx.org/schema/bom/1.5">`, "<components><component>", much, ""),
+		"long component":     endless(`<bom xmlns="http://cyclonedx.org/schema/bom/1.5"><components><component><name>`, "A", much, ""),
+		"XML of 1.5, laughs": strings.NewReader(`<!DOCTYPE bom [<!ENTITY a "aaaa">]><bom xmlns="http://cyclonedx.org/schema/bom/1.5"/>`),
+		"a bom of another":   strings.NewReader(`<bom xmlns="http://example.net/"></bom>`),
+		"one huge tag":       endless("SPDXVersion: SPDX-2.3\nPackageName: ", "A", much, "\n"),
+		"SPDX 3":             strings.NewReader(`{"spdxVersion":"SPDX-3.0","packages":[]}`),
+		"endless text":       strings.NewReader("SPDXVersion: SPDX-2.3\nPackageComment: <text>x\n"),
+		"one huge line":      endless("\"QID\",\"CVE\"\n\"", "A", much, ""),
+		"packed":             bytes.NewReader([]byte{0x1f, 0x8b, 8, 0}),
+		"UTF-16":             bytes.NewReader([]byte("\xff\xfe{\x00}\x00")),
+		"other encoding":     strings.NewReader(`<?xml version="1.0" encoding="utf-16"?><NessusClientData_v2></NessusClientData_v2>`),
+		"nothing":            strings.NewReader(""),
+		"no report":          strings.NewReader(`{"hello":1}`),
+		"HTML":               strings.NewReader(`<html><body>log in first</body></html>`),
 	}
 	for name, r := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -219,6 +262,21 @@ func TestOurOwnTroubleIsNotTheReports(t *testing.T) {
 	_, err := scanner.Read(strings.NewReader(reports[0].text), "", "", &failing{})
 	if err == nil || fault.KindOf(err) == fault.Invalid {
 		t.Errorf("a full disk is said to be the report's fault: %v", err)
+	}
+}
+
+// TestPenTestsAreBounded: people must answer each finding. What was numbered first stays so, and refused ones have no number.
+func TestPenTestsAreBounded(t *testing.T) {
+	var met []scanner.Finding
+	r, err := scanner.PenTest(strings.NewReader(reports[len(reports)-2].text), "", func(f scanner.Finding) error { met = append(met, f); return nil })
+	if err != nil || r.Accepted != 2 || len(met) != 2 || met[0].N != 1 || met[1].N != 2 || met[0].Evidence != "a\nb" || met[1].Title != "Default password" {
+		t.Errorf("%+v %+v, %v", r, met, err)
+	}
+	if _, err := scanner.Read(endless("title,host,evidence\n", "t,h,e\n", 6*(scanner.MaxPenTest+1), ""), "", "", &list{}); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("%d findings: %v", scanner.MaxPenTest+1, err)
+	}
+	if _, err := scanner.Read(strings.NewReader("title,host,evidence,colour\nt,h,e,red\n"), "", "", &list{}); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("a column of another form: %v", err)
 	}
 }
 
