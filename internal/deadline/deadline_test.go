@@ -472,3 +472,25 @@ func TestATryChangesNothing(t *testing.T) {
 	}
 	w.want("after the try", w.after(50), before)
 }
+
+func FuzzDecodeAssessment(f *testing.F) {
+	f.Add([]byte(`{"_type":"https://in-toto.io/Statement/v1","subject":[],"predicateType":"x","predicate":{}}`))
+	good, err := deadline.Assessment{ID: "asm_00000000000000000000000000", Vulnerability: name, Severity: "high", Priority: "high", Person: "alice",
+		MadeAt: warranttest.Now}.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := deadline.DecodeAssessment(b)
+		if err != nil {
+			if fault.KindOf(err) != fault.Invalid {
+				t.Error(err)
+			}
+			return
+		}
+		if again, err := a.Encode(); err != nil || string(again) != string(b) {
+			t.Errorf("read %q, written %q, %v", b, again, err)
+		}
+	})
+}

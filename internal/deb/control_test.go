@@ -3,6 +3,7 @@ package deb
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -99,6 +100,21 @@ func FuzzReader(f *testing.F) {
 		}
 		ParseStatus(strings.NewReader(text))
 		for range ParsePackages(strings.NewReader(text)) {
+		}
+	})
+}
+
+func FuzzParseChangelog(f *testing.F) {
+	f.Add("curl (7.88-1+deb12u1) bookworm-security; urgency=high\n\n  * Fix CVE-2026-1, CVE-2026-1.\n\n -- x <x@example.org>  Sat, 21 Nov 2026 10:00:00 +0000\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		all, err := ParseChangelog(strings.NewReader(text))
+		if err != nil && fault.KindOf(err) != fault.Invalid {
+			t.Error(err)
+		}
+		for _, e := range all {
+			if e.Source == "" || ValidVersion(e.Version) != nil || !slices.IsSorted(e.CVEs) {
+				t.Errorf("%+v", e)
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package filetree
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
 // build makes a tree: a path that ends in "/" is a directory, "path -> target" a symlink, anything else a file whose
@@ -287,4 +290,36 @@ func TestStateFile(t *testing.T) {
 			t.Errorf("byte %d flipped: still read", i)
 		}
 	}
+}
+
+// FuzzState: whatever stands in a file of a state, with a checksum that is right, is read or refused.
+func FuzzState(f *testing.F) {
+	root := f.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "a"), []byte("x"), 0o600); err != nil {
+		f.Fatal(err)
+	}
+	s, err := Scan(f.Context(), root, Options{}, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := s.encode(&b); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes()[len(stateMagic) : b.Len()-sha256.Size])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		whole := append([]byte(stateMagic), body...)
+		sum := sha256.Sum256(whole)
+		s, err := decodeState(append(whole, sum[:]...))
+		if err != nil {
+			if fault.KindOf(err) != fault.Invalid {
+				t.Error(err)
+			}
+			return
+		}
+		if s.Digest == "" {
+			t.Error("a state without a digest")
+		}
+	})
 }

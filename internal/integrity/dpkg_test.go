@@ -364,3 +364,23 @@ func TestRedoRefusesAlteredFacts(t *testing.T) {
 		t.Errorf("another spelling of a field: %v", err)
 	}
 }
+
+func FuzzDecodeInput(f *testing.F) {
+	good, err := (&Input{Order: "ord_x", Host: "hst_x", Actions: []warrant.Action{}, Contents: []string{}, Changes: []filetree.Change{}, Known: []Known{{Path: "/a"}}}).Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in, err := DecodeInput(b)
+		if err != nil {
+			if fault.KindOf(err) != fault.Invalid {
+				t.Error(err)
+			}
+			return
+		}
+		if again, err := in.Encode(); err != nil || string(again) != string(b) {
+			t.Errorf("read %q, written %q, %v", b, again, err)
+		}
+	})
+}

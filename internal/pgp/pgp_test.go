@@ -245,3 +245,29 @@ func TestASignatureBesideADocument(t *testing.T) {
 		}
 	}
 }
+
+func FuzzVerifyDetached(f *testing.F) {
+	s, err := Generate("Test", "test@example.org", Ed25519, now.Add(-time.Hour))
+	if err != nil {
+		f.Fatal(err)
+	}
+	public, _ := s.ArmouredPublic()
+	keys, err := LoadKeyring(public)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var beside bytes.Buffer
+	if err := openpgp.ArmoredDetachSign(&beside, s.entity, strings.NewReader(release), signingConfig(now)); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(beside.Bytes())
+	f.Add([]byte(armourBegin))
+	f.Fuzz(func(t *testing.T, signature []byte) {
+		if _, err := VerifyDetached(strings.NewReader(release+" "), signature, keys, []string{s.Fingerprint()}, now); fault.CodeOf(err) != fault.BadSignature {
+			t.Fatalf("of other bytes: %v", err)
+		}
+		if _, err := VerifyDetached(strings.NewReader(release), signature, keys, nil, now); err == nil {
+			t.Fatal("a signature by no pinned key")
+		}
+	})
+}

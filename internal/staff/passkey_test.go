@@ -13,6 +13,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope/envelopetest"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/staff/passkey"
 	"github.com/patchwarrant/patchwarrant/internal/staff/passkey/passkeytest"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 )
@@ -223,3 +224,24 @@ func TestAskingToLogInTellsNobodyWhoExists(t *testing.T) {
 		t.Errorf("login with a stranger's passkey: %v", err)
 	}
 }
+
+// FuzzAttest: whatever a browser hands in as a new passkey is taken only for this site, this challenge and the key within.
+func FuzzAttest(f *testing.F) {
+	key := envelopetest.NewPasskey(f)
+	f.Add(passkeytest.Register(f, key, challenge))
+	f.Add([]byte(`{"id":"a","rawId":"a","type":"public-key","response":{"clientDataJSON":"e30","attestationObject":"oA"}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		made, err := passkey.Attest(b, challenge, key.RPID, key.Key.Origins)
+		if err != nil {
+			if fault.KindOf(err) != fault.Invalid {
+				t.Error(err)
+			}
+			return
+		}
+		if len(made.Credential) == 0 || len(made.SPKI) == 0 {
+			t.Errorf("%+v", made)
+		}
+	})
+}
+
+const challenge = "Y2hhbGxlbmdlY2hhbGxlbmdlY2hhbGxlbmdlY2hhbGw"

@@ -10,6 +10,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 )
 
@@ -83,4 +84,23 @@ func TestArchiveRefusesDamage(t *testing.T) {
 			t.Errorf("%s: got %v, want an invalid error", name, err)
 		}
 	}
+}
+
+func FuzzArchive(f *testing.F) {
+	b, err := debian.ReadArchive("bookworm", index("curl", "1.0-2"), map[string][]deb.ChangelogEntry{"curl": {{Source: "curl", Version: "1.0-2", CVEs: []string{"CVE-2026-1"}}}}).Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := debian.ParseArchive(bytes.NewReader(b))
+		if err != nil && fault.KindOf(err) != fault.Invalid {
+			t.Error(err)
+		}
+		for _, s := range r.Statements {
+			if s.Package == "" || s.ID == "" || s.Status != intake.Fixed || deb.ValidVersion(s.FixedVersion) != nil {
+				t.Errorf("%+v", s)
+			}
+		}
+	})
 }

@@ -61,11 +61,10 @@ func (s Site) resolve(base, reference string) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	from, err := url.Parse(base)
-	if err != nil {
-		return nil, err
+	u, err := url.Parse(base) // which a list may name, too
+	if err == nil {
+		u, err = u.Parse(reference)
 	}
-	u, err := from.Parse(reference)
 	if err != nil || !sameOrigin(u, home) || u.User != nil || u.RawQuery != "" || u.Fragment != "" || unpack.CheckPath(strings.Trim(u.Path, "/")) != nil {
 		return nil, fault.New(fault.Invalid, "its list names an address that is not a plain one of %s", home.Host)
 	}
