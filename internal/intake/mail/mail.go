@@ -135,8 +135,11 @@ func unquoted(line []byte) []byte {
 // read makes a bulletin of one mail.
 func (k Keys) read(message []byte) (intake.Bulletin, error) {
 	m, err := mail.ReadMessage(bytes.NewReader(message))
-	if err != nil {
-		return intake.Bulletin{}, fault.New(fault.Invalid, "not a mail: %w", err)
+	if err != nil { // which may repeat all that it is about
+		return intake.Bulletin{}, fault.New(fault.Invalid, "not a mail: %s", intake.Clip(err.Error(), 200))
+	}
+	if m.Header.Get("From") == "" { // RFC 5322, 3.6: no mail is without
+		return intake.Bulletin{}, fault.New(fault.Invalid, "not a mail: nobody is named as its author")
 	}
 	body, err := io.ReadAll(m.Body)
 	if err != nil {
