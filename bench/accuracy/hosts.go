@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/scanner"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
@@ -16,9 +20,27 @@ import (
 type sight struct {
 	hosts    map[string]bool
 	versions map[string]map[string]string
+	systems  map[string]bool // that it names
+}
+
+// other says what a report without a Debian 12 host is about.
+func (s *sight) other(read scanner.Report) string {
+	switch systems := slices.Sorted(maps.Keys(s.systems)); {
+	case read.Read == 0:
+		return "holds no finding"
+	case read.Accepted == 0:
+		return fmt.Sprintf("its %d records are set aside: %s", read.Read, strings.Join(slices.Sorted(maps.Keys(read.Refused)), "; "))
+	case len(systems) == 0:
+		return fmt.Sprintf("does not say what system its %d findings are on", read.Accepted)
+	default:
+		return "is about " + strings.Join(systems[:min(3, len(systems))], ", ")
+	}
 }
 
 func (s *sight) Host(h scanner.Host) error {
+	if h.CPE != "" {
+		s.systems[intake.Clip(h.CPE, 80)] = true
+	}
 	if strings.Contains(h.CPE, "debian_linux:12") || strings.HasPrefix(h.CPE, "debian 12") {
 		s.hosts[h.Name] = true
 	}

@@ -1,8 +1,8 @@
 // Accuracy holds sample reports of scanners against our own verdicts on the same inventory, and prints where the two agree, what
 // only one of them says, and why, by kind of reason. With -write it keeps the figures in docs/accuracy.md.
 //
-// It needs a directory with debian-tracker/bookworm.json, inventory/debian12-host.dpkg-status and reports in nessus/, trivy/,
-// grype/, cyclonedx/; without it says what is missing and does nothing.
+// It needs a directory with debian-tracker/bookworm.json, inventory/debian12-host.dpkg-status and reports in folders by their
+// format; without it says what is missing and does nothing. A report that is not compared is named with the reason.
 package main
 
 import (
@@ -74,24 +74,24 @@ func run(ctx context.Context, out io.Writer, data string) error {
 		"A report does not bring the inventory of its hosts. For each Debian 12 host it is rebuilt: the packages that the report names, in the versions that it names, "+
 		"and the other packages of the same sources, by the source packages of `inventory/debian12-host`. What else such a host had is not known and not counted. "+
 		"A report named constructed was made from some of the real advisories, so what only we say about it is much. Our verdicts come from `debian-tracker/bookworm.json`.\n\n")
-	skipped := 0
-	for _, folder := range []string{"nessus", "trivy", "grype", "cyclonedx"} {
+	var aside strings.Builder
+	for _, folder := range []string{"nessus", "openvas", "trivy", "grype", "cyclonedx", "qualys", "wazuh", "clair"} {
 		files, err := filepath.Glob(filepath.Join(data, folder, "*.*"))
 		if err != nil {
 			return err
 		}
 		for _, file := range files {
-			compared, err := s.measure(ctx, out, file)
+			why, err := s.measure(ctx, out, file)
 			if err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
-			if !compared {
-				skipped++
+			if why != "" {
+				fmt.Fprintf(&aside, "| %s/%s | %s |\n", folder, filepath.Base(file), why)
 			}
 		}
 	}
-	fmt.Fprintf(out, "%d other files are about no Debian 12 host, or are no report, and are not compared.\n", skipped)
-	return nil
+	_, err = fmt.Fprintf(out, "## Not compared\n\nOnly of Debian 12 is an inventory there to judge.\n\n| report | why not |\n|---|---|\n%s", aside.String())
+	return err
 }
 
 // site is the rooms that compare, over the hosts of one report.
@@ -130,28 +130,32 @@ func open(ctx context.Context, data string, base pkgset.Set) (*site, error) {
 	return s, nil
 }
 
-// measure compares one report; false for one that is about no Debian 12 host.
-func (s *site) measure(ctx context.Context, out io.Writer, file string) (bool, error) {
+// measure compares one report, or says why not.
+func (s *site) measure(ctx context.Context, out io.Writer, file string) (why string, err error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	defer f.Close()
-	seen := &sight{hosts: map[string]bool{}, versions: map[string]map[string]string{}}
-	if _, err := scanner.Read(f, "", "", seen); err != nil || len(seen.hosts) == 0 {
-		return false, nil
+	seen := &sight{hosts: map[string]bool{}, versions: map[string]map[string]string{}, systems: map[string]bool{}}
+	read, err := scanner.Read(f, "", "", seen)
+	if err != nil {
+		return "refused: " + intake.Clip(err.Error(), 150), nil
+	}
+	if len(seen.hosts) == 0 {
+		return seen.other(read), nil
 	}
 	s.estate.take(seen)
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return false, err
+		return "", err
 	}
 	r, _, err := s.scans.Import(ctx, "accuracy", f, scans.Delivery{From: filepath.Base(file)})
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	c, err := s.scans.Compare(ctx, r.ID, scans.Filter{})
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	fmt.Fprintf(out, "## %s\n\n%d records, %d accepted; %d findings are %d distinct vulnerabilities, on %d hosts.\n\n| | findings |\n|---|---|\n", filepath.Base(file),
 		r.Records, r.Accepted, r.Findings, r.Vulnerabilities, r.Hosts)
@@ -160,7 +164,7 @@ func (s *site) measure(ctx context.Context, out io.Writer, file string) (bool, e
 	}
 	fmt.Fprint(out, "\n| relation | reason | findings | for example |\n|---|---|---|---|\n")
 	printClasses(out, c)
-	return true, nil
+	return "", nil
 }
 
 func printClasses(out io.Writer, c scans.Comparison) {
