@@ -202,14 +202,14 @@ func (e *Estate) current(ctx context.Context, do func(*directory) error) error {
 func (e *Estate) latest(ctx context.Context) (v version, err error) {
 	err = e.DB.Read(ctx, func(tx *db.Tx) error {
 		v.hosts, err = lastChange(ctx, tx)
+		if err == nil && e.Records != nil {
+			v.records, err = e.Records.Last(ctx, tx)
+		}
+		if err == nil && e.Groups != nil {
+			v.groups, err = e.Groups.Last(ctx, tx)
+		}
 		return err
 	})
-	if err == nil && e.Records != nil {
-		v.records, err = e.Records.Last(ctx)
-	}
-	if err == nil && e.Groups != nil {
-		v.groups, err = e.Groups.Last(ctx)
-	}
 	return v, err
 }
 
@@ -244,14 +244,14 @@ func (e *Estate) catchUp(ctx context.Context) error {
 
 // regroup takes groups over that changed; the caller holds the directory.
 func (e *Estate) regroup(ctx context.Context) error {
-	last, err := e.Groups.Last(ctx) // before the list: a change between is taken over twice
-	if err != nil || last <= e.directory.upTo.groups {
+	latest, err := e.latest(ctx) // before the list: a change between is taken over twice
+	if err != nil || latest.groups <= e.directory.upTo.groups {
 		return err
 	}
 	groups, err := e.Groups.List(ctx)
 	if err == nil {
 		e.directory.regroup(groups)
-		e.directory.upTo.groups = last
+		e.directory.upTo.groups = latest.groups
 	}
 	return err
 }

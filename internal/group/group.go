@@ -121,13 +121,7 @@ func (g *Groups) Get(ctx context.Context, name string) (x Group, err error) {
 }
 
 // Last gives a number that grows with each change of any group.
-func (g *Groups) Last(ctx context.Context) (n int64, err error) {
-	err = g.DB.Read(ctx, func(tx *db.Tx) error {
-		n, err = lastChange(ctx, tx)
-		return err
-	})
-	return n, err
-}
+func (g *Groups) Last(ctx context.Context, tx *db.Tx) (int64, error) { return lastChange(ctx, tx) }
 
 func (g *Groups) act(ctx context.Context, tx *db.Tx, who, kind, name string, detail map[string]any) error {
 	b, err := json.Marshal(detail)

@@ -117,13 +117,7 @@ func (r *Records) List(ctx context.Context, f Filter, after string, limit int) (
 }
 
 // Last gives the number of the last change.
-func (r *Records) Last(ctx context.Context) (n int64, err error) {
-	err = r.DB.Read(ctx, func(tx *db.Tx) error {
-		n, err = lastChange(ctx, tx)
-		return err
-	})
-	return n, err
-}
+func (r *Records) Last(ctx context.Context, tx *db.Tx) (int64, error) { return lastChange(ctx, tx) }
 
 // Since gives the records changed after the change number since, dropped ones too, and the number of the last change.
 func (r *Records) Since(ctx context.Context, since int64) (all []Record, upTo int64, err error) {

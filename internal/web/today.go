@@ -336,7 +336,14 @@ func (s *site) alarms(v *visit) ([]alarm, error) {
 			all = append(all, alarm{"Upstream " + u.Name + " refused: " + r.RefusedCode, "/repository", r.RefusedWhy, r.RefusedAt})
 		}
 	}
+	states, err := s.Estate.Facets(ctx, estate.Filter{})
+	if err != nil {
+		return nil, err
+	}
 	for _, state := range []estate.State{estate.Cloned, estate.Alarms} {
+		if states.By(estate.ByState)[string(state)] == 0 {
+			continue
+		}
 		hosts, err := s.Estate.List(ctx, estate.Filter{State: state}, "", mostAlarms)
 		if err != nil {
 			return nil, err
