@@ -91,6 +91,16 @@ export class Visitor {
     return found.violations.flatMap((v) => v.nodes.map((n) => `${v.id} (${v.impact}): ${n.target.join(" ")}: ${n.failureSummary.replaceAll("\n", " ")}`));
   }
 
+  // sticksOut gives what makes the page scroll sideways, the outermost elements alone.
+  sticksOut() {
+    return this.page.evaluate(() => {
+      if (document.documentElement.scrollWidth <= innerWidth && document.body.scrollWidth <= innerWidth) return [];
+      const out = (e) => e.getBoundingClientRect().right > innerWidth + 1;
+      const outermost = [...document.querySelectorAll("body *")].filter((e) => out(e) && !out(e.parentElement));
+      return [`${document.documentElement.scrollWidth} pixels`, ...outermost.map((e) => `${e.tagName} ${e.className}`)];
+    });
+  }
+
   async close() { await this.context.close(); }
 }
 

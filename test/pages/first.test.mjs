@@ -17,8 +17,11 @@ before(async () => {
 });
 after(() => browser.close());
 
-// both looks at a page in both themes.
+// both looks at a page in both themes, and on a phone.
 async function both(of, where) {
+  await of.page.setViewportSize({ width: 390, height: 844 });
+  assert.deepEqual(await of.sticksOut(), [], where);
+  await of.page.setViewportSize({ width: 1280, height: 800 });
   for (const colorScheme of ["dark", "light"]) {
     await of.page.emulateMedia({ colorScheme });
     assert.deepEqual(await of.axe(), [], `${where}, ${colorScheme}`);

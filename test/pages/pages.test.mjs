@@ -65,20 +65,13 @@ for (const [name, path] of Object.entries(all)) {
   });
 }
 
-// What sticks out to the right of the window, the outermost alone.
-const sticksOut = (page) => page.evaluate(() => {
-  if (document.documentElement.scrollWidth <= innerWidth && document.body.scrollWidth <= innerWidth) return [];
-  const out = (e) => e.getBoundingClientRect().right > innerWidth + 1;
-  return [`${document.documentElement.scrollWidth} pixels`, ...[...document.querySelectorAll("body *")].filter((e) => out(e) && !out(e.parentElement)).map((e) => `${e.tagName} ${e.className}`)];
-});
-
 test("no page scrolls sideways on a phone", async () => {
   for (const visitor of [alice, carol]) await visitor.page.setViewportSize({ width: 390, height: 844 });
   for (const [name, path] of Object.entries(all)) {
-    const { page } = offered[name]?.[1] === "decide" ? alice : carol;
-    await page.goto(path);
-    assert.deepEqual(await sticksOut(page), [], name);
-    const top = await page.locator(".side").boundingBox();
+    const visitor = offered[name]?.[1] === "decide" ? alice : carol;
+    await visitor.go(path);
+    assert.deepEqual(await visitor.sticksOut(), [], name);
+    const top = await visitor.page.locator(".side").boundingBox();
     assert.ok(top.height < 200, `${name}: the head of the page takes ${top.height} pixels`);
   }
   for (const visitor of [alice, carol]) await visitor.page.setViewportSize({ width: 1280, height: 800 });
@@ -90,8 +83,9 @@ test("paper shows what a page says, dark on white, and nothing to click", async 
     await page.goto(path);
     await page.evaluate(() => { document.documentElement.dataset.theme = "dark"; });
     await page.emulateMedia({ media: "print" });
-    const shown = await page.evaluate(() => [...document.querySelectorAll("nav, .side, .top, .tabs, .pager, button, .button, dialog")].filter((e) => e.checkVisibility()).map((e) => `${e.tagName} ${e.className}`));
+    const shown = await page.evaluate(() => [...document.querySelectorAll("nav, .side, .search, .tabs, .pager, button, .button, dialog")].filter((e) => e.checkVisibility()).map((e) => `${e.tagName} ${e.className}`));
     assert.deepEqual(shown, [], name);
+    assert.ok(await page.locator(".both").isVisible(), `${name}: both numbers`);
     assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector("h1")).color), "rgb(24, 33, 42)", name);
     await page.emulateMedia({ media: "screen" });
   }
