@@ -92,3 +92,12 @@ func costOf(state *os.ProcessState) cost {
 	}
 	return c
 }
+
+// ourPeak is this process's resident memory at its highest, KiB.
+func ourPeak() int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err) // cannot happen: the arguments are constant
+	}
+	return u.Maxrss
+}
