@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -64,7 +65,7 @@ func TestSectigo(t *testing.T) {
 	if r := reports[0]; r.Findings != 418 || r.Vulnerabilities != 26 || r.Hosts != 17 || r.UnknownHosts != 1 || r.Records != r.Accepted {
 		t.Errorf("the report: %+v", r)
 	}
-	s.shows(ctx, t, "/scans", `num">418<`, `num">26<`, `num">17<`)
+	s.shows(ctx, t, "/scans", "418 26 17 1") // findings, vulnerabilities, hosts, of them not in the inventory
 	s.counts(ctx, t, 16, 416, 26, 26)
 
 	s.decides(ctx, t, flaws[:1]) // sixteen findings at once
@@ -152,7 +153,7 @@ func (s *Story) site(ctx context.Context, t *testing.T, term time.Duration) erro
 			t.Errorf("the server ended with %v: %s", err, said)
 		}
 	})
-	return s.await(ctx, "the people to log in", 20*time.Second, func(ctx context.Context) (bool, error) {
+	return s.await(ctx, "the people to log in", time.Minute, func(ctx context.Context) (bool, error) {
 		for _, p := range s.people {
 			if _, err := os.Stat(p.session); err == nil {
 				continue
@@ -192,7 +193,7 @@ func (s *Story) counts(ctx context.Context, t *testing.T, hosts, findings, vulne
 		t.Errorf("%d findings of %d vulnerabilities on %d hosts, %d undecided; want %d, %d, %d, %d", got.Findings, got.Vulnerabilities, got.Hosts, got.Undecided,
 			findings, vulnerabilities, hosts, undecided)
 	}
-	s.shows(ctx, t, "/vulnerabilities", fmt.Sprintf("%d findings", findings), fmt.Sprintf("%d vulnerabilities", vulnerabilities), fmt.Sprintf("<b>%d</b> undecided", undecided))
+	s.shows(ctx, t, "/vulnerabilities", fmt.Sprintf("%d findings", findings), fmt.Sprintf("%d vulnerabilities", vulnerabilities), fmt.Sprintf("%d undecided", undecided))
 }
 
 // decides has alice sign by one command what happens about vulnerabilities.
@@ -205,6 +206,9 @@ func (s *Story) decides(ctx context.Context, t *testing.T, flaws []scanstest.Fla
 	_, err := s.run(ctx, "alice", append(args, "--kind", "accept", "--reason", "goes with the next window")...)
 	must(t, err)
 }
+
+// markup is what stands around the text of a page.
+var markup = regexp.MustCompile(`(<[^>]*>|\s)+`)
 
 // shows demands texts of a page, as frank sees it.
 func (s *Story) shows(ctx context.Context, t *testing.T, path string, texts ...string) {
@@ -225,9 +229,10 @@ func (s *Story) shows(ctx context.Context, t *testing.T, path string, texts ...s
 	defer answer.Body.Close()
 	page, err := io.ReadAll(answer.Body)
 	must(t, err)
+	read := markup.ReplaceAllString(string(page), " ")
 	for _, text := range texts {
-		if answer.StatusCode != http.StatusOK || !strings.Contains(string(page), text) {
-			t.Errorf("%s answers %s and does not show %q:\n%s", path, answer.Status, text, page)
+		if answer.StatusCode != http.StatusOK || !strings.Contains(read, text) {
+			t.Errorf("%s answers %s and does not show %q: %s", path, answer.Status, text, read)
 		}
 	}
 }
