@@ -168,8 +168,7 @@ func (i *Integrity) observe(ctx context.Context, order warrant.Order, run Run) (
 		}
 		in.Contents = append(in.Contents, digest)
 	}
-	facts := func(digest string) ([]byte, error) { return blob.ReadAll(ctx, i.Blobs, digest, MaxInput) }
-	input, report, err := observe(ctx, in, objects{i.Blobs}, facts)
+	input, report, err := observe(ctx, in, objects{i.Blobs}, i.facts(ctx))
 	if err != nil {
 		return StagedHost{}, nil, fmt.Errorf("observe order %s on host %s: %w", order.ID, run.Host, err)
 	}
@@ -178,6 +177,11 @@ func (i *Integrity) observe(ctx context.Context, order warrant.Order, run Run) (
 	}
 	digest, err := i.keep(ctx, report)
 	return StagedHost{run.Host, report.Input, digest, report.Counts}, report, err
+}
+
+// facts gives facts from the blobs.
+func (i *Integrity) facts(ctx context.Context) Facts {
+	return func(digest string) ([]byte, error) { return blob.ReadAll(ctx, i.Blobs, digest, MaxInput) }
 }
 
 // whole brings an observation's time to the precision of documents.

@@ -43,7 +43,7 @@ func (i *Integrity) LookOutside(ctx context.Context, host string, before, after 
 			Why: fmt.Sprintf("%d paths differ outside orders, more than can be told one by one: compare the host's file states", len(all))}}}
 	} else {
 		in := &Input{Host: host, Actions: []warrant.Action{}, Contents: []string{}, Before: before, After: after}
-		input, report, err := observe(ctx, in, objects{i.Blobs}, nil)
+		input, report, err := observe(ctx, in, objects{i.Blobs}, i.facts(ctx))
 		if err != nil {
 			return o, fmt.Errorf("judge what changed on host %s: %w", host, err)
 		}

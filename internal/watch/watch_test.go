@@ -180,12 +180,14 @@ func TestWhatAnOrderChangesIsLeftToIt(t *testing.T) {
 		w.write("usr/bin/tool", "1")
 		w.report()
 		w.write("before", "the order")
-		run := rollout.Run{Order: "ord_1", Host: "hst_a", State: rollout.Begun, Before: &wire.Observation{At: w.now, Trees: w.see()}}
+		told, err := blob.PutBytes(t.Context(), w.blobs, []byte(`{"files":[]}`))
+		w.must(err)
+		run := rollout.Run{Order: "ord_1", Host: "hst_a", State: rollout.Begun, Before: &wire.Observation{At: w.now, Trees: w.see(), Facts: told}}
 		w.runs = []rollout.Run{run}
 		w.write("usr/bin/tool", "2")
 		w.report()
 		w.want()
-		run.State, run.After, run.EndedAt = rollout.Done, &wire.Observation{At: w.now, Trees: w.see()}, w.now
+		run.State, run.After, run.EndedAt = rollout.Done, &wire.Observation{At: w.now, Trees: w.see(), Facts: told}, w.now
 		w.runs[0] = run
 		w.must(w.Sweep(t.Context())) // the host has said nothing since
 		w.want()
