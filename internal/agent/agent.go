@@ -47,6 +47,7 @@ type Agent struct {
 type memory struct {
 	Counter      int64        `json:"counter"`
 	Log          wire.LogSeen `json:"log"`
+	Published    publication  `json:"published,omitzero"`
 	CheckpointAt time.Time    `json:"checkpoint_at"` // time in the newest checkpoint; of enrolment before the first
 	ContactAt    time.Time    `json:"contact_at,omitzero"`
 	Alarm        string       `json:"alarm,omitempty"`
@@ -187,7 +188,7 @@ func (a *Agent) say(ctx context.Context, e *errand) (*wire.CheckInAnswer, error)
 	c := a.last
 	c.ClockJump = int64(a.clockJump / time.Second)
 	c.Counter, c.At, c.Log, c.TrustRootVersion, c.Alarm = m.Counter, a.now().UTC(), m.Log, a.root.Version, m.Alarm
-	c.ScannedAt, c.Canary = a.scannedAt(), m.Canary
+	c.ScannedAt, c.Canary, c.Published = a.scannedAt(), m.Canary, m.Published.Digest
 	if e != nil {
 		c.Doing = &wire.Doing{Order: e.Order, Phase: e.Phase}
 	}
@@ -203,7 +204,10 @@ func (a *Agent) say(ctx context.Context, e *errand) (*wire.CheckInAnswer, error)
 	if err == nil {
 		err = a.witness(&answer)
 	}
-	m.Alarm = judge(err, m.CheckpointAt, a.now())
+	if err == nil {
+		err = a.follows(answer.Published)
+	}
+	m.Alarm = m.judge(err, a.now())
 	return &answer, errors.Join(err, a.remember())
 }
 
@@ -222,7 +226,7 @@ func (a *Agent) remember() error { return writeJSON(a.places.memory(), 0o600, a.
 // raise alarms on the host itself, also when no server answers: a line of level ERROR in the system's journal each round.
 func (a *Agent) raise() {
 	if a.memory.Alarm == "" {
-		a.memory.Alarm = judge(nil, a.memory.CheckpointAt, a.now())
+		a.memory.Alarm = a.memory.judge(nil, a.now())
 	}
 	if a.memory.Alarm != "" {
 		a.log.Error("ALARM: the server or the way to it is not to be trusted", "code", a.memory.Alarm, "newest_checkpoint", a.memory.CheckpointAt)
@@ -249,7 +253,7 @@ func (a *Agent) Status() (Status, error) {
 	s := Status{HostID: a.config.HostID, Server: a.config.Server, TrustRoot: a.root.Version, CertExpiresAt: a.identity.Leaf.NotAfter,
 		ContactAt: a.memory.ContactAt, CheckpointAt: a.memory.CheckpointAt, Counter: a.memory.Counter, Alarm: a.memory.Alarm, Executor: executorListens(a.places)}
 	if s.Alarm == "" {
-		s.Alarm = judge(nil, s.CheckpointAt, a.now())
+		s.Alarm = a.memory.judge(nil, a.now())
 	}
 	e, err := a.readErrand()
 	if err == nil && e != nil {

@@ -51,6 +51,11 @@ type Canary interface {
 	Heard(ctx context.Context, host, version string) error
 }
 
+// Channels gives the digest of the release file that a channel of the repository shows now; empty: none.
+type Channels interface {
+	Published(ctx context.Context, channel string) (digest string, err error)
+}
+
 // Config of a Door.
 type Config struct {
 	Estate     *estate.Estate
@@ -58,7 +63,8 @@ type Config struct {
 	Rollout    Rollout
 	Ledger     Ledger
 	TrustRoots TrustRoots
-	Canary     Canary // nil: none is planted
+	Canary     Canary   // nil: none is planted
+	Channels   Channels // nil: there is no repository
 	Log        *slog.Logger
 	Rest       time.Duration // between the check-ins of a host without work
 	Busy       time.Duration // and of one with work

@@ -35,6 +35,9 @@ func (d *Door) checkIn(w http.ResponseWriter, r *http.Request, host estate.Host)
 	if err := d.trust(r.Context(), c, &out); err != nil {
 		return err
 	}
+	if err := d.published(r.Context(), host, c, &out); err != nil {
+		return err
+	}
 	if err := d.work(r.Context(), host, c, &out); err != nil {
 		return err
 	}
@@ -73,6 +76,19 @@ func (d *Door) trust(ctx context.Context, c wire.CheckIn, out *wire.CheckInAnswe
 		return err
 	}
 	out.Consistency, err = d.Ledger.Consistency(ctx, c.Log.Size, size)
+	return err
+}
+
+// published adds the release file of the host's channel, where the host was shown another.
+func (d *Door) published(ctx context.Context, host estate.Host, c wire.CheckIn, out *wire.CheckInAnswer) error {
+	if d.Channels == nil {
+		return nil
+	}
+	digest, err := d.Channels.Published(ctx, host.Environment)
+	if err != nil || digest == "" || digest == c.Published {
+		return err
+	}
+	out.Published, err = blob.ReadAll(ctx, d.Blobs, digest, wire.MaxRelease)
 	return err
 }
 

@@ -71,7 +71,11 @@ type world struct {
 	server  *httptest.Server
 	around  func(http.Handler) http.Handler // wraps the door; nil: as it is
 	machine *machine
+	channel string // digest of the release file that production shows
 }
+
+// Published implements agentapi.Channels.
+func (w *world) Published(context.Context, string) (string, error) { return w.channel, nil }
 
 // Since implements agentapi.TrustRoots.
 func (w *world) Roots(_ context.Context, version int64) ([]envelope.Envelope, error) {
@@ -100,7 +104,7 @@ func newWorld(t *testing.T) *world {
 	w.estate = estate.New(estate.Config{DB: d, Ledger: w.ledger, Blobs: w.blobs, CA: ca, Now: w.clock.now, Silent: 15 * time.Minute})
 	w.silence = silence.New(silence.Config{DB: d, Ledger: w.ledger, Estate: w.estate, Now: w.clock.now})
 	w.rollout = &rollout{t: t, files: map[string][]byte{}}
-	door := agentapi.New(agentapi.Config{Estate: w.estate, Blobs: w.blobs, Rollout: w.rollout, Ledger: w.ledger, TrustRoots: w, Canary: w.silence,
+	door := agentapi.New(agentapi.Config{Estate: w.estate, Blobs: w.blobs, Rollout: w.rollout, Ledger: w.ledger, TrustRoots: w, Canary: w.silence, Channels: w,
 		Log: slog.New(slog.DiscardHandler), Rest: 5 * time.Minute, Busy: 15 * time.Second, Quota: testQuota})
 	w.server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if w.around != nil {

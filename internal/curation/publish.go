@@ -132,6 +132,19 @@ func (c *Curation) publish(ctx context.Context, p publication, origin string) er
 	})
 }
 
+// Published gives the digest of the release file that a channel shows now; empty: none yet.
+func (c *Curation) Published(ctx context.Context, channel string) (digest string, err error) {
+	err = c.DB.Read(ctx, func(tx *db.Tx) error {
+		p, err := loadPublication(ctx, tx, channel)
+		digest = p.release
+		return err
+	})
+	if fault.KindOf(err) == fault.NotFound {
+		return "", nil
+	}
+	return digest, err
+}
+
 // Carry gives the files by which a host installs from a signed snapshot without reaching the repository: InRelease,
 // Packages, and the packages by their pool paths. Their bytes are blobs.
 func (c *Curation) Carry(ctx context.Context, snapshot string) (files []wire.File, err error) {

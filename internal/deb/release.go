@@ -12,6 +12,7 @@ import (
 // Release is what an archive's Release (the text inside InRelease) says of one suite.
 type Release struct {
 	Suite, Codename string
+	Version         string // as the archive writes it; of our own channels a number that grows
 	Date            time.Time
 	ValidUntil      time.Time // zero where the archive names none, as Debian's main archive does
 	ByHash          bool      // files can be had by their digest (Acquire-By-Hash)
@@ -35,7 +36,7 @@ func ParseRelease(text []byte) (Release, error) {
 		return Release{}, fault.New(fault.Invalid, "release file: more than one stanza")
 	}
 	release := Release{
-		Suite: s.Get("Suite"), Codename: s.Get("Codename"),
+		Suite: s.Get("Suite"), Codename: s.Get("Codename"), Version: s.Get("Version"),
 		ByHash: s.Get("Acquire-By-Hash") == "yes", Files: map[string]ReleaseFile{},
 	}
 	if release.Date, err = parseDate(s.Get("Date")); err != nil {

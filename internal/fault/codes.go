@@ -23,7 +23,8 @@ const (
 	OutsideWindow = "WINDOW"          // not open yet, or closed
 	Unlogged      = "UNLOGGED"        // not proved to be in the ledger
 	LogRollback   = "LOG-ROLLBACK"    // a ledger that is smaller than, or other than, what was seen before
-	Freeze        = "FREEZE"          // the checkpoint is too old
+	RepoRollback  = "REPO-ROLLBACK"   // a release file of the repository that is older than, or other than, what was seen before
+	Freeze        = "FREEZE"          // the checkpoint, or the repository's release file, is too old
 	Clock         = "CLOCK"           // the host's clock is behind what it has seen
 	Plan          = "PLAN"            // the host would do something else than was approved
 	Held          = "HELD"            // a package of the order is on hold on this host

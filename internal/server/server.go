@@ -320,7 +320,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Log:         s.log,
 	})
 	agents := agentapi.New(agentapi.Config{Estate: s.estate, Blobs: s.blobs, Rollout: s.rollouts, Ledger: s.ledger,
-		TrustRoots: s.Staff, Canary: s.silence, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})
+		TrustRoots: s.Staff, Canary: s.silence, Channels: s.curation, Log: s.log, Rest: s.config.Rest.Duration, Busy: s.config.Busy.Duration})
 	all := []*http.Server{
 		{Addr: s.config.Listen.People, Handler: single(hurry(people(programs, pages), strangers, importing)), TLSConfig: tls},
 		{Addr: s.config.Listen.Agents, Handler: hurry(agents, strangers, known), TLSConfig: tls.Clone()}, // a server adds to its own

@@ -9,6 +9,9 @@ import (
 // CanaryPackage is a package that no host has: a check-in carries it beside the package set, so that sets stay shared.
 const CanaryPackage = "patchwarrant-canary"
 
+// MaxRelease bounds the release file of a channel, in bytes.
+const MaxRelease = 64 << 10
+
 const maxCanary = 64 // bytes of a seed and of a version
 
 // CanaryVersion is the version of CanaryPackage by which a host answers a seed. It is of this seed and this host alone.

@@ -126,6 +126,8 @@ func (c *CheckIn) Check() error {
 		return invalid("report_key")
 	case c.Origins != "" && !envelope.ValidDigest(c.Origins):
 		return invalid("origins")
+	case c.Published != "" && !envelope.ValidDigest(c.Published):
+		return invalid("published")
 	case !validCanary(c.Canary):
 		return invalid("canary")
 	case len(c.Alarm) > 200:
@@ -174,6 +176,8 @@ func checkTrees(trees map[string]string) error {
 // Check implements Checker.
 func (a *CheckInAnswer) Check() error {
 	switch {
+	case len(a.Published) > MaxRelease:
+		return invalid("published")
 	case !validCanary(a.Canary):
 		return invalid("canary")
 	case a.NextSeconds < 1 || a.NextSeconds > 86400:

@@ -88,6 +88,7 @@ type CheckIn struct {
 	ClockJump        int64             `json:"clock_jump_seconds,omitempty"` // by which the host's clock jumped since the last check-in; also the length of a sleep
 	ScannedAt        time.Time         `json:"scanned_at,omitzero"`          // when the oldest of Trees was begun
 	Canary           string            `json:"canary,omitempty"`             // CanaryVersion of the last answer's seed
+	Published        string            `json:"published,omitempty"`          // digest of the newest release file of the host's channel that it was shown
 	Log              LogSeen           `json:"log"`
 	TrustRootVersion int64             `json:"trust_root_version"`
 	ReportKey        string            `json:"report_key,omitempty"` // empty: no executor here, observe-only
@@ -136,7 +137,8 @@ type CheckInAnswer struct {
 	Consistency [][]byte            `json:"consistency,omitempty"` // from the host's Log to Checkpoint
 	TrustRoots  []envelope.Envelope `json:"trust_roots,omitempty"` // newer than the host's, oldest first
 	Work        *Work               `json:"work,omitempty"`
-	Canary      string              `json:"canary,omitempty"` // a seed that the next check-in answers; see CanaryVersion
+	Published   []byte              `json:"published,omitempty"` // the release file of the host's channel, if it is another than the host was shown
+	Canary      string              `json:"canary,omitempty"`    // a seed that the next check-in answers; see CanaryVersion
 }
 
 // Work is a warrant to carry to the executor, with the files it needs.
