@@ -51,7 +51,7 @@ func newRootCommand() *cobra.Command {
 		newPersonCommand(), newTrustRootCommand(), newHostCommand(), newRecordCommand(), newGroupCommand(), newBuildCommand(), newHealthCommand(), newSourceCommand(),
 		newOrderCommand(), newApproveCommand(), newLedgerCommand(),
 		newVulnerabilityCommand(), newClockCommand(), newPolicyCommand(), newVEXCommand(), newUpstreamCommand(), newSnapshotCommand(), newChannelCommand(), newReconciliationCommand(),
-		newInvestigationCommand(), newReportCommand(), newViewCommand(), newBundleCommand(), newVerifyCommand(), newScanCommand(), newScanReportCommand(), newSuspicionCommand())
+		newInvestigationCommand(), newReportCommand(), newViewCommand(), newBundleCommand(), newVerifyCommand(), newScanCommand(), newScanReportCommand(), newSuspicionCommand(), newDutyCommand())
 	markFailures(root)
 	return root
 }

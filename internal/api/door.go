@@ -22,6 +22,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/drift"
+	"github.com/patchwarrant/patchwarrant/internal/duty"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/group"
@@ -75,6 +76,7 @@ type Config struct {
 	Drift       *drift.Drifts
 	Builds      *build.Builds
 	Suspicions  *suspicion.Suspicions
+	Duties      *duty.Duties
 	Health      Health
 }
 
@@ -112,6 +114,7 @@ func New(c Config) http.Handler {
 	d.exports()
 	d.scans()
 	d.suspicions()
+	d.duties()
 	d.upstreams()
 	d.figures()
 	d.views()

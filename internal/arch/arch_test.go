@@ -34,7 +34,7 @@ var floors = [][]string{
 	9:  {"curation", "deadline", "vex", "scans", "build", "silence"},
 	10: {"rollout", "suspicion"},
 	11: {"integrity"},
-	12: {"change", "agentapi", "watch"},
+	12: {"duty", "change", "agentapi", "watch"},
 	13: {"evidence"},
 	14: {"api", "web"},
 	15: {"server"},

@@ -45,3 +45,17 @@ func (e *Estate) Places(ctx context.Context) (places map[string]trustroot.Place,
 	})
 	return places, err
 }
+
+// Platforms counts the hosts in service by the distribution that they report.
+func (e *Estate) Platforms(ctx context.Context) (platforms map[string]int, err error) {
+	err = e.current(ctx, func(d *directory) error {
+		platforms = map[string]int{}
+		for _, h := range d.byName {
+			if h.cell[ByState] != string(Retired) {
+				platforms[h.distribution]++
+			}
+		}
+		return nil
+	})
+	return platforms, err
+}

@@ -116,6 +116,15 @@ func (r *Records) List(ctx context.Context, f Filter, after string, limit int) (
 	return all, err
 }
 
+// Owners counts the records that are about no enrolled host by their owner; the empty one is nobody.
+func (r *Records) Owners(ctx context.Context) (owners map[string]int, err error) {
+	err = r.DB.Read(ctx, func(tx *db.Tx) error {
+		owners, err = countOwners(ctx, tx)
+		return err
+	})
+	return owners, err
+}
+
 // Last gives the number of the last change.
 func (r *Records) Last(ctx context.Context, tx *db.Tx) (int64, error) { return lastChange(ctx, tx) }
 

@@ -25,7 +25,8 @@ var (
  AND ($2 = '' OR zone = $2) AND ($3 = '' OR environment = $3) AND ($4 = '' OR owner = $4) AND ($5 = '' OR unit = $5)
  AND ($6 = '' OR criticality = $6) AND ($7 = '' OR exposure = $7) AND ($8 = '' OR build = $8)
  AND ($9 = '' OR search LIKE $9 ESCAPE '!') AND ($10 = 0 OR host = '') ORDER BY hostname LIMIT $11`)
-	put = db.Q(`INSERT INTO records (id, hostname, host, zone, environment, owner, unit, criticality, exposure, build, search, fields, revision,
+	owners = db.Q(`SELECT owner, COUNT(*) FROM records WHERE dropped_at = 0 AND host = '' GROUP BY owner`)
+	put    = db.Q(`INSERT INTO records (id, hostname, host, zone, environment, owner, unit, criticality, exposure, build, search, fields, revision,
  changed_at, dropped_at, changed) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,(SELECT COALESCE(MAX(changed), 0) + 1 FROM records))
  ON CONFLICT (id) DO UPDATE SET hostname = excluded.hostname, host = excluded.host, zone = excluded.zone,
  environment = excluded.environment, owner = excluded.owner, unit = excluded.unit, criticality = excluded.criticality,
@@ -100,6 +101,19 @@ func loadList(ctx context.Context, tx *db.Tx, f Filter, after string, limit int)
 	}
 	rows, err := tx.Query(ctx, listing, after, f.Zone, f.Environment, f.Owner, f.Unit, f.Criticality, f.Exposure, f.Build, search, unlinked, limit)
 	return db.Collect(rows, err, scanRow)
+}
+
+func countOwners(ctx context.Context, tx *db.Tx) (map[string]int, error) {
+	all := map[string]int{}
+	rows, err := tx.Query(ctx, owners)
+	_, err = db.Collect(rows, err, func(r *sql.Rows) (none struct{}, err error) {
+		var owner string
+		var n int
+		err = r.Scan(&owner, &n)
+		all[owner] = n
+		return none, err
+	})
+	return all, err
 }
 
 func save(ctx context.Context, tx *db.Tx, rec Record) error {

@@ -23,6 +23,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/drift"
+	"github.com/patchwarrant/patchwarrant/internal/duty"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/group"
@@ -85,6 +86,7 @@ type Server struct {
 	drift       *drift.Drifts
 	builds      *build.Builds
 	suspicions  *suspicion.Suspicions
+	duties      *duty.Duties
 	deadMan     *deadMan
 }
 
@@ -180,6 +182,8 @@ func (s *Server) furnish() error {
 		Hosts: s.estate, Now: s.now})
 	s.integrity = integrity.New(integrity.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Now: s.now})
 	s.watch = watch.New(watch.Config{DB: s.db, Hosts: s.estate, Runs: s.rollouts, Judge: s.integrity})
+	s.duties = duty.New(duty.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Estate: s.estate, Records: s.records, Intake: s.intake,
+		Groups: s.groups, Triage: s.triage, Suspicions: s.suspicions, Integrity: s.integrity, Deadlines: s.deadlines, Now: s.now})
 	s.changes = change.New(change.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Curation: s.curation,
 		Estate: s.estate, Rollouts: s.rollouts, Integrity: s.integrity, Now: s.now, NoticeHours: s.config.NoticeHours})
 	s.evidence = evidence.New(evidence.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Orders: s.changes, Roots: s.Staff,
@@ -212,6 +216,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "builds", Every: 10 * time.Minute, Do: s.builds.Sweep},
 			{Name: "canary", Every: time.Minute, Do: s.silence.Plant},
 			{Name: "unmatched", Every: time.Hour, Do: s.estate.TellUnmatched},
+			{Name: "duties", Every: time.Hour, Do: s.duties.Tell},
 			{Name: "decisions", Every: minute, Do: s.triage.Sweep},
 			{Name: "history", Every: due, Do: s.triage.SweepHistory},
 			{Name: "deadlines", Every: minute, Do: s.deadlines.Sweep},
@@ -266,6 +271,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Drift:       s.drift,
 		Builds:      s.builds,
 		Suspicions:  s.suspicions,
+		Duties:      s.duties,
 		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,
@@ -302,6 +308,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Drift:       s.drift,
 		Builds:      s.builds,
 		Suspicions:  s.suspicions,
+		Duties:      s.duties,
 		Health:      s,
 		Triage:      s.triage,
 		Deadlines:   s.deadlines,

@@ -111,6 +111,7 @@ var notices = map[string]string{
 	"signed":           "Your signature was counted.",
 	"promoted":         "The channel points at the snapshot.",
 	"resolved":         "Recorded.",
+	"taken":            "It is yours.",
 	"suspected":        "Reported. The CIRT answers within 24 hours, on this page.",
 	"owned":            "It has an owner.",
 	"answered":         "Answered. The reporter sees it here.",

@@ -20,6 +20,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/drift"
+	duties "github.com/patchwarrant/patchwarrant/internal/duty"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/group"
@@ -109,6 +110,8 @@ func (w *world) furnish() {
 		Channels: []string{"stage", "production"}, Now: clock})
 	c.Rollouts = rollout.New(rollout.Config{DB: d, Ledger: log, Blobs: blobs, Roots: c.Staff, Files: c.Curation, Hosts: c.Estate, Now: clock})
 	c.Integrity = integrity.New(integrity.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock})
+	c.Duties = duties.New(duties.Config{DB: d, Ledger: log, Blobs: blobs, Staff: c.Staff, Estate: c.Estate, Records: c.Records, Intake: c.Intake, Groups: c.Groups,
+		Triage: c.Triage, Suspicions: c.Suspicions, Integrity: c.Integrity, Deadlines: c.Deadlines, Now: clock})
 	c.Changes = change.New(change.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Curation: c.Curation, Estate: c.Estate,
 		Rollouts: c.Rollouts, Integrity: c.Integrity, Now: clock})
 	c.Views = savedview.New(savedview.Config{DB: d, Ledger: log, Now: clock})

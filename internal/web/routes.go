@@ -135,6 +135,8 @@ var routes = []route{
 	{"GET", "/facts/{id}", staff.Audit, (*site).fact},
 
 	{"GET", "/people", staff.Read, (*site).people},
+	{"GET", "/people/duties", staff.Read, (*site).ownerless},
+	{"POST", "/people/duties", staff.TakeDuty, (*site).takeDuty},
 	{"POST", "/people/{id}/reviews", staff.ReviewAccount, (*site).reviewAccount},
 	{"POST", "/people/scope", staff.AdvanceTrustRoot, (*site).draftScope},
 	{"POST", "/people/{id}/notice", staff.GiveNotice, (*site).giveNotice},

@@ -373,6 +373,11 @@ func (s *site) alarms(v *visit) ([]alarm, error) {
 		return nil, err
 	}
 	all = append(all, more...)
+	orphans, err := s.orphaned(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, orphans...)
 	late, err := s.unanswered(ctx, v)
 	if err != nil {
 		return nil, err

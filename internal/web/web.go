@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/curation"
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/drift"
+	duties "github.com/patchwarrant/patchwarrant/internal/duty"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -66,6 +67,7 @@ type Config struct {
 	Drift       *drift.Drifts
 	Builds      *build.Builds
 	Suspicions  *suspicion.Suspicions
+	Duties      *duties.Duties
 	Health      Health
 }
 
