@@ -20,8 +20,8 @@ import (
 )
 
 func newOrderCommand() *cobra.Command {
-	return noun("order", "Change orders: propose, look at, withdraw",
-		newOrderPropose(), newOrderList(), newOrderShow(),
+	return noun("order", "Change orders: propose, template, look at, withdraw",
+		newOrderPropose(), newOrderTemplate(), newOrderList(), newOrderShow(),
 		orderWord("reject", "Say no to an order", "rejection"), orderWord("withdraw", "Take back an order of yours", "withdrawal"))
 }
 
@@ -33,8 +33,14 @@ func newOrderPropose() *cobra.Command {
 		vulnerabilities []string
 		notices         []string
 	)
-	c := verb("propose --kind stage|production|back-out", "Work out an order: hosts, exact packages, window", cobra.NoArgs,
+	c := verb("propose --kind stage|production|back-out | --template NAME", "Work out an order: hosts, exact packages, window", cobra.NoArgs,
 		func(ctx context.Context, c *client, _ []string) (o v1.Proposed, err error) {
+			if p.Kind == "" {
+				p.Kind = "stage"
+				if p.Of != "" {
+					p.Kind = "production"
+				}
+			}
 			at := time.Now()
 			if opens != "" {
 				if at, err = time.Parse(time.RFC3339, opens); err != nil {
@@ -42,7 +48,9 @@ func newOrderPropose() *cobra.Command {
 				}
 			}
 			at = at.UTC().Truncate(time.Second)
-			p.Window = warrant.Window{OpensAt: at, ClosesAt: at.Add(length)}
+			if p.Template == "" || opens != "" {
+				p.Window = warrant.Window{OpensAt: at, ClosesAt: at.Add(length)}
+			}
 			p.Vulnerabilities = vulnerabilities
 			for _, audience := range notices {
 				p.Notices = append(p.Notices, warrant.Notice{At: time.Now().UTC().Truncate(time.Second), Audience: audience})
@@ -71,8 +79,9 @@ func newOrderPropose() *cobra.Command {
 	f.StringSliceVar(&notices, "notice", nil, "audience told now")
 	f.StringVar(&opens, "opens", "", "when the window opens, RFC 3339 (default: now)")
 	f.DurationVar(&length, "window", 4*time.Hour, "how long the window is")
+	f.StringVar(&p.Template, "template", "", "take what is left out from this template; with --of the production order, else that of stage")
 	for _, name := range []string{"kind", "reason", "plan", "back-out"} {
-		c.MarkFlagRequired(name)
+		c.MarkFlagsOneRequired(name, "template")
 	}
 	return c
 }

@@ -120,6 +120,7 @@ func New(c Config) http.Handler {
 	d.views()
 	d.snapshots()
 	d.orders()
+	d.templates()
 	d.rollouts()
 	d.integrity()
 	d.ledger()

@@ -102,6 +102,9 @@ type Signature struct {
 // Propose works out the exact payload of an order: hosts and their transactions, sequence number, trust root. The
 // author is who; approving it is for others. Idle are the hosts that need nothing from it.
 func (c *Changes) Propose(ctx context.Context, who string, p Proposal) (o Order, idle []string, err error) {
+	if p, err = c.Fill(ctx, p); err != nil {
+		return o, nil, fmt.Errorf("template %s: %w", p.Template, err)
+	}
 	if p.Kind == Stage && p.Class == "" {
 		p.Class = trustroot.Stage
 	}
@@ -306,6 +309,9 @@ func (c *Changes) insert(ctx context.Context, o *Order, p Proposal) error {
 		detail := map[string]any{"kind": o.Kind, "class": o.Class, "sequence": o.Sequence, "notice_hours": c.NoticeHours}
 		if p.Grounds != "" {
 			detail["grounds"] = p.Grounds
+		}
+		if p.Template != "" {
+			detail["template"] = p.Template
 		}
 		if p.Acknowledge != "" {
 			detail["acknowledge"] = p.Acknowledge

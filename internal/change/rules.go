@@ -45,6 +45,7 @@ type Proposal struct {
 	BackOut         string
 	Vulnerabilities []string
 	Notices         []warrant.Notice
+	Template        string // its name: what is left empty comes from it
 	Acknowledge     string // production, over a manifest with changes that nothing explains: why they may come there too
 }
 

@@ -33,6 +33,11 @@ var (
 	selectOpen   = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE state IN ('proposed', 'warranted', 'under-investigation') ORDER BY sequence`)
 	addSignature = db.Q(`INSERT INTO change_signature (order_id, person, position, signed_at, signature)
 		VALUES ($1, $2, $3, $4, $5)`)
+	allTemplates = db.Q(`SELECT document FROM order_templates ORDER BY name`)
+	oneTemplate  = db.Q(`SELECT document FROM order_templates WHERE name = $1`)
+	addTemplate  = db.Q(`INSERT INTO order_templates (name, document, changed_by, changed_at) VALUES ($1,$2,$3,$4)
+		ON CONFLICT (name) DO UPDATE SET document = excluded.document, changed_by = excluded.changed_by, changed_at = excluded.changed_at`)
+	delTemplate      = db.Q(`DELETE FROM order_templates WHERE name = $1`)
 	selectSignatures = db.Q(`SELECT person, signed_at, signature FROM change_signature WHERE order_id = $1 ORDER BY position`)
 )
 
@@ -185,4 +190,44 @@ func monthsSince(ctx context.Context, tx *db.Tx, month string) (months []Month, 
 		return none, err
 	})
 	return months, err
+}
+
+func encodeTemplate(t Template) (string, error) {
+	b, err := json.Marshal(t)
+	return string(b), err
+}
+
+func readTemplate(r interface{ Scan(...any) error }) (t Template, err error) {
+	var document string
+	if err = r.Scan(&document); err == nil {
+		err = json.Unmarshal([]byte(document), &t)
+	}
+	return t, err
+}
+
+func loadTemplates(ctx context.Context, tx *db.Tx) ([]Template, error) {
+	rows, err := tx.Query(ctx, allTemplates)
+	return db.Collect(rows, err, func(r *sql.Rows) (Template, error) { return readTemplate(r) })
+}
+
+func loadTemplate(ctx context.Context, tx *db.Tx, name string) (Template, error) {
+	t, err := readTemplate(tx.QueryRow(ctx, oneTemplate, name))
+	if errors.Is(err, sql.ErrNoRows) {
+		return t, fault.New(fault.NotFound, "no such template")
+	}
+	return t, err
+}
+
+func putTemplate(ctx context.Context, tx *db.Tx, t Template) error {
+	document, err := encodeTemplate(t)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, addTemplate, t.Name, document, t.ChangedBy, db.Micros(t.ChangedAt))
+	return err
+}
+
+func dropTemplate(ctx context.Context, tx *db.Tx, name string) error {
+	_, err := tx.Exec(ctx, delTemplate, name)
+	return err
 }

@@ -206,9 +206,12 @@ func (w *world) state(order string) Order {
 	return o
 }
 
-func (w *world) acts(order string) string {
+func (w *world) acts(order string) string { return w.of("order/" + order) }
+
+// of gives the acts on a subject.
+func (w *world) of(subject string) string {
 	w.t.Helper()
-	entries, err := w.log.List(w.t.Context(), ledger.Filter{Subject: "order/" + order})
+	entries, err := w.log.List(w.t.Context(), ledger.Filter{Subject: subject})
 	w.ok(err)
 	var kinds []string
 	for _, e := range entries {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/record"
@@ -137,6 +138,9 @@ func (s *story) things(session, token string) map[string][2]string {
 	both(rec.ID, "rec_none", api+"/records/{id}", api+"/records/{id}/host", "/hosts/records/{id}", "/hosts/records/{id}/host", "/hosts/records/{id}/drop")
 	s.as("erin", http.MethodPut, "/groups/dmz", v1.GroupDefinition{Expression: "recorded"}, nil)
 	both("dmz", "none", api+"/groups/{id}")
+	s.as("bob", http.MethodPut, "/order-templates/weekly", v1.TemplateDefinition{Zone: "UTC", Stage: change.Slot{Weekday: "tuesday", At: "08:00", Hours: 4},
+		Production: change.Slot{Weekday: "thursday", At: "08:00", Hours: 4}, Reason: "r", Plan: "p", BackOut: "b"}, nil)
+	both("weekly", "none", api+"/order-templates/{id}")
 	s.as("erin", http.MethodPut, "/builds/base", v1.BuildOfHost{Host: s.hosts[1].host.ID, Days: 30}, nil)
 	both("base", "none", api+"/builds/{id}", api+"/builds/{id}/status", "/hosts/builds/{id}", "/hosts/builds/{id}/drop")
 	var leaving retirement.Retirement

@@ -97,6 +97,8 @@ type newOrderBody struct {
 	Vulnerabilities    []string
 	Opens, Closes      string
 	NoticeHours        int
+	Templates          []change.Template
+	Filled             change.Proposal // by the template that the address names
 }
 
 // Form of dates and times in forms, UTC.
@@ -139,7 +141,34 @@ func (s *site) newOrder(v *visit) error {
 		opens = opens.Add(time.Duration(body.NoticeHours) * time.Hour)
 	}
 	body.Opens, body.Closes = opens.Format(inputTime), opens.Add(4*time.Hour).Format(inputTime)
+	if err := s.fill(v, &body); err != nil {
+		return err
+	}
 	return v.show(http.StatusOK, "new-order", "Propose a change", body)
+}
+
+// fill puts what the chosen template gives into the form.
+func (s *site) fill(v *visit, body *newOrderBody) (err error) {
+	if body.Kind == change.BackOut {
+		return nil
+	}
+	if body.Templates, err = s.Changes.Templates(v.r.Context()); err != nil {
+		return err
+	}
+	name := v.r.URL.Query().Get("template")
+	if name == "" || body.Kind == change.Production && body.Of == "" {
+		return nil
+	}
+	p := change.Proposal{Kind: body.Kind, Template: name, Of: body.Of, Snapshot: body.Snapshot, Vulnerabilities: body.Vulnerabilities}
+	if p.Kind == change.Stage && p.Snapshot == "" && len(body.Signed) > 0 {
+		p.Snapshot = body.Signed[0].Ref.SHA256 // the form chooses it too
+	}
+	if body.Filled, err = s.Changes.Fill(v.r.Context(), p); err != nil {
+		return err
+	}
+	body.Snapshot = body.Filled.Snapshot
+	body.Opens, body.Closes = body.Filled.Window.OpensAt.Format(inputTime), body.Filled.Window.ClosesAt.Format(inputTime)
+	return nil
 }
 
 func (s *site) proposeOrder(v *visit) error {
@@ -161,7 +190,7 @@ func (s *site) proposeOrder(v *visit) error {
 func proposal(form url.Values, now time.Time) (change.Proposal, error) {
 	p := change.Proposal{Kind: form.Get("kind"), Class: form.Get("class"), Snapshot: form.Get("snapshot"), Of: form.Get("of"),
 		Hosts: strings.Fields(form.Get("hosts")), Reason: form.Get("reason"), Grounds: form.Get("grounds"), Plan: form.Get("plan"),
-		BackOut: form.Get("back_out"), Vulnerabilities: form["vulnerability"], Acknowledge: strings.TrimSpace(form.Get("acknowledge"))}
+		BackOut: form.Get("back_out"), Vulnerabilities: form["vulnerability"], Acknowledge: strings.TrimSpace(form.Get("acknowledge")), Template: form.Get("template")}
 	var err error
 	if p.Window.OpensAt, err = time.Parse(inputTime, form.Get("opens")); err != nil {
 		return p, fault.New(fault.Invalid, "say when the window opens")

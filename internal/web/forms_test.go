@@ -156,6 +156,45 @@ func TestAnOrderIsProposedInThePage(t *testing.T) {
 	}
 }
 
+// TestATemplateFillsTheForm: for stage, and for production after it, whose notice went out with stage's.
+func TestATemplateFillsTheForm(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.login("carol")
+	form := url.Values{"name": {"weekly"}, "time_zone": {"UTC"}, "stage_weekday": {"tuesday"}, "stage_at": {"08:00"}, "stage_hours": {"4"},
+		"production_weekday": {"thursday"}, "production_at": {"22:00"}, "production_hours": {"3"}, "audience": {"customers"},
+		"reason": {"Routine {vulnerabilities}"}, "plan": {"<b>upgrade"}, "back_out": {"downgrade"}}
+	if a := w.ask(token, http.MethodPost, "/changes/templates", form); a.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	if page := w.ask(token, http.MethodGet, "/changes/templates", nil).Body.String(); !strings.Contains(page, "Tuesday 08:00") || !strings.Contains(page, "template=weekly") {
+		t.Error("the list does not show it")
+	}
+	page := w.ask(token, http.MethodGet, "/changes/new?kind=stage&template=weekly", nil).Body.String()
+	for _, want := range []string{`name="template" value="weekly"`, `T08:00" required`, "&lt;b&gt;upgrade", "to customers"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the form lacks %q", want)
+		}
+	}
+	s, err := w.Curation.Proposed(t.Context(), w.record)
+	w.ok(err)
+	a := w.ask(token, http.MethodPost, "/changes", url.Values{"kind": {change.Stage}, "template": {"weekly"}, "snapshot": {s.Ref.SHA256},
+		"opens": {"2026-11-24T08:00"}, "closes": {"2026-11-24T12:00"}})
+	id := strings.TrimSuffix(strings.TrimPrefix(a.Header().Get("Location"), "/changes/"), "?said=proposed")
+	if o, err := w.Changes.Get(t.Context(), id); err != nil || o.BackOut != "downgrade" || len(o.Notices) != 1 {
+		t.Errorf("order %+v, %v", o, err)
+	}
+	form.Set("stage_hours", "many")
+	if a := w.ask(token, http.MethodPost, "/changes/templates", form); a.Code != http.StatusUnprocessableEntity {
+		t.Errorf("nonsense: %d", a.Code)
+	}
+	if a := w.ask(w.login("alice"), http.MethodPost, "/changes/templates/drop", form); a.Code != http.StatusForbidden {
+		t.Errorf("an analyst drops it: %d", a.Code)
+	}
+	if a := w.ask(token, http.MethodPost, "/changes/templates/drop", form); a.Code != http.StatusSeeOther {
+		t.Errorf("drop: %d", a.Code)
+	}
+}
+
 // TestManyAdvisoriesAreReviewedAtOnce: all that match, in one act with one reason, unless the queue changed meanwhile.
 func TestManyAdvisoriesAreReviewedAtOnce(t *testing.T) {
 	w := newWorld(t, "")

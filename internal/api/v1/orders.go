@@ -3,6 +3,7 @@ package v1
 import (
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
@@ -14,14 +15,31 @@ type Proposal struct {
 	Snapshot        string           `json:"snapshot,omitempty"`
 	Of              string           `json:"of,omitempty"`
 	Hosts           []string         `json:"hosts,omitempty"`
-	Window          warrant.Window   `json:"window"`
-	Reason          string           `json:"reason"`
+	Window          warrant.Window   `json:"window,omitzero"` // this and the texts may be left to the template
+	Reason          string           `json:"reason,omitempty"`
 	Grounds         string           `json:"grounds,omitempty"`
-	Plan            string           `json:"plan"`
-	BackOut         string           `json:"back_out"`
+	Plan            string           `json:"plan,omitempty"`
+	BackOut         string           `json:"back_out,omitempty"`
 	Vulnerabilities []string         `json:"vulnerabilities,omitempty"`
 	Notices         []warrant.Notice `json:"notices,omitempty"`
+	Template        string           `json:"template,omitempty"`
 	Acknowledge     string           `json:"acknowledge,omitempty"`
+}
+
+// Templates are all templates of orders.
+type Templates struct {
+	Templates []change.Template `json:"templates"`
+}
+
+// TemplateDefinition is a template without its name.
+type TemplateDefinition struct {
+	Zone       string      `json:"time_zone" maxLength:"64"`
+	Stage      change.Slot `json:"stage"`
+	Production change.Slot `json:"production"`
+	Reason     string      `json:"reason" minLength:"1" maxLength:"2000"`
+	Plan       string      `json:"plan" minLength:"1" maxLength:"2000"`
+	BackOut    string      `json:"back_out" minLength:"1" maxLength:"2000"`
+	Audience   string      `json:"audience,omitempty" maxLength:"200"`
 }
 
 // Proposed is a new order, and the hosts that need nothing from it.
