@@ -92,6 +92,33 @@ func TestAFlippedByteOfAnyMemberIsRefused(t *testing.T) {
 	t.Logf("%d flips in %d members", flips, len(members))
 }
 
+// TestACheckpointIsWrittenInOneWay: the root that a host saw in capitals would be the same number in other bytes.
+func TestACheckpointIsWrittenInOneWay(t *testing.T) {
+	w := newWorld(t)
+	members := unpack(t, w.sealed())
+	tried := 0
+	for m := range members {
+		if !strings.HasPrefix(members[m].Name, seenPrefix) {
+			continue
+		}
+		for i, c := range members[m].Data {
+			if c < 'a' || c > 'f' {
+				continue
+			}
+			bad := slices.Clone(members)
+			bad[m].Data = bytes.Clone(members[m].Data)
+			bad[m].Data[i] -= 'a' - 'A'
+			if _, err := w.verify(pack(t, bad)); err == nil {
+				t.Fatalf("%s with another byte %d is valid", members[m].Name, i)
+			}
+			tried++
+		}
+	}
+	if tried == 0 {
+		t.Fatal("no host saw a checkpoint")
+	}
+}
+
 func TestWhatIsTakenOutIsNamed(t *testing.T) {
 	w := newWorld(t)
 	members := unpack(t, w.sealed())

@@ -320,7 +320,7 @@ func (a *audit) consistency() (string, error) {
 			return "", err
 		}
 		root, err := hex.DecodeString(s.Root)
-		if err != nil || len(root) != 32 || seenName(s) != m.Name {
+		if err != nil || !envelope.ValidDigest(s.Root) || seenName(s) != m.Name {
 			return "", fault.Refuse(fault.Malformed, "%s is not a checkpoint of its name", m.Name)
 		}
 		old := proof.Checkpoint{Origin: a.checkpoint.Origin, Size: s.Size, Root: [32]byte(root)}
