@@ -25,6 +25,7 @@ const pictures = {
   rollout: ["carol", `/changes/${story.closed}`, "#rollout"],
   reconciliation: ["carol", `/changes/${story.investigated}/hosts/${hosts["web-02"]}`],
   investigation: ["alice", `/investigations/${story.investigation}`],
+  suspicion: ["alice", `/suspicions/${story.suspicion}`],
   scan: ["alice", `/scans/${story.scan}`],
   reports: ["frank", "/reports"],
   ledger: ["frank", "/ledger"],

@@ -60,6 +60,8 @@ export function places(at = site) {
     scans: "/scans",
     scan: `/scans/${story.scan}`,
     "scan, of one host": `/scans/${story.scan}?q=openssl`,
+    suspicions: "/suspicions",
+    suspicion: `/suspicions/${story.suspicion}`,
     sources: "/sources",
     people: "/people",
     account: "/account",
@@ -70,7 +72,7 @@ export function places(at = site) {
 // first.test.mjs and door.test.mjs go through, and what is no page.
 const elsewhere = ["/sign-in", "/sign-in/providers/{id}", "/sign-in/provider/{id}", "/setup", "/setup/progress", "/setup/upstreams", "/setup/findings/{id}",
   "/join", "/join/progress", "/search", "/policy/statement.txt", "/hosts/inventory.csv", "/hosts/inventory.json", "/hosts/arrivals/{name}",
-  "/changes/{id}/order.txt", "/changes/{id}/rollout", "/facts/{id}"];
+  "/suspicions/{id}/evidence", "/changes/{id}/order.txt", "/changes/{id}/rollout", "/facts/{id}"];
 
 // forgotten are routes of pages that no place leads to. The most exact route serves a path, as in the server.
 export function forgotten(routes, paths) {

@@ -27,6 +27,8 @@ const controls = [
   ["/hosts/builds", '[data-open="new"]', "edit-record"],
   ["/hosts/builds/web-base", 'form[action$="/drop"] button', "edit-record"],
   ["/repository", '[data-open="add-upstream"], form[action="/repository/upstreams"] button', "configure-mirror"],
+  ["/suspicions", '[data-open="suspect"]', "report-suspicion"],
+  ["/people", 'form[action="/people/scope"]', "advance-trust-root"],
   ["/scans", '[data-open="import"]', "import-advisories"],
   ["/repository", 'form[action="/repository/upstreams/debian-security/refresh"] button', "refresh-mirror"],
   ["/repository", 'form[action="/repository/snapshots"] button, [data-open="propose"]', "propose-snapshot"],

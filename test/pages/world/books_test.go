@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/retirement"
+	"github.com/patchwarrant/patchwarrant/internal/suspicion"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
@@ -103,6 +104,11 @@ func (s *site) leaveOpen(told *settled) {
 			Plan: s.text("Take the fix with the next point release.")}}, "alice")
 	told.Undecided = s.decide("bob", v1.Draft{Vulnerability: "CVE-2025-40022/postfix", Kind: triage.NotConcerned, Scope: triage.FleetScope,
 		Justification: triage.Justifications[0], Reason: s.text("The relay in front takes no bare line feed.")}).ID
+
+	var suspected suspicion.Suspicion
+	s.ok(s.as("carol", http.MethodPost, "/suspicions", v1.NewSuspicion{Title: s.text("The status page of nginx answers to everyone"), Host: "web-03",
+		Package: "nginx", Noticed: s.text("Seen while I looked for the cause of a slow page: /status needs no login.")}, &suspected))
+	told.Suspicion = suspected.ID
 
 	var leaving retirement.Retirement
 	s.ok(s.as("carol", http.MethodPost, "/retirements", v1.RetirementProposal{Host: s.hosts["batch-07"].ID, Reason: s.text("Replaced by batch-08; the disks are wiped.")}, &leaving))

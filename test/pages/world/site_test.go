@@ -41,6 +41,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/server/servertest"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot/draft"
 )
 
 // name is the host people see. Browsers are told where it is.
@@ -248,7 +249,7 @@ func (s *site) installRoot() {
 	made := s.now().UTC().Truncate(time.Second)
 	r := trustroot.Root{Version: 1, Organisation: s.text("Example Hosting AB"), MadeAt: made, ExpiresAt: made.Add(365 * 24 * time.Hour),
 		Ledger:     trustroot.Ledger{Origin: s.config.Origin, Keys: []string{s.keys.Verifier}, MaxCheckpointAgeHours: 24},
-		Repository: trustroot.Repository{Keys: []string{identity.RepositoryKey}}, Rules: trustroot.ShippedRules()}
+		Repository: trustroot.Repository{Keys: []string{identity.RepositoryKey}}, Rules: draft.ShippedRules()}
 	for _, e := range employed {
 		p := s.people[e.ID]
 		key, err := sshkey.Read(string(ssh.MarshalAuthorizedKey(p.signer.PublicKey())))

@@ -34,6 +34,7 @@ type settled struct {
 	Undecided  string    `json:"undecided"`  // decision that waits for a second person
 	Policies   [2]string `json:"policies"`   // the one in force, one that waits for signatures
 	Scan       string    `json:"scan"`       // a scanner's report
+	Suspicion  string    `json:"suspicion"`
 }
 
 // tell arranges what happened on the site in the last 28 hours, and sets its clock to now.
