@@ -36,6 +36,7 @@ export function places(at = site) {
     "record without a host": `/hosts/records/${story.inventory[1]}`,
     retirement: `/hosts/retirements/${story.retirement}`,
     groups: "/hosts/groups",
+    "templates of orders": "/changes/templates",
     builds: "/hosts/builds",
     build: "/hosts/builds/web-base",
     "host, drift": `${host("web-02")}?tab=drift`,

@@ -23,6 +23,7 @@ const controls = [
   [`/hosts/records/${story.inventory[0]}`, 'form[action$="/host"] button', "link-record"],
   [`/hosts/records/${story.inventory[1]}`, 'form[action$="/drop"] button', "edit-record"],
   ["/hosts/groups", '[data-open="new"]', "edit-record"],
+  ["/changes/templates", '[data-open="new"]', "propose-order"],
   ["/hosts/groups", 'form[action="/hosts/groups/drop"] button', "edit-record"],
   ["/hosts/builds", '[data-open="new"]', "edit-record"],
   ["/hosts/builds/web-base", 'form[action$="/drop"] button', "edit-record"],
