@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,34 +22,24 @@ func newDecideCommand() *cobra.Command {
 	var want v1.Draft
 	var exception triage.Exception
 	var until string
-	c := verb("decide CVE/SOURCE... --kind KIND --reason TEXT", "Sign a decision about vulnerabilities",
-		cobra.MinimumNArgs(1), func(ctx context.Context, c *client, args []string) (made []triage.Decided, err error) {
+	c := verb("decide CVE/SOURCE... --kind KIND --reason TEXT", "Sign one decision about one vulnerability, or about many",
+		cobra.RangeArgs(1, triage.MaxTogether), func(ctx context.Context, c *client, args []string) (made triage.Decided, err error) {
 			if until != "" {
 				if want.Until, err = time.Parse(time.RFC3339, until); err != nil {
-					return nil, fault.New(fault.Invalid, "--until: want a time such as 2026-12-24T12:00:00Z")
+					return made, fault.New(fault.Invalid, "--until: want a time such as 2026-12-24T12:00:00Z")
 				}
 			}
 			if exception != (triage.Exception{}) {
 				want.Exception = &exception
 			}
-			show := newProgress(os.Stderr, "deciding", len(args))
-			defer show.end()
-			for _, name := range args {
-				want.Vulnerability = name
-				d, err := decide(ctx, c, want)
-				if err != nil {
-					return made, fmt.Errorf("decide about %s (%d of %d are decided): %w", name, len(made), len(args), err)
-				}
-				made = append(made, d)
-				show.step()
+			want.Vulnerability, want.Also = args[0], args[1:]
+			return decide(ctx, c, want)
+		}, func(w io.Writer, d triage.Decided) {
+			for _, name := range d.About() {
+				say(w, "%s  %s %s for %s", orderview.Clean(d.ID), orderview.Clean(d.Kind), orderview.Clean(name), orderview.Clean(d.Scope))
 			}
-			return made, nil
-		}, func(w io.Writer, made []triage.Decided) {
-			for _, d := range made {
-				say(w, "%s  %s %s for %s", orderview.Clean(d.ID), orderview.Clean(d.Kind), orderview.Clean(d.Vulnerability), orderview.Clean(d.Scope))
-				if !d.InForce {
-					say(w, "it waits for a second person: patchwarrant vulnerability agree %s", orderview.Clean(d.ID))
-				}
+			if !d.InForce {
+				say(w, "it waits for a second person: patchwarrant vulnerability agree %s", orderview.Clean(d.ID))
 			}
 			if want.Kind == triage.Accept {
 				say(w, "next: patchwarrant snapshot propose --release NAME")
@@ -79,7 +70,8 @@ func decide(ctx context.Context, c *client, want v1.Draft) (made triage.Decided,
 	if err != nil {
 		return made, err
 	}
-	if d.Vulnerability != want.Vulnerability || d.Kind != want.Kind || d.Scope != want.Scope || d.Reason != want.Reason || d.Justification != want.Justification ||
+	about := triage.Decision{Vulnerability: want.Vulnerability}.Together(want.Also).About()
+	if !slices.Equal(d.About(), about) || d.Kind != want.Kind || d.Scope != want.Scope || d.Reason != want.Reason || d.Justification != want.Justification ||
 		!sameException(d.Exception, want.Exception) || !d.Until.Equal(want.Until) || d.Person != c.Person {
 		return made, fault.Refuse(fault.MixMatch, "the server's draft is not the decision you made: nothing was signed")
 	}
@@ -101,10 +93,18 @@ func newWaitingCommand() *cobra.Command {
 		}, func(w io.Writer, all v1.WaitingDecisions) {
 			t := newTable("DECISION", "KIND", "VULNERABILITY", "SCOPE", "BY", "WAITS UNTIL")
 			for _, d := range all.Decisions {
-				t.add(d.ID, d.Kind, d.Vulnerability, d.Scope, d.Person, d.Until)
+				t.add(d.ID, d.Kind, aboutInShort(d.About()), d.Scope, d.Person, d.Until)
 			}
 			t.print(w)
 		})
+}
+
+// aboutInShort names the first vulnerability, and how many follow.
+func aboutInShort(names []string) string {
+	if len(names) == 1 {
+		return names[0]
+	}
+	return fmt.Sprintf("%s and %d more", names[0], len(names)-1)
 }
 
 func newAgreeCommand() *cobra.Command {
@@ -133,7 +133,9 @@ func newAgreeCommand() *cobra.Command {
 			}
 			return made, c.post(ctx, path+"/signatures", v1.Approval{Signature: s}, &made)
 		}, func(w io.Writer, d triage.Decided) {
-			say(w, "%s is in force: %s %s for %s", orderview.Clean(d.ID), orderview.Clean(d.Kind), orderview.Clean(d.Vulnerability), orderview.Clean(d.Scope))
+			for _, name := range d.About() {
+				say(w, "%s is in force: %s %s for %s", orderview.Clean(d.ID), orderview.Clean(d.Kind), orderview.Clean(name), orderview.Clean(d.Scope))
+			}
 		})
 	c.Flags().StringVar(&digest, "digest", "", "sign without asking, if this is the SHA-256 of the decision")
 	return c
@@ -147,7 +149,11 @@ func showDecision(w io.Writer, d triage.Decision, digest string) {
 		}
 	}
 	say(w, "DECISION sha256:%s", digest)
-	line("about", d.Vulnerability)
+	facts := 0
+	for _, part := range d.Parts() {
+		line("about", part.Vulnerability)
+		facts += len(part.Facts)
+	}
 	line("kind", d.Kind)
 	line("for", d.Scope)
 	line("by", d.Person)
@@ -161,7 +167,7 @@ func showDecision(w io.Writer, d triage.Decision, digest string) {
 		line("plan", x.Plan)
 	}
 	line("reason", d.Reason)
-	say(w, "rests on       %d facts", len(d.Facts))
+	say(w, "rests on       %d facts", facts)
 }
 
 func newRefuseCommand() *cobra.Command {

@@ -72,15 +72,13 @@ func (s *Story) Curate(ctx context.Context, c *change) error {
 		names = append(names, v.Name)
 	}
 	err := s.take(ctx, "remediation of "+c.source+" decided", "decision.made", "vulnerability/"+names[0], func(ctx context.Context) error {
-		var made []triage.Decision
+		var made triage.Decided
 		if err := s.ask(ctx, "alice", &made, append(append([]string{"vulnerability", "decide"}, names...), "--kind", triage.Accept,
 			"--reason", "Debian has fixed it; the package is in use")...); err != nil {
 			return err
 		}
-		for _, d := range made {
-			c.decisions = append(c.decisions, d.ID)
-		}
-		s.say("alice signed %d decisions: accept the vendor's patch", len(made))
+		c.decisions = []string{made.ID}
+		s.say("alice signed a decision about %d vulnerabilities: accept the vendor's patch", len(made.About()))
 		return nil
 	})
 	if err != nil {

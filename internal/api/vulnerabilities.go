@@ -52,7 +52,7 @@ func (d *door) findings(ctx context.Context, _ staff.Session, in *part) (v1.Find
 func (d *door) draft(ctx context.Context, s staff.Session, in *struct{ Body v1.Draft }) (v1.Payload, error) {
 	b := in.Body
 	payload, err := d.Triage.Draft(ctx, s.Person.ID, triage.Decision{Vulnerability: b.Vulnerability, Kind: b.Kind, Scope: b.Scope,
-		Justification: b.Justification, Reason: b.Reason, Exception: b.Exception, Until: b.Until})
+		Justification: b.Justification, Reason: b.Reason, Exception: b.Exception, Until: b.Until}.Together(b.Also))
 	return v1.Payload{PayloadType: triage.DecisionType, Payload: payload, SHA256: envelope.Digest(payload)}, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -13,10 +14,11 @@ import (
 // decisions: each package was let in by an accepting decision, signed by the person whom the record names and in force
 // when the snapshot was proposed.
 func (a *audit) decisions() (string, error) {
-	made := map[string]entry{} // the first of each: the same yes handed in again is no new one
+	made := map[string][]entry{} // by decision; for each vulnerability the first: the same yes handed in again is no new one
 	for _, e := range a.acts {
-		if id := decisionOf(e.Act); id != "" && made[id].Kind == "" {
-			made[id] = e
+		id := decisionOf(e.Act)
+		if id != "" && !slices.ContainsFunc(made[id], func(o entry) bool { return o.Subject == e.Subject }) {
+			made[id] = append(made[id], e)
 		}
 	}
 	count := 0
@@ -54,11 +56,18 @@ func (a *audit) proposed(digest string, r warrant.Record) (entry, error) {
 	return all[i], nil
 }
 
-func (a *audit) decision(id string, made map[string]entry, proposed entry) (person string, err error) {
-	act, ok := made[id]
-	if !ok || len(act.Facts) == 0 {
-		return "", fault.Refuse(Lacking, "it is not in the ledger's entries here")
+// decision checks one that let a package in. One about many vulnerabilities has an entry for each, and must have lasted for one.
+func (a *audit) decision(id string, made map[string][]entry, proposed entry) (person string, err error) {
+	err = fault.Refuse(Lacking, "it is not in the ledger's entries here")
+	for _, act := range made[id] {
+		if person, err = a.decidedAt(id, act, proposed); err == nil {
+			return person, nil
+		}
 	}
+	return "", err
+}
+
+func (a *audit) decidedAt(id string, act, proposed entry) (person string, err error) {
 	d, err := a.decided(act)
 	if err != nil {
 		return "", err
@@ -72,7 +81,7 @@ func (a *audit) decision(id string, made map[string]entry, proposed entry) (pers
 	if err != nil {
 		return "", err
 	}
-	if len(signers) != 1 || signers[0].Person.ID != d.Person || d.ID != id || d.Kind != triage.Accept || act.Subject != "vulnerability/"+d.Vulnerability {
+	if len(signers) != 1 || signers[0].Person.ID != d.Person || d.ID != id || d.Kind != triage.Accept || !slices.Contains(d.About(), strings.TrimPrefix(act.Subject, "vulnerability/")) {
 		return "", fault.Refuse(fault.MixMatch, "it is decision %s to %s about %s by %s", d.ID, d.Kind, d.Vulnerability, d.Person)
 	}
 	if act.index > proposed.index {

@@ -54,7 +54,12 @@ func (t *Triage) wait(ctx context.Context, d Decision, e envelope.Envelope) erro
 		if err := insertWaiting(ctx, tx, d, signed); err != nil {
 			return err
 		}
-		return t.act(ctx, tx, "person/"+d.Person, "decision.proposed", d.Vulnerability, []string{payload, digest}, proposedDecision{d.ID, d.Kind, d.Scope})
+		for _, vulnerability := range d.About() {
+			if err := t.act(ctx, tx, "person/"+d.Person, "decision.proposed", vulnerability, []string{payload, digest}, proposedDecision{d.ID, d.Kind, d.Scope}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -122,7 +127,12 @@ func (t *Triage) endWaiting(ctx context.Context, w Waiting, who, kind, why strin
 		if err := dropWaiting(ctx, tx, w.ID); err != nil {
 			return err
 		}
-		return t.act(ctx, tx, who, kind, w.Vulnerability, []string{w.SHA256}, reopened{w.ID, why})
+		for _, vulnerability := range w.About() {
+			if err := t.act(ctx, tx, who, kind, vulnerability, []string{w.SHA256}, reopened{w.ID, why}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("end decision %s: %w", w.ID, err)
@@ -139,8 +149,10 @@ func (t *Triage) lapse(ctx context.Context) error {
 	why := map[string]string{}
 	err = t.read(ctx, func() {
 		for _, w := range all {
-			if !slices.Equal(t.groundsOf(w.Vulnerability).digests(), w.Facts) {
-				why[w.ID] = "the facts it rests on changed"
+			for _, part := range w.Parts() {
+				if !slices.Equal(t.groundsOf(part.Vulnerability).digests(), part.Facts) {
+					why[w.ID] = "the facts about " + part.Vulnerability + " changed"
+				}
 			}
 			if !t.Now().Before(w.Until) {
 				why[w.ID] = "nobody agreed in time"

@@ -91,7 +91,7 @@ func TestNoImpactNeedsTwoRoles(t *testing.T) {
 func TestWhatWaitsInVainLapses(t *testing.T) {
 	for says, end := range map[string]func(w *world, d triage.Waiting){
 		"nobody agreed in time": func(w *world, _ triage.Waiting) { w.now = w.now.Add(7 * 24 * time.Hour) },
-		"the facts it rests on changed": func(w *world, _ triage.Waiting) {
+		"the facts about CVE-2026-1/openssl changed": func(w *world, _ triage.Waiting) {
 			w.imports(debian.TrackerSource, tracker("3.0.18-1"))
 		},
 		"it is built, I checked": func(w *world, d triage.Waiting) {

@@ -23,29 +23,34 @@ import (
 // PastDecision is a decision as it is kept: in force, or ended and why.
 type PastDecision struct {
 	Decision
-	Envelope  string    `json:"envelope"` // digest of the signed envelope, a blob
+	Envelope  string    `json:"envelope"`           // digest of the signed envelope, a blob
+	Signed    string    `json:"signed"`             // digest of the signed bytes
+	Together  int       `json:"together,omitempty"` // of a decision about many vulnerabilities: how many
 	DecidedAt time.Time `json:"decided_at"`
 	EndedAt   time.Time `json:"ended_at,omitzero"` // zero: in force
 	Ended     string    `json:"ended,omitempty"`
 }
 
-// Draft completes what a person wants to decide (Vulnerability, Kind, Scope, Justification, Reason, Until) with the facts
+// Draft completes what a person wants to decide (Vulnerability, Also, Kind, Scope, Justification, Reason, Until) with the facts
 // and the trust root of now, and gives the payload for Who to sign and hand to Decide. Nothing is kept.
 func (t *Triage) Draft(ctx context.Context, who string, d Decision) ([]byte, error) {
 	root, err := t.Root.CurrentRoot(ctx)
 	if err != nil {
 		return nil, err
 	}
-	on, err := t.grounds(ctx, d.Vulnerability)
+	on, err := t.groundsOfAll(ctx, d.Parts())
 	if err != nil {
 		return nil, err
 	}
 	now := t.Now().UTC().Truncate(time.Microsecond)
-	d.ID, d.Facts, d.Person, d.TrustRoot, d.MadeAt = id.New("dec", now), on.digests(), who, warrant.RefOf(root), now
+	d.ID, d.Facts, d.Person, d.TrustRoot, d.MadeAt = id.New("dec", now), on[0].digests(), who, warrant.RefOf(root), now
+	for i := range d.Also {
+		d.Also[i].Facts = on[i+1].digests()
+	}
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	if err := on.allow(d); err != nil {
+	if err := allowed(d.Parts(), on); err != nil {
 		return nil, err
 	}
 	touched, err := t.touched(ctx, root, d)
@@ -96,14 +101,14 @@ func (t *Triage) hand(ctx context.Context, d Decision, e envelope.Envelope, with
 	if err != nil {
 		return Decided{}, err
 	}
-	on, err := t.grounds(ctx, d.Vulnerability)
+	on, err := t.groundsOfAll(ctx, d.Parts())
 	if err != nil {
 		return Decided{}, err
 	}
-	if !slices.Equal(on.digests(), d.Facts) {
-		return Decided{}, fault.New(fault.Conflict, "decision: the facts about %s changed since it was drafted; look again", d.Vulnerability)
+	if err := unchanged(d.Parts(), on); err != nil {
+		return Decided{}, err
 	}
-	if err := on.allow(d); err != nil {
+	if err := allowed(d.Parts(), on); err != nil {
 		return Decided{}, err
 	}
 	if complete {
@@ -124,12 +129,19 @@ type decided struct {
 	Scope      string    `json:"scope"`
 	Until      time.Time `json:"until,omitzero"`
 	Supersedes string    `json:"supersedes,omitempty"`
+	Together   int       `json:"together,omitempty"` // vulnerabilities that it is about, where they are many
 }
 
-func (t *Triage) keep(ctx context.Context, d Decision, e envelope.Envelope, on grounds) error {
-	for _, f := range on.cited {
-		if _, err := blob.PutBytes(ctx, t.Blobs, f); err != nil {
-			return err
+func (t *Triage) keep(ctx context.Context, d Decision, e envelope.Envelope, on []grounds) error {
+	put := map[string]bool{}
+	for _, g := range on {
+		for _, f := range g.cited {
+			if digest := envelope.Digest(f); !put[digest] {
+				put[digest] = true
+				if _, err := blob.PutBytes(ctx, t.Blobs, f); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	signed, err := envelope.Encode(e)
@@ -140,7 +152,6 @@ func (t *Triage) keep(ctx context.Context, d Decision, e envelope.Envelope, on g
 	if err != nil {
 		return err
 	}
-	now := t.Now()
 	return t.DB.Write(ctx, func(tx *db.Tx) error {
 		known, err := hasDecision(ctx, tx, d.ID)
 		if err != nil {
@@ -149,29 +160,42 @@ func (t *Triage) keep(ctx context.Context, d Decision, e envelope.Envelope, on g
 		if known {
 			return fault.New(fault.Conflict, "decision %s was handed in before", d.ID)
 		}
-		act := decided{Decision: d.ID, Kind: d.Kind, Scope: d.Scope, Until: d.Until}
-		if act.Supersedes, err = inForceAt(ctx, tx, d.Vulnerability, d.Scope); err != nil {
-			return err
-		}
-		if act.Supersedes != "" {
-			if err := endDecision(ctx, tx, act.Supersedes, "superseded by "+d.ID, now); err != nil {
-				return err
-			}
-		}
 		if err := dropWaiting(ctx, tx, d.ID); err != nil {
 			return err
 		}
-		if err := insertDecision(ctx, tx, d, e.Payload, digest, now); err != nil {
-			return err
-		}
-		if d.Kind == Reopen {
-			if err := endDecision(ctx, tx, d.ID, "it undid what was decided", now); err != nil {
+		signed, parts := envelope.Digest(e.Payload), d.Parts()
+		for _, part := range parts {
+			if err := t.keepPart(ctx, tx, PastDecision{Decision: part, Envelope: digest, Signed: signed, DecidedAt: t.Now(), Together: len(parts)}); err != nil {
 				return err
 			}
 		}
-		cited := append([]string{envelope.Digest(e.Payload), digest}, d.Facts...)
-		return t.act(ctx, tx, "person/"+d.Person, "decision.made", d.Vulnerability, cited, act)
+		return nil
 	})
+}
+
+// keepPart keeps what a decision says of one vulnerability.
+func (t *Triage) keepPart(ctx context.Context, tx *db.Tx, d PastDecision) (err error) {
+	act := decided{Decision: d.ID, Kind: d.Kind, Scope: d.Scope, Until: d.Until}
+	if d.Together > 1 {
+		act.Together = d.Together
+	}
+	if act.Supersedes, err = inForceAt(ctx, tx, d.Vulnerability, d.Scope); err != nil {
+		return err
+	}
+	if act.Supersedes != "" {
+		if err := endDecision(ctx, tx, act.Supersedes, d.Vulnerability, "superseded by "+d.ID, d.DecidedAt); err != nil {
+			return err
+		}
+	}
+	if err := insertDecision(ctx, tx, d); err != nil {
+		return err
+	}
+	if d.Kind == Reopen {
+		if err := endDecision(ctx, tx, d.ID, d.Vulnerability, "it undid what was decided", d.DecidedAt); err != nil {
+			return err
+		}
+	}
+	return t.act(ctx, tx, "person/"+d.Person, "decision.made", d.Vulnerability, append([]string{d.Signed, d.Envelope}, d.Facts...), act)
 }
 
 func (t *Triage) act(ctx context.Context, tx *db.Tx, who, kind, vulnerability string, facts []string, detail any) error {
@@ -208,17 +232,6 @@ func (g grounds) allow(d Decision) error {
 	return nil
 }
 
-// grounds gives those of now, or fault.NotFound.
-func (t *Triage) grounds(ctx context.Context, vulnerability string) (g grounds, err error) {
-	if err = t.read(ctx, func() { g = t.groundsOf(vulnerability) }); err != nil {
-		return g, err
-	}
-	if len(g.leading) == 0 {
-		return g, fault.New(fault.NotFound, "no source states anything about %.200q; the form is CVE-…/source", vulnerability)
-	}
-	return g, nil
-}
-
 // groundsOf gives them as of the last sync; the caller reads.
 func (t *Triage) groundsOf(vulnerability string) grounds {
 	g := grounds{leading: t.leading(vulnerability)}
@@ -245,7 +258,7 @@ func (t *Triage) leading(vulnerability string) (all []intake.Statement) {
 	return all
 }
 
-// reopened is the detail of the act decision.reopened. Its fact is the decision's payload.
+// reopened is the detail of the act decision.reopened. Its fact is what was signed.
 type reopened struct {
 	Decision string `json:"decision"`
 	Why      string `json:"why"`
@@ -270,7 +283,7 @@ func (t *Triage) Sweep(ctx context.Context) error {
 		return err
 	}
 	for _, d := range all {
-		why := stale[d.ID]
+		why := stale[name{d.ID, d.Vulnerability}]
 		if why == "" {
 			continue
 		}
@@ -279,14 +292,10 @@ func (t *Triage) Sweep(ctx context.Context) error {
 			if err != nil || now != d.ID {
 				return err // superseded meanwhile
 			}
-			if err := endDecision(ctx, tx, d.ID, why, t.Now()); err != nil {
+			if err := endDecision(ctx, tx, d.ID, d.Vulnerability, why, t.Now()); err != nil {
 				return err
 			}
-			payload, err := d.Encode()
-			if err != nil {
-				return err
-			}
-			return t.act(ctx, tx, "server", "decision.reopened", d.Vulnerability, []string{envelope.Digest(payload)}, reopened{d.ID, why})
+			return t.act(ctx, tx, "server", "decision.reopened", d.Vulnerability, []string{d.Signed}, reopened{d.ID, why})
 		})
 		if err != nil {
 			return fmt.Errorf("re-open %s: %w", d.Vulnerability, err)
@@ -295,16 +304,19 @@ func (t *Triage) Sweep(ctx context.Context) error {
 	return nil
 }
 
-// stale says why decisions do not hold any more, by ID.
-func (t *Triage) stale(ctx context.Context, all []PastDecision) (map[string]string, error) {
-	why := make(map[string]string)
+// name is one vulnerability of a decision.
+type name struct{ decision, vulnerability string }
+
+// stale says why decisions do not hold any more; of one about many, for which of its vulnerabilities.
+func (t *Triage) stale(ctx context.Context, all []PastDecision) (map[name]string, error) {
+	why := make(map[name]string)
 	err := t.read(ctx, func() {
 		for _, d := range all {
 			if !slices.Equal(t.groundsOf(d.Vulnerability).digests(), d.Facts) {
-				why[d.ID] = "the facts it rests on changed"
+				why[name{d.ID, d.Vulnerability}] = "the facts it rests on changed"
 			}
 			if !d.Until.IsZero() && !t.Now().Before(d.Until) {
-				why[d.ID] = "its term ended"
+				why[name{d.ID, d.Vulnerability}] = "its term ended"
 			}
 		}
 	})

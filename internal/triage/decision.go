@@ -91,7 +91,8 @@ type Decision struct {
 	Reason        string          `json:"reason"`
 	Exception     *Exception      `json:"exception,omitempty"` // only with AcceptRisk
 	Until         time.Time       `json:"until,omitzero"`      // when it re-opens; required with Defer and AcceptRisk
-	Facts         []string        `json:"facts"`               // digests of what it rests on, sorted; see Vulnerability.Facts
+	Facts         []string        `json:"facts"`               // digests of what it rests on, sorted; see grounds
+	Also          []Item          `json:"also,omitempty"`      // further vulnerabilities of one decision about many, sorted
 	Person        string          `json:"person"`              // person ID
 	TrustRoot     warrant.RootRef `json:"trust_root"`
 	MadeAt        time.Time       `json:"made_at"`
@@ -104,8 +105,10 @@ func (d Decision) Encode() ([]byte, error) {
 
 func (d Decision) subjects() []envelope.Subject {
 	subjects := make([]envelope.Subject, 0, len(d.Facts))
-	for _, digest := range d.Facts {
-		subjects = append(subjects, envelope.Subject{Name: d.Vulnerability, Digest: envelope.DigestSet{SHA256: digest}})
+	for _, part := range d.Parts() {
+		for _, digest := range part.Facts {
+			subjects = append(subjects, envelope.Subject{Name: part.Vulnerability, Digest: envelope.DigestSet{SHA256: digest}})
+		}
 	}
 	return subjects
 }
@@ -133,8 +136,6 @@ func (d Decision) check() error {
 	switch {
 	case !id.Valid("dec", d.ID):
 		return d.invalid("id", "is no decision ID")
-	case !vulnerabilityForm.MatchString(d.Vulnerability):
-		return d.invalid("vulnerability", "is not of the form CVE-…/source")
 	case !scopeForm.MatchString(d.Scope):
 		return d.invalid("scope", "is none of fleet, environment/NAME, host/ID")
 	case kinds[d.Kind] == nil:
@@ -151,13 +152,13 @@ func (d Decision) check() error {
 		return d.invalid("until", "does not go with "+d.Kind)
 	case !d.Until.IsZero() && (!d.Until.After(d.MadeAt) || d.Until.Sub(d.MadeAt) > maxTerm):
 		return d.invalid("until", "is before the decision or more than a year after it")
-	case len(d.Facts) == 0 || !slices.IsSorted(d.Facts) || len(slices.Compact(slices.Clone(d.Facts))) != len(d.Facts):
-		return d.invalid("facts", "are missing, unsorted or repeated")
 	}
-	if d.Exception == nil {
-		return nil
+	if d.Exception != nil {
+		if err := d.Exception.check(d); err != nil {
+			return err
+		}
 	}
-	return d.Exception.check(d)
+	return d.checkAlso()
 }
 
 func (x Exception) check(d Decision) error {

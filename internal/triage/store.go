@@ -15,18 +15,18 @@ import (
 )
 
 var (
-	qInsertDecision = db.Q(`INSERT INTO decisions (id, vulnerability, scope, kind, until_at, payload, envelope, decided_at, changed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, (SELECT COALESCE(MAX(changed), 0) + 1 FROM decisions))`)
-	qHasDecision = db.Q(`SELECT 1 FROM decisions WHERE id = $1`)
+	qInsertDecision = db.Q(`INSERT INTO decisions (id, vulnerability, scope, kind, until_at, payload, signed, together, envelope, decided_at, changed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, (SELECT COALESCE(MAX(changed), 0) + 1 FROM decisions))`)
+	qHasDecision = db.Q(`SELECT 1 FROM decisions WHERE id = $1 LIMIT 1`)
 	qInsertWait  = db.Q(`INSERT INTO waiting_decisions (id, vulnerability, envelope, made_at) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING`)
 	qDropWait    = db.Q(`DELETE FROM waiting_decisions WHERE id = $1`)
 	qWaiting     = db.Q(`SELECT envelope FROM waiting_decisions WHERE $1 = '' OR id = $1 ORDER BY made_at, id`)
 	qInForceAt   = db.Q(`SELECT id FROM decisions WHERE vulnerability = $1 AND scope = $2 AND ended_at = 0`)
-	qEndDecision = db.Q(`UPDATE decisions SET ended_at = $2, ended = $3,
-		changed = (SELECT MAX(changed) + 1 FROM decisions) WHERE id = $1`)
+	qEndDecision = db.Q(`UPDATE decisions SET ended_at = $3, ended = $4,
+		changed = (SELECT MAX(changed) + 1 FROM decisions) WHERE id = $1 AND vulnerability = $2`)
 	qLastDecision = db.Q(`SELECT COALESCE(MAX(changed), 0) FROM decisions`)
-	qCurrent      = db.Q(`SELECT payload, envelope, decided_at, ended_at, ended FROM decisions WHERE ended_at = 0 ORDER BY vulnerability, scope`)
-	qHistory      = db.Q(`SELECT payload, envelope, decided_at, ended_at, ended FROM decisions WHERE vulnerability = $1 ORDER BY decided_at, id`)
+	qCurrent      = db.Q(`SELECT payload, signed, together, envelope, decided_at, ended_at, ended FROM decisions WHERE ended_at = 0 ORDER BY vulnerability, scope`)
+	qHistory      = db.Q(`SELECT payload, signed, together, envelope, decided_at, ended_at, ended FROM decisions WHERE vulnerability = $1 ORDER BY decided_at, id`)
 
 	qOpenEpisodes = db.Q(`SELECT ` + episodeColumns + ` FROM exposure WHERE fixed_at = 0`)
 	qLastEpisode  = db.Q(`SELECT ` + episodeColumns + ` FROM exposure WHERE vulnerability = $1 ORDER BY episode DESC LIMIT 1`)
@@ -46,8 +46,12 @@ var (
 
 const episodeColumns = `vulnerability, episode, identified_at, affected_at, fixed_at, gone_at, gone, hosts, most, left_hosts, releases, act`
 
-func insertDecision(ctx context.Context, tx *db.Tx, d Decision, payload []byte, envelope string, now time.Time) error {
-	_, err := tx.Exec(ctx, qInsertDecision, d.ID, d.Vulnerability, d.Scope, d.Kind, db.Micros(d.Until), string(payload), envelope, db.Micros(now))
+func insertDecision(ctx context.Context, tx *db.Tx, d PastDecision) error {
+	payload, err := d.Encode()
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, qInsertDecision, d.ID, d.Vulnerability, d.Scope, d.Kind, db.Micros(d.Until), string(payload), d.Signed, d.Together, d.Envelope, db.Micros(d.DecidedAt))
 	return err
 }
 
@@ -69,16 +73,22 @@ func inForceAt(ctx context.Context, tx *db.Tx, vulnerability, scope string) (id 
 	return id, err
 }
 
-func endDecision(ctx context.Context, tx *db.Tx, id, why string, now time.Time) error {
-	_, err := tx.Exec(ctx, qEndDecision, id, db.Micros(now), why)
+func endDecision(ctx context.Context, tx *db.Tx, id, vulnerability, why string, now time.Time) error {
+	_, err := tx.Exec(ctx, qEndDecision, id, vulnerability, db.Micros(now), why)
 	return err
 }
 
 func scanDecision(rows *sql.Rows) (p PastDecision, err error) {
 	var payload string
 	var decided, ended int64
-	if err := rows.Scan(&payload, &p.Envelope, &decided, &ended, &p.Ended); err != nil {
+	if err := rows.Scan(&payload, &p.Signed, &p.Together, &p.Envelope, &decided, &ended, &p.Ended); err != nil {
 		return p, err
+	}
+	if p.Signed == "" {
+		p.Signed = envelope.Digest([]byte(payload))
+	}
+	if p.Together == 1 {
+		p.Together = 0
 	}
 	p.DecidedAt, p.EndedAt = db.Time(decided), db.Time(ended)
 	if p.Decision, err = DecodeDecision([]byte(payload)); err != nil {

@@ -13,9 +13,10 @@ type Findings struct {
 	Findings []triage.Finding `json:"findings"`
 }
 
-// Draft says what a person wants to decide about a vulnerability.
+// Draft says what a person wants to decide about a vulnerability, or about several in one document.
 type Draft struct {
 	Vulnerability string            `json:"vulnerability"`
+	Also          []string          `json:"also,omitempty" doc:"further vulnerabilities of one decision; at most 999"`
 	Kind          string            `json:"kind"`
 	Scope         string            `json:"scope,omitempty"`
 	Justification string            `json:"justification,omitempty"`
