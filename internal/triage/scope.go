@@ -20,7 +20,7 @@ func (t *Triage) touched(ctx context.Context, root *trustroot.Root, d Decision) 
 		return nil, nil
 	}
 	var hosts []string
-	if err := t.read(ctx, func() { hosts = t.fleet.touched(d.Vulnerability, d.Scope) }); err != nil {
+	if err := t.read(ctx, func() { hosts = t.fleet.touched(d) }); err != nil {
 		return nil, err
 	}
 	return t.Places.PlacesOf(ctx, hosts)
@@ -37,15 +37,25 @@ func (t *Triage) Touched(ctx context.Context, d Decision) ([]trustroot.Place, er
 
 func isLimited(p trustroot.Person) bool { return len(p.Scopes) > 0 }
 
-func (f *Fleet) touched(vulnerability, scope string) (hosts []string) {
-	if host, one := strings.CutPrefix(scope, "host/"); one {
+func (f *Fleet) touched(d Decision) (hosts []string) {
+	if host, one := strings.CutPrefix(d.Scope, "host/"); one {
 		return []string{host}
 	}
-	id, source, _ := strings.Cut(vulnerability, "/")
-	verdicts := f.verdicts(id, source)
-	maps.DeleteFunc(verdicts, func(_ int, v Verdict) bool { return v.Status == NotAffected })
+	var concerned []map[int]Verdict // of each vulnerability
+	for _, name := range d.About() {
+		id, source, _ := strings.Cut(name, "/")
+		verdicts := f.verdicts(id, source)
+		maps.DeleteFunc(verdicts, func(_ int, v Verdict) bool { return v.Status == NotAffected })
+		concerned = append(concerned, verdicts)
+	}
+	reached := map[*class]bool{}
 	for name, k := range f.hosts {
-		if inScope(scope, k.Environment) && k.one(verdicts, "") >= 0 {
+		in, known := reached[k]
+		if !known {
+			in = inScope(d.Scope, k.Environment) && slices.ContainsFunc(concerned, func(v map[int]Verdict) bool { return k.one(v, "") >= 0 })
+			reached[k] = in
+		}
+		if in {
 			host, _ := place(name)
 			hosts = append(hosts, host)
 		}
@@ -77,6 +87,9 @@ func (t *Triage) signers(ctx context.Context, all []PastDecision) (map[string][]
 		root := l.roots[d.TrustRoot.Version]
 		if root == nil {
 			continue
+		}
+		if _, done := now[d.ID]; done {
+			continue // of a decision about many
 		}
 		approvals, known := l.by[d.ID]
 		if !known {
@@ -116,7 +129,7 @@ func (l *limited) learn(ctx context.Context, roots Root, all []PastDecision) err
 	return nil
 }
 
-const maxSigned = 1 << 20 // bytes of a signed decision
+const maxSigned = 8 << 20 // bytes of a signed decision
 
 // approvals gives who signed a decision, if any of them is limited.
 func (t *Triage) approvals(ctx context.Context, root *trustroot.Root, d PastDecision) ([]trustroot.Approval, error) {
@@ -140,7 +153,7 @@ func (t *Triage) approvals(ctx context.Context, root *trustroot.Root, d PastDeci
 
 // outgrown says of decisions why they do not hold any more that concern hosts outside the scopes of who signed them: hosts came
 // to be affected since, or moved. The pass costs what Standings costs, and nothing where no signer is limited.
-func (t *Triage) outgrown(ctx context.Context, all []PastDecision, why map[string]string) error {
+func (t *Triage) outgrown(ctx context.Context, all []PastDecision, why map[name]string) error {
 	if t.Places == nil {
 		return nil
 	}
@@ -157,9 +170,9 @@ func (t *Triage) outgrown(ctx context.Context, all []PastDecision, why map[strin
 		trustroot.Place
 	}
 	stands := map[string]stand{}
-	standings, err := t.Standings(ctx, func(name string) string {
-		host, _ := place(name)
-		s := stand{t.fleet.hosts[name].Environment, places[host]}
+	standings, err := t.Standings(ctx, func(at string) string {
+		host, _ := place(at)
+		s := stand{t.fleet.hosts[at].Environment, places[host]}
 		key := strings.Join([]string{s.environment, s.Platform, s.Unit, s.Zone}, "\x00")
 		stands[key] = s
 		return key
@@ -182,7 +195,7 @@ func (t *Triage) outgrown(ctx context.Context, all []PastDecision, why map[strin
 			}
 		}
 		if len(touched) > 0 && !trustroot.Seated(kinds[d.Kind], approvals, touched...) {
-			why[d.ID] = "it came to concern hosts outside the scope of who signed it"
+			why[name{d.ID, d.Vulnerability}] = "it came to concern hosts outside the scope of who signed it"
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
@@ -65,6 +66,7 @@ func TestManyAreDecidedAtOnce(t *testing.T) {
 		if v := w.view(); v.Undecided != before-n+1 {
 			t.Errorf("%d are undecided after the facts about one changed", v.Undecided)
 		}
+		w.now = w.now.Add(time.Minute)
 		again, err := w.Decide(t.Context(), "alice", w.people.Sign(triage.DecisionType, w.draft("alice", acceptAll(names)), "alice"))
 		if err != nil || !again.InForce {
 			t.Fatal(err)
