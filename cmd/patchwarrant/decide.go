@@ -47,7 +47,7 @@ func newDecideCommand() *cobra.Command {
 		})
 	f := c.Flags()
 	f.StringVar(&want.Kind, "kind", "", strings.Join(triage.Kinds(), ", "))
-	f.StringVar(&want.Scope, "scope", triage.FleetScope, "fleet, environment/NAME or host/ID")
+	f.StringVar(&want.Scope, "scope", triage.FleetScope, "fleet, environment/NAME, group/NAME or host/ID")
 	f.StringVar(&want.Justification, "justification", "", "VEX justification, with not-affected")
 	f.StringVar(&want.Reason, "reason", "", "why")
 	f.StringVar(&until, "until", "", "when it is decided again, RFC 3339")

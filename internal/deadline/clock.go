@@ -1,6 +1,7 @@
 package deadline
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -48,36 +49,22 @@ type subject struct {
 	fixAt     time.Time
 }
 
-// stopper says what stops a clock, and since when as far as that is known; empty: nothing does.
-func (s subject) stopper(d policy.Deadline) (why string, at time.Time) {
-	if !s.episode.FixedAt.IsZero() {
+// stopper says what stops a clock, and since when as far as that is known; empty: nothing does. answered: no host is left for which
+// it runs.
+func (s subject) stopper(clock policy.Clock, answered bool) (why string, at time.Time) {
+	switch {
+	case !s.episode.FixedAt.IsZero():
 		return "observed fixed on the last host", s.episode.FixedAt
-	}
-	if !s.episode.GoneAt.IsZero() {
+	case !s.episode.GoneAt.IsZero():
 		return s.episode.Gone, s.episode.GoneAt
-	}
-	decision := s.answer()
-	switch d.Clock {
-	case policy.Review:
-		if s.reviewed || s.assessed != nil || decision != nil {
-			return "reviewed", time.Time{}
-		}
-	case policy.Assessment:
-		if s.assessed != nil {
-			return "assessment " + s.assessed.ID, s.assessed.MadeAt
-		}
-	case policy.Response:
-		if decision != nil {
-			return "decision " + decision.ID, decision.MadeAt
-		}
-	case policy.Remediation:
-		switch {
-		case s.row.Affected+s.row.AfterReboot == 0:
-			return "no host is affected any more", time.Time{}
-		case decision == nil:
-		case d.PlanStops || slices.Contains(settling, decision.Kind):
-			return "decision " + decision.ID, decision.MadeAt
-		}
+	case clock == policy.Review && (s.reviewed || s.assessed != nil || answered):
+		return "reviewed", time.Time{}
+	case clock == policy.Assessment && s.assessed != nil:
+		return "assessment " + s.assessed.ID, s.assessed.MadeAt
+	case clock == policy.Remediation && s.row.Affected+s.row.AfterReboot == 0:
+		return "no host is affected any more", time.Time{}
+	case (clock == policy.Response || clock == policy.Remediation) && answered:
+		return s.answer()
 	}
 	return "", time.Time{}
 }
@@ -85,77 +72,96 @@ func (s subject) stopper(d policy.Deadline) (why string, at time.Time) {
 // settling are the kinds of decision after which nothing is left to remediate while they are in force.
 var settling = []string{triage.NotConcerned, triage.Reject, triage.AcceptRisk}
 
-// answer gives the decision that answers for all hosts affected: one for the fleet, or one for each of their environments, of
-// which the least settling counts. A decision about single hosts answers for those only, and stops no clock of the others.
-func (s subject) answer() *triage.Decision {
-	var least *triage.Decision
-	for _, standing := range s.standings {
-		here := s.decided(standing.Environment)
-		if here == nil {
-			return nil
-		}
-		if least == nil || slices.Contains(settling, least.Kind) {
-			least = here
-		}
+// answers says whether the decision that holds for some hosts stops a clock for them.
+func answers(decision *triage.Decision, d policy.Deadline) bool {
+	if decision == nil || d.Clock == policy.Assessment {
+		return false
 	}
-	if least == nil {
-		return s.decided("")
-	}
-	return least
+	return d.Clock != policy.Remediation || d.PlanStops || slices.Contains(settling, decision.Kind)
 }
 
-// decided gives the decision in force for an environment: its own, or the fleet's.
-func (s subject) decided(environment string) (fleet *triage.Decision) {
-	for i := range s.row.Decisions {
-		switch d := &s.row.Decisions[i]; d.Scope {
-		case "environment/" + environment:
-			return d
-		case triage.FleetScope:
-			fleet = d
+// answer names the decisions that together answer for all hosts: the one made last, and how many others there are.
+func (s subject) answer() (why string, at time.Time) {
+	var last *triage.Decision
+	known := map[string]bool{}
+	for _, standing := range s.hosts() {
+		d := standing.decided(s.row.Decisions)
+		if d == nil {
+			continue // no rule limits the clock for these
+		}
+		if known[d.ID] = true; last == nil || d.MadeAt.After(last.MadeAt) {
+			last = d
 		}
 	}
-	return fleet
+	if why = "decision " + last.ID; len(known) > 1 {
+		why += fmt.Sprintf(" and %d more", len(known)-1)
+	}
+	return why, last.MadeAt
 }
 
-// due applies the policy to every standing, and gives for each clock the deadline that leads and whose it is.
-func (s subject) due(p *policy.Compiled, base policy.Facts) (map[policy.Clock]policy.Deadline, map[policy.Clock]Standing, error) {
-	standings := s.standings
-	if len(standings) == 0 {
-		standings = []Standing{{}}
+// hosts gives the standings of the hosts affected; where none is, that of no host.
+func (s subject) hosts() []Standing {
+	if len(s.standings) == 0 {
+		return []Standing{{}}
 	}
+	return s.standings
+}
+
+// decided gives the decision in force that holds for hosts of a standing: the one with the narrowest scope.
+func (s Standing) decided(all []triage.Decision) *triage.Decision {
+	d, found := triage.Holds(all, s.host, s.Environment, s.Groups)
+	if !found {
+		return nil
+	}
+	return &d
+}
+
+// lead is the deadline of a clock that leads, whose it is, and whether decisions stop it for all hosts.
+type lead struct {
+	policy.Deadline
+	whose    Standing
+	answered bool
+}
+
+// due applies the policy to every standing, and gives for each clock the deadline that leads: the tightest of the hosts that no
+// decision answers for, and where there are none left, of all.
+func (s subject) due(p *policy.Compiled, base policy.Facts) (map[policy.Clock]lead, error) {
 	at := events(s.episode, s.row, s.fixAt)
-	lead, whose := map[policy.Clock]policy.Deadline{}, map[policy.Clock]Standing{}
-	for _, standing := range standings {
+	leads := map[policy.Clock]lead{}
+	for _, standing := range s.hosts() {
+		decision := standing.decided(s.row.Decisions)
 		all, err := p.Deadlines(standing.fill(base), at)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		for clock, d := range all {
-			if l, ok := lead[clock]; !ok || d.Due.Before(l.Due) {
-				lead[clock], whose[clock] = d, standing
+			l, known := leads[clock]
+			done := answers(decision, d)
+			if !known || l.answered && !done || l.answered == done && d.Due.Before(l.Due) {
+				leads[clock] = lead{d, standing, done}
 			}
 		}
 	}
-	return lead, whose, nil
+	return leads, nil
 }
 
 // clocks gives the clocks of a subject as they stand now, given what was recorded. A clock that was stopped and whose reason
 // to stop ended runs again, with its old deadline: time is not given back. One that no rule limits any more is stopped by
 // the policy.
 func (s subject) clocks(p *policy.Compiled, base policy.Facts, recorded map[policy.Clock]Clock, now time.Time) ([]Clock, error) {
-	lead, whose, err := s.due(p, base)
+	leads, err := s.due(p, base)
 	if err != nil {
 		return nil, err
 	}
 	var all []Clock
 	for _, name := range policy.Clocks {
-		d, limited := lead[name]
+		l, limited := leads[name]
 		old, known := recorded[name]
 		if !limited && !known {
 			continue
 		}
-		c := Clock{Vulnerability: s.episode.Vulnerability, Episode: s.episode.Number, Deadline: d, Policy: p.Version, Lead: whose[name]}
-		why, at := s.stopper(d)
+		c := Clock{Vulnerability: s.episode.Vulnerability, Episode: s.episode.Number, Deadline: l.Deadline, Policy: p.Version, Lead: l.whose}
+		why, at := s.stopper(l.Clock, l.answered)
 		if !limited {
 			c = old
 			if why == "" {

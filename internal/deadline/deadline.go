@@ -48,6 +48,8 @@ type Standing struct {
 	Criticality string   `json:"criticality,omitempty"`
 	Unit        string   `json:"unit,omitempty"`
 	Groups      []string `json:"groups,omitempty"` // sorted
+
+	host string // the one host that it is of, where decisions are about single hosts
 }
 
 // Standings tells every host's standing, of now; under the same version all are as they were.

@@ -178,6 +178,54 @@ func TestClocksStopOnWhatHappenedOnly(t *testing.T) {
 	})
 }
 
+// TestDecisionsTogetherStopTheClocks: those for hosts, groups, environments and the fleet count together; until they answer for all
+// hosts affected the clock runs, led by the tightest of the others.
+func TestDecisionsTogetherStopTheClocks(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	w.unread = nil
+	w.standings = []deadline.Standing{{Environment: "production", Exposure: "internet", Groups: []string{"web"}}, {Environment: "production", Exposure: "internal"},
+		{Environment: "stage", Exposure: "isolated"}}
+	decide := func(all ...triage.Decision) {
+		for i := range all {
+			all[i].ID = "dec_" + all[i].Scope
+			all[i].MadeAt = w.now.Add(time.Duration(i) * time.Hour)
+		}
+		w.row.Decisions = all
+	}
+	want := func(step string, hours int, response, remediation string) {
+		t.Helper()
+		got := w.after(hours)
+		if got["response"] != response || got["remediation"] != remediation {
+			t.Errorf("%s: response %s, remediation %s; want %s and %s", step, got["response"], got["remediation"], response, remediation)
+		}
+	}
+	want("undecided", 1, "due 96h0m0s", "due 168h0m0s")
+	decide(w.decision(triage.NotConcerned, "group/web"))
+	want("the group's hosts are left out", 2, "due 96h0m0s", "due 336h0m0s")
+	decide(w.decision(triage.NotConcerned, "host/1"))
+	want("one host is left out, which leads not", 3, "due 96h0m0s", "due 168h0m0s")
+	decide(w.decision(triage.NotConcerned, "group/web"), w.decision(triage.NotConcerned, "host/1"))
+	want("stage is left", 4, "due 96h0m0s", "due 336h0m0s")
+	decide(w.decision(triage.NotConcerned, "group/web"), w.decision(triage.Accept, "host/1"), w.decision(triage.Accept, triage.FleetScope))
+	want("all are answered for, two not settled", 5, "stopped 5h0m0s by decision", "due 336h0m0s")
+	decide(w.decision(triage.NotConcerned, "group/web"), w.decision(triage.NotConcerned, "host/1"), w.decision(triage.AcceptRisk, "environment/stage"))
+	w.now = w.now.Add(3 * time.Hour)
+	if got := w.after(10)["remediation"]; !strings.HasPrefix(got, "stopped ") {
+		t.Errorf("settled for all: remediation is %s", got)
+	}
+	all, err := w.Of(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all {
+		if c.Clock == policy.Remediation && c.Stopped != "decision dec_environment/stage and 2 more" {
+			t.Errorf("stopped by %q, want all three", c.Stopped)
+		}
+	}
+	decide(w.decision(triage.NotConcerned, "group/web"), w.decision(triage.NotConcerned, "host/1"))
+	want("one was re-opened", 11, "due 96h0m0s", "due 336h0m0s")
+}
+
 // TestScoresReachTheClocks: CVSS and SSVC are facts of rules and fill in the factors, each with who said it; an assessment goes
 // before them.
 func TestScoresReachTheClocks(t *testing.T) {

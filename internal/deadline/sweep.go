@@ -199,10 +199,13 @@ func (d *Deadlines) standings(ctx context.Context, view triage.View) (map[string
 	if d.affected.by != nil && d.affected.view == view.Version && d.affected.standings == version {
 		return d.affected.by, nil
 	}
-	kinds := map[string]Standing{}
-	names, err := d.Triage.Standings(ctx, func(host string) string {
-		s := of(host)
-		name := strings.Join(append([]string{s.Environment, s.Zone, s.Exposure, s.Criticality, s.Unit}, s.Groups...), "\x00")
+	kinds, single := map[string]Standing{}, decidedAlone(view)
+	names, err := d.Triage.Standings(ctx, func(place string) string {
+		s := of(place)
+		if host, _, _ := strings.Cut(place, "/"); single[host] {
+			s.host = host
+		}
+		name := strings.Join(append([]string{s.host, s.Environment, s.Zone, s.Exposure, s.Criticality, s.Unit}, s.Groups...), "\x00")
 		kinds[name] = s
 		return name
 	})
@@ -217,6 +220,19 @@ func (d *Deadlines) standings(ctx context.Context, view triage.View) (map[string
 	}
 	d.affected = affected{view.Version, version, all}
 	return all, nil
+}
+
+// decidedAlone gives the hosts that decisions in force are about, each alone.
+func decidedAlone(view triage.View) map[string]bool {
+	hosts := map[string]bool{}
+	for i := range view.Rows {
+		for _, decision := range view.Rows[i].Decisions {
+			if host, alone := strings.CutPrefix(decision.Scope, "host/"); alone {
+				hosts[host] = true
+			}
+		}
+	}
+	return hosts
 }
 
 // record writes clocks and their act.

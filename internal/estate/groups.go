@@ -83,6 +83,7 @@ func (d *directory) regroup(groups []group.Group) {
 	}
 	d.groups = now
 	d.grouped.Store(nil)
+	d.members.Store(nil)
 	for _, e := range d.byName {
 		m := now.evaluate(e, d.records[d.recordOf[e.id]], fresh)
 		for i, at := range kept {

@@ -169,7 +169,7 @@ func (s *Server) furnish() error {
 	s.deadMan = &deadMan{server: s, client: &http.Client{Timeout: 20 * time.Second}, done: map[string]pass{}}
 	s.retirements = retirement.New(retirement.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Estate: s.estate, Now: s.now})
 	s.archive = &archive{intake: s.intake, mirror: s.mirror, estate: s.estate, pool: packages, now: s.now}
-	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Places: s.estate, Origins: s.estate.OriginsOf, Intake: s.intake,
+	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Places: s.estate, Groups: s.estate, Origins: s.estate.OriginsOf, Intake: s.intake,
 		Root: s.Staff, Now: s.now})
 	s.scans = scans.New(scans.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Triage: s.triage, Intake: s.intake, Now: s.now})
 	s.suspicions = suspicion.New(suspicion.Config{DB: s.db, Ledger: s.ledger, Root: s.Staff, Estate: s.estate, Triage: s.triage, Scans: s.scans,

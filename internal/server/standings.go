@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -22,6 +24,8 @@ type standings struct {
 	environment   map[string]string
 	recorded      map[string]deadline.Standing // by host
 	linked        map[string]string            // host by record
+	groups        map[string][]string          // by host, sorted; of the memberships last seen
+	memberships   map[string]estate.Membership
 }
 
 // Standings implements deadline.Standings.
@@ -47,10 +51,29 @@ func (s *standings) Standings(ctx context.Context) (of func(string) deadline.Sta
 		s.take(r)
 	}
 	s.record = upTo
-	if len(hosts)+len(records) > 0 {
+	regrouped, err := s.regroup(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(hosts)+len(records) > 0 || regrouped {
 		s.version++
 	}
 	return s.of, s.version, nil
+}
+
+// regroup follows who is in which group.
+func (s *standings) regroup(ctx context.Context) (changed bool, err error) {
+	now, err := s.estate.Memberships(ctx)
+	if err != nil || maps.EqualFunc(now, s.memberships, func(a, b estate.Membership) bool { return maps.Equal(a.Hosts, b.Hosts) }) {
+		return false, err
+	}
+	s.memberships, s.groups = now, map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		for host := range now[name].Hosts {
+			s.groups[host] = append(s.groups[host], name)
+		}
+	}
+	return true, nil
 }
 
 // take follows one record, which may have been linked to another host before, or dropped.
@@ -70,6 +93,6 @@ func (s *standings) of(host string) deadline.Standing {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	standing := s.recorded[host]
-	standing.Environment = s.environment[host]
+	standing.Environment, standing.Groups = s.environment[host], s.groups[host]
 	return standing
 }

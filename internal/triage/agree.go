@@ -147,10 +147,18 @@ func (t *Triage) lapse(ctx context.Context) error {
 		return err
 	}
 	why := map[string]string{}
+	scopes := make([]string, 0, len(all))
+	for _, w := range all {
+		scopes = append(scopes, w.Scope)
+	}
+	in, err := t.groupsOf(ctx, scopes...)
+	if err != nil {
+		return err
+	}
 	err = t.read(ctx, func() {
 		for _, w := range all {
 			for _, part := range w.Parts() {
-				if !slices.Equal(t.groundsOf(part.Vulnerability).digests(), part.Facts) {
+				if !slices.Equal(t.groundsOf(part.Vulnerability, w.Scope, in).digests(), part.Facts) {
 					why[w.ID] = "the facts about " + part.Vulnerability + " changed"
 				}
 			}

@@ -209,7 +209,7 @@ func (t *Triage) act(ctx context.Context, tx *db.Tx, who, kind, vulnerability st
 }
 
 // grounds is what a decision about a vulnerability rests on: the leading statement in each release, and the entry in a
-// catalogue of exploited vulnerabilities. Scores that move daily and statements that do not lead are none.
+// catalogue of exploited vulnerabilities; for a group also who is in it. Scores that move daily and statements that do not lead are none.
 type grounds struct {
 	leading []intake.Statement
 	cited   [][]byte // sorted by digest
@@ -232,8 +232,8 @@ func (g grounds) allow(d Decision) error {
 	return nil
 }
 
-// groundsOf gives them as of the last sync; the caller reads.
-func (t *Triage) groundsOf(vulnerability string) grounds {
+// groundsOf gives them as of the last sync, with what a scope adds; the caller reads.
+func (t *Triage) groundsOf(vulnerability, scope string, in groups) grounds {
 	g := grounds{leading: t.leading(vulnerability)}
 	for _, s := range g.leading {
 		g.cited = append(g.cited, s.Fact())
@@ -241,6 +241,9 @@ func (t *Triage) groundsOf(vulnerability string) grounds {
 	name, _, _ := strings.Cut(vulnerability, "/")
 	if e := t.knowledge.Signal(name).Exploited; e != nil {
 		g.cited = append(g.cited, e.Fact())
+	}
+	if f := in.fact(scope); f != nil {
+		g.cited = append(g.cited, f)
 	}
 	slices.SortFunc(g.cited, func(a, b []byte) int { return strings.Compare(envelope.Digest(a), envelope.Digest(b)) })
 	g.cited = slices.CompactFunc(g.cited, bytes.Equal)
@@ -310,9 +313,17 @@ type name struct{ decision, vulnerability string }
 // stale says why decisions do not hold any more; of one about many, for which of its vulnerabilities.
 func (t *Triage) stale(ctx context.Context, all []PastDecision) (map[name]string, error) {
 	why := make(map[name]string)
-	err := t.read(ctx, func() {
+	scopes := make([]string, 0, len(all))
+	for _, d := range all {
+		scopes = append(scopes, d.Scope)
+	}
+	in, err := t.groupsOf(ctx, scopes...)
+	if err != nil {
+		return nil, err
+	}
+	err = t.read(ctx, func() {
 		for _, d := range all {
-			if !slices.Equal(t.groundsOf(d.Vulnerability).digests(), d.Facts) {
+			if !slices.Equal(t.groundsOf(d.Vulnerability, d.Scope, in).digests(), d.Facts) {
 				why[name{d.ID, d.Vulnerability}] = "the facts it rests on changed"
 			}
 			if !d.Until.IsZero() && !t.Now().Before(d.Until) {

@@ -60,8 +60,8 @@ type Exception struct {
 	Plan    string `json:"plan"`    // what is done instead
 }
 
-// FleetScope is the scope of a decision for all hosts. Others are "environment/NAME" and "host/ID"; for a host the
-// narrowest decision in force holds.
+// FleetScope is the scope of a decision for all hosts. Others are "environment/NAME", "group/NAME" and "host/ID"; for a host the
+// narrowest decision in force holds, see Holds.
 const FleetScope = "fleet"
 
 // Justifications are OpenVEX's for not_affected. Source: OpenVEX 0.2.0, "Status Justifications".
@@ -127,7 +127,7 @@ func DecodeDecision(payload []byte) (Decision, error) {
 
 var (
 	vulnerabilityForm = regexp.MustCompile(`^(CVE|TEMP|PW)-[A-Z0-9-]{1,59}/[a-z0-9][a-z0-9+.-]{1,127}$`)
-	scopeForm         = regexp.MustCompile(`^(fleet|environment/[a-z0-9][a-z0-9-]{0,63}|host/[a-z0-9_]{1,64})$`)
+	scopeForm         = regexp.MustCompile(`^(fleet|environment/[a-z0-9][a-z0-9-]{0,63}|group/[a-z0-9][a-z0-9-]{0,63}|host/[a-z0-9_]{1,64})$`)
 )
 
 // check finds what is wrong with a decision in itself.
@@ -137,7 +137,7 @@ func (d Decision) check() error {
 	case !id.Valid("dec", d.ID):
 		return d.invalid("id", "is no decision ID")
 	case !scopeForm.MatchString(d.Scope):
-		return d.invalid("scope", "is none of fleet, environment/NAME, host/ID")
+		return d.invalid("scope", "is none of fleet, environment/NAME, group/NAME, host/ID")
 	case kinds[d.Kind] == nil:
 		return d.invalid("kind", "is none of "+strings.Join(Kinds(), ", "))
 	case reason == "" || len(d.Reason) > 4000:
@@ -231,15 +231,19 @@ func holdsOneOf(p trustroot.Person, roles []string) bool {
 	return slices.ContainsFunc(p.Roles, func(role string) bool { return slices.Contains(roles, role) })
 }
 
-// holds picks, of the decisions in force on one vulnerability, the one for a host: the narrowest scope.
-func holds(decisions []Decision, host, environment string) (Decision, bool) {
+// Holds picks, of the decisions in force on one vulnerability, the one for a host: the narrowest scope, which is the host, then a
+// group, then the environment, then the fleet. Of several groups the decision that settles least counts, then the one made last.
+func Holds(decisions []Decision, host, environment string, groups []string) (Decision, bool) {
 	rank := func(d Decision) int {
-		switch d.Scope {
-		case "host/" + host:
+		group, of := strings.CutPrefix(d.Scope, "group/")
+		switch {
+		case d.Scope == "host/"+host:
+			return 4
+		case of && slices.Contains(groups, group):
 			return 3
-		case "environment/" + environment:
+		case d.Scope == "environment/"+environment:
 			return 2
-		case FleetScope:
+		case d.Scope == FleetScope:
 			return 1
 		}
 		return 0
@@ -247,6 +251,16 @@ func holds(decisions []Decision, host, environment string) (Decision, bool) {
 	if len(decisions) == 0 {
 		return Decision{}, false
 	}
-	best := slices.MaxFunc(decisions, func(a, b Decision) int { return cmp.Compare(rank(a), rank(b)) })
-	return best, rank(best) > 0
+	best := slices.MaxFunc(decisions, func(a, b Decision) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), openness(a)-openness(b), a.MadeAt.Compare(b.MadeAt), cmp.Compare(a.ID, b.ID))
+	})
+	if rank(best) == 0 {
+		return Decision{}, false
+	}
+	return best, true
+}
+
+// openness is how much a decision leaves to be done.
+func openness(d Decision) int {
+	return slices.Index([]string{NotConcerned, Reject, AcceptRisk, Configure, Accept, Defer}, d.Kind)
 }

@@ -19,8 +19,12 @@ func (t *Triage) touched(ctx context.Context, root *trustroot.Root, d Decision) 
 	if t.Places == nil || !slices.ContainsFunc(root.People, isLimited) {
 		return nil, nil
 	}
+	in, err := t.groupsOf(ctx, d.Scope)
+	if err != nil {
+		return nil, err
+	}
 	var hosts []string
-	if err := t.read(ctx, func() { hosts = t.fleet.touched(d) }); err != nil {
+	if err := t.read(ctx, func() { hosts = t.fleet.touched(d, in) }); err != nil {
 		return nil, err
 	}
 	return t.Places.PlacesOf(ctx, hosts)
@@ -37,7 +41,7 @@ func (t *Triage) Touched(ctx context.Context, d Decision) ([]trustroot.Place, er
 
 func isLimited(p trustroot.Person) bool { return len(p.Scopes) > 0 }
 
-func (f *Fleet) touched(d Decision) (hosts []string) {
+func (f *Fleet) touched(d Decision, in groups) (hosts []string) {
 	if host, one := strings.CutPrefix(d.Scope, "host/"); one {
 		return []string{host}
 	}
@@ -50,13 +54,12 @@ func (f *Fleet) touched(d Decision) (hosts []string) {
 	}
 	reached := map[*class]bool{}
 	for name, k := range f.hosts {
-		in, known := reached[k]
+		has, known := reached[k]
 		if !known {
-			in = inScope(d.Scope, k.Environment) && slices.ContainsFunc(concerned, func(v map[int]Verdict) bool { return k.one(v, "") >= 0 })
-			reached[k] = in
+			has = slices.ContainsFunc(concerned, func(v map[int]Verdict) bool { return k.one(v, "") >= 0 })
+			reached[k] = has
 		}
-		if in {
-			host, _ := place(name)
+		if host, _ := place(name); has && (inScope(d.Scope, k.Environment) || in.has(d.Scope, host)) {
 			hosts = append(hosts, host)
 		}
 	}
@@ -188,6 +191,18 @@ func (t *Triage) outgrown(ctx context.Context, all []PastDecision, why map[name]
 		var touched []trustroot.Place
 		if host, one := strings.CutPrefix(d.Scope, "host/"); one {
 			touched = append(touched, places[host])
+		} else if _, is := groupOf(d.Scope); is {
+			in, err := t.groupsOf(ctx, d.Scope)
+			if err != nil {
+				return err
+			}
+			if err := t.read(ctx, func() {
+				for _, host := range t.fleet.touched(d.Decision, in) {
+					touched = append(touched, places[host])
+				}
+			}); err != nil {
+				return err
+			}
 		}
 		for _, key := range standings[d.Vulnerability] {
 			if s := stands[key]; inScope(d.Scope, s.environment) {

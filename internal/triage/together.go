@@ -69,10 +69,18 @@ func (d Decision) checkAlso() error {
 
 // groundsOfAll gives the grounds of all parts as of now; where nothing is stated about one, NotFound names it.
 func (t *Triage) groundsOfAll(ctx context.Context, parts []Decision) ([]grounds, error) {
+	scope := parts[0].Scope
+	in, err := t.groupsOf(ctx, scope)
+	if err == nil {
+		err = in.check(scope)
+	}
+	if err != nil {
+		return nil, err
+	}
 	all := make([]grounds, len(parts))
-	err := t.read(ctx, func() {
+	err = t.read(ctx, func() {
 		for i, part := range parts {
-			all[i] = t.groundsOf(part.Vulnerability)
+			all[i] = t.groundsOf(part.Vulnerability, scope, in)
 		}
 	})
 	if err != nil {

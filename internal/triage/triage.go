@@ -61,6 +61,7 @@ type Config struct {
 	Origins func(ctx context.Context, digest string) (wire.Origins, error)
 	Intake  Intake
 	Root    Root
+	Groups  Groups // nil: there are none
 	Places  Places // nil: nothing is known of any host, so no limited role counts
 	Now     func() time.Time
 }
@@ -364,8 +365,25 @@ func (t *Triage) Case(ctx context.Context, vulnerability string, page HostPage) 
 	if err != nil {
 		return Case{}, err
 	}
+	var inForce []Decision
+	var scopes []string
+	for _, p := range history {
+		if p.EndedAt.IsZero() {
+			inForce, scopes = append(inForce, p.Decision), append(scopes, p.Scope)
+		}
+	}
+	in, err := t.groupsOf(ctx, scopes...)
+	if err != nil {
+		return Case{}, err
+	}
 	var c Case
-	err = t.read(ctx, func() { c = t.caseOf(vulnerability, history, page) })
+	err = t.read(ctx, func() {
+		c = t.caseOf(vulnerability, history, page)
+		for i, h := range c.Hosts {
+			d, _ := Holds(inForce, h.Host, h.Environment, in.of(h.Host, inForce))
+			c.Hosts[i].Decision = d.ID
+		}
+	})
 	if err == nil && len(c.Statements) == 0 && len(history) == 0 {
 		err = fault.New(fault.NotFound, "no source states anything about %.200q; the form is CVE-…/source", vulnerability)
 	}
@@ -385,15 +403,8 @@ func (t *Triage) caseOf(vulnerability string, history []PastDecision, page HostP
 	for i, s := range c.Statements {
 		c.Provenance[i] = t.knowledge.Provenance(s)
 	}
-	var inForce []Decision
-	for _, p := range history {
-		if p.EndedAt.IsZero() {
-			inForce = append(inForce, p.Decision)
-		}
-	}
 	for _, h := range t.fleet.Hosts(id, source, page) {
-		d, _ := holds(inForce, h.Host, h.Environment)
-		c.Hosts = append(c.Hosts, CaseHost{h, d.ID})
+		c.Hosts = append(c.Hosts, CaseHost{HostVerdict: h})
 	}
 	return c
 }

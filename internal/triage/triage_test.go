@@ -40,6 +40,7 @@ type world struct {
 	blobs  blob.Store
 	now    time.Time
 	hosts  []estate.HostSet
+	groups map[string]estate.Membership
 	sets   map[string]pkgset.Set
 	places map[string]trustroot.Place // of hosts
 }
@@ -68,6 +69,10 @@ func (w *world) PlacesOf(_ context.Context, hosts []string) (places []trustroot.
 		places = append(places, w.places[h])
 	}
 	return places, nil
+}
+
+func (w *world) Memberships(context.Context) (map[string]estate.Membership, error) {
+	return w.groups, nil
 }
 
 func (w *world) Places(context.Context) (map[string]trustroot.Place, error) { return w.places, nil }
@@ -100,7 +105,7 @@ func newWorld(t testing.TB, d *db.DB) *world {
 		{Name: kev.Source, Parse: kev.Parse, MaxBytes: 1 << 20, MaxAge: time.Hour},
 		{Name: "others", Parse: func(r io.Reader) (intake.Reading, error) { return openvex.Parse()("v.json", r) }, MaxBytes: 1 << 20, MaxAge: time.Hour, Foreign: true},
 	}})
-	w.Triage = triage.New(triage.Config{DB: d, Ledger: w.ledger, Blobs: w.blobs, Estate: w, Places: w, Intake: w.intake, Root: w, Now: clock})
+	w.Triage = triage.New(triage.Config{DB: d, Ledger: w.ledger, Blobs: w.blobs, Estate: w, Places: w, Groups: w, Intake: w.intake, Root: w, Now: clock})
 	w.host("hst_a", "stage", pkg("openssl", "openssl", "3.0.9-1"), pkg("libssl3", "openssl", "3.0.9-1"))
 	w.host("hst_b", "production", pkg("openssl", "openssl", "3.0.9-1"), pkg("vim", "vim", "9-1"))
 	w.host("hst_c", "production", pkg("openssl", "openssl", "3.0.17-1~deb12u2"), pkg("vim", "vim", "9-1"))
