@@ -180,7 +180,7 @@ func TestWhatAnOrderChangesIsLeftToIt(t *testing.T) {
 		w.write("usr/bin/tool", "1")
 		w.report()
 		w.write("before", "the order")
-		told, err := blob.PutBytes(t.Context(), w.blobs, []byte(`{"files":[]}`))
+		told, err := blob.PutBytes(t.Context(), w.blobs, []byte(`{"at":"2026-11-20T08:00:00Z","files":[]}`))
 		w.must(err)
 		run := rollout.Run{Order: "ord_1", Host: "hst_a", State: rollout.Begun, Before: &wire.Observation{At: w.now, Trees: w.see(), Facts: told}}
 		w.runs = []rollout.Run{run}
