@@ -121,8 +121,8 @@ func (s *story) things(session, token string) map[string][2]string {
 	both("alice", "nobody", "/setup/people/{id}/drop", "/setup/people/{id}/invitations")
 	both(s.hosts[1].host.ID, "hst_none", "/setup/findings/{id}")
 	both(s.hosts[1].host.Name, "none", "/hosts/arrivals/{name}")
-	both("CVE-2026-1001/openssl", "CVE-2026-9999/none", "/vulnerabilities/{cve}/{source}/draft", "/vulnerabilities/{cve}/{source}/decisions",
-		"/vulnerabilities/{cve}/{source}/assessments", "/vulnerabilities/{cve}/{source}/assessments/draft")
+	both("CVE-2026-1001/openssl", "CVE-2026-9999/none", "/vulnerabilities/{cve}/{source}/assessments",
+		"/vulnerabilities/{cve}/{source}/assessments/draft")
 	both(s.waitingDecision(), "dec_none", api+"/decisions/waiting/{id}", api+"/decisions/waiting/{id}/signatures", api+"/decisions/waiting/{id}/refusal",
 		"/decisions/{id}", "/decisions/{id}/signatures", "/decisions/{id}/refusal")
 	both("3", "99999", api+"/acts/{index}", api+"/acts/{index}/proof", "/ledger/{index}")

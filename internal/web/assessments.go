@@ -28,13 +28,13 @@ func (s *site) limits(v *visit, body *caseBody) (err error) {
 	if err != nil {
 		return err
 	}
-	body.Waiting = slices.DeleteFunc(waiting, func(w triage.Waiting) bool { return w.Vulnerability != name })
-	root, err := v.root()
-	if err != nil {
-		return err
+	body.Waiting = slices.DeleteFunc(waiting, func(w triage.Waiting) bool { return !slices.Contains(w.About(), name) })
+	var unfixed []string
+	if !body.HasFix {
+		unfixed = []string{name}
 	}
-	body.Form = decisionFormOf(root, body.HasFix, len(body.InForce) > 0)
-	return nil
+	body.Form, err = s.decisionForm(v, unfixed, len(body.InForce) > 0)
+	return err
 }
 
 // Here says whether a host is affected now, or could be: only then there is something to assess.

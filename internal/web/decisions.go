@@ -9,6 +9,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
@@ -20,6 +21,7 @@ type decisionForm struct {
 	Justifications []string
 	Grounds        []string
 	People         []trustroot.Person // who may own a risk
+	Groups         []group.Group      // that it can be for
 }
 
 type kindOfDecision struct {
@@ -39,32 +41,45 @@ var aboutKinds = map[string]string{
 	triage.Reopen:       "Re-open: undo what was decided for these hosts",
 }
 
-func decisionFormOf(root *trustroot.Root, hasFix, decided bool) decisionForm {
-	f := decisionForm{Justifications: triage.Justifications, Grounds: triage.Grounds, People: root.People}
+// decisionForm says what there is to decide: no patch while no source knows one for some of the vulnerabilities.
+func (s *site) decisionForm(v *visit, unfixed []string, decided bool) (f decisionForm, err error) {
+	root, err := v.root()
+	if err != nil {
+		return f, err
+	}
+	f = decisionForm{Justifications: triage.Justifications, Grounds: triage.Grounds, People: root.People}
+	if f.Groups, err = s.Groups.List(v.r.Context()); err != nil {
+		return f, err
+	}
 	for _, kind := range triage.Kinds() {
 		k := kindOfDecision{Kind: kind, About: aboutKinds[kind], Two: len(triage.Seats(kind)) > 1}
 		switch {
-		case kind == triage.Accept && !hasFix:
-			k.About, k.Off = k.About+" (no source knows one)", true
+		case kind == triage.Accept && len(unfixed) > 0:
+			k.About, k.Off = k.About+" (no source knows one for "+few(unfixed)+")", true
 		case kind == triage.Reopen && !decided:
 			k.About, k.Off = k.About+" (nothing is in force)", true
 		}
 		f.Kinds = append(f.Kinds, k)
 	}
-	return f
+	return f, nil
 }
 
 type draftBody struct {
 	triage.Decision
+	Subject subject
 	Seats   [][]string // roles whose agreement it needs
 	Payload string     // base64
 	Text    string     // the payload, indented for people
 	Sign    signing
 }
 
-// wanted reads the decision that a form asks for.
-func wanted(vulnerability string, form url.Values) (d triage.Decision, err error) {
-	d = triage.Decision{Vulnerability: vulnerability, Kind: form.Get("kind"), Scope: form.Get("scope"), Reason: form.Get("reason")}
+// wanted reads the decision that a form asks for, about one vulnerability or several.
+func wanted(form url.Values) (d triage.Decision, err error) {
+	names, err := chosen(form)
+	if err != nil {
+		return d, err
+	}
+	d = triage.Decision{Vulnerability: names[0], Kind: form.Get("kind"), Scope: form.Get("scope"), Reason: form.Get("reason")}.Together(names)
 	switch d.Kind {
 	case triage.NotConcerned:
 		d.Justification = form.Get("justification")
@@ -81,7 +96,7 @@ func (s *site) draftDecision(v *visit) error {
 	if err != nil {
 		return err
 	}
-	d, err := wanted(v.caseName(), form)
+	d, err := wanted(form)
 	if err != nil {
 		return err
 	}
@@ -96,8 +111,12 @@ func (s *site) draftDecision(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "decision", "Decide about "+d.Vulnerability, draftBody{d, triage.Seats(d.Kind), base64.StdEncoding.EncodeToString(payload), text,
-		v.signing(triage.DecisionType, payload)})
+	about, err := s.subjectOf(v.r.Context(), d.About())
+	if err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "decision", "Decide about "+few(d.About()), draftBody{d, about, triage.Seats(d.Kind),
+		base64.StdEncoding.EncodeToString(payload), text, v.signing(triage.DecisionType, payload)})
 }
 
 // signed reads a payload that a form carries with its signature.
@@ -134,11 +153,12 @@ func (v *visit) seeDecided(d triage.Decided) error {
 	if !d.InForce {
 		return v.see("/decisions/"+d.ID, "waits")
 	}
-	return v.see(vulnerabilityPath(d.Vulnerability), "decided")
+	return v.see(subjectPath(d.Decision), "decided")
 }
 
 type waitingBody struct {
 	triage.Waiting
+	Subject  subject
 	Text     string // the payload, indented for people
 	Sign     signing
 	Others   []trustroot.Person // who may agree
@@ -156,6 +176,9 @@ func (s *site) waitingDecision(v *visit) error {
 		return err
 	}
 	body := waitingBody{Waiting: w, Sign: v.signing(triage.DecisionType, w.Payload)}
+	if body.Subject, err = s.subjectOf(v.r.Context(), w.About()); err != nil {
+		return err
+	}
 	if body.Others, err = s.agreeing(v.r.Context(), root, w); err != nil {
 		return err
 	}
@@ -163,7 +186,7 @@ func (s *site) waitingDecision(v *visit) error {
 	if body.Text, err = indented(w.Payload); err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "waiting", "Decision about "+w.Vulnerability, body)
+	return v.show(http.StatusOK, "waiting", "Decision about "+few(w.About()), body)
 }
 
 // agreeing are the people with whose signature a decision that waits has all it needs. It only spares the others a refusal: the
@@ -210,7 +233,7 @@ func (s *site) refuseDecision(v *visit) error {
 	if err := s.Triage.Refuse(v.r.Context(), v.me(), w.ID, form.Get("reason")); err != nil {
 		return err
 	}
-	return v.see(vulnerabilityPath(w.Vulnerability), "refused")
+	return v.see(subjectPath(w.Decision), "refused")
 }
 
 // agreements are the decisions that wait for the visitor.
@@ -228,7 +251,7 @@ func (s *site) agreements(v *visit, root *trustroot.Root) (all []duty, err error
 			return nil, err
 		}
 		if slices.ContainsFunc(others, func(p trustroot.Person) bool { return p.ID == v.me() }) {
-			all = append(all, duty{"Agree, or refuse: " + say(w.Kind) + " for " + w.Vulnerability, "/decisions/" + w.ID, w.Reason, w.MadeAt})
+			all = append(all, duty{"Agree, or refuse: " + say(w.Kind) + " for " + few(w.About()), "/decisions/" + w.ID, w.Reason, w.MadeAt})
 		}
 	}
 	return all, nil

@@ -26,7 +26,7 @@ func TestADecisionIsSignedAsItIsShown(t *testing.T) {
 	w := newWorld(t, "")
 	token := w.login("alice")
 	const path = "/vulnerabilities/CVE-2026-1002/openssl"
-	a := w.ask(token, http.MethodPost, path+"/draft", url.Values{"kind": {"accept"}, "scope": {"fleet"}, "reason": {"exploited"},
+	a := w.ask(token, http.MethodPost, "/decisions/draft", url.Values{"vulnerability": {"CVE-2026-1002/openssl"}, "kind": {"accept"}, "scope": {"fleet"}, "reason": {"exploited"},
 		"justification": {triage.Justifications[0]}})
 	found := regexp.MustCompile(`name="payload" value="([^"]+)"`).FindStringSubmatch(a.Body.String())
 	if a.Code != http.StatusOK || found == nil {
@@ -37,10 +37,10 @@ func TestADecisionIsSignedAsItIsShown(t *testing.T) {
 	if !strings.Contains(a.Body.String(), envelope.Digest(payload)) || !strings.Contains(a.Body.String(), challengeOf(triage.DecisionType, payload)) {
 		t.Error("the page does not show what is signed")
 	}
-	if a := w.ask(token, http.MethodPost, path+"/decisions", w.assertion(url.Values{"payload": {encoded}}, triage.DecisionType, append(payload, ' '))); a.Code != http.StatusForbidden {
+	if a := w.ask(token, http.MethodPost, "/decisions", w.assertion(url.Values{"payload": {encoded}}, triage.DecisionType, append(payload, ' '))); a.Code != http.StatusForbidden {
 		t.Errorf("a signature over other bytes: %d", a.Code)
 	}
-	a = w.ask(token, http.MethodPost, path+"/decisions", w.assertion(url.Values{"payload": {encoded}}, triage.DecisionType, payload))
+	a = w.ask(token, http.MethodPost, "/decisions", w.assertion(url.Values{"payload": {encoded}}, triage.DecisionType, payload))
 	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != path+"?said=decided" {
 		t.Fatalf("%d %s", a.Code, a.Body)
 	}

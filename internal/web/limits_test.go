@@ -113,12 +113,12 @@ func TestNoImpactIsAgreedInThePages(t *testing.T) {
 	w := newWorld(t, "")
 	token := w.login("alice")
 	const path = "/vulnerabilities/CVE-2026-1002/openssl"
-	encoded, payload, shown := w.draft(token, path+"/draft", url.Values{"kind": {triage.NotConcerned}, "scope": {"fleet"}, "reason": {"not linked"},
+	encoded, payload, shown := w.draft(token, "/decisions/draft", url.Values{"vulnerability": {"CVE-2026-1002/openssl"}, "kind": {triage.NotConcerned}, "scope": {"fleet"}, "reason": {"not linked"},
 		"justification": {triage.Justifications[0]}})
 	if !strings.Contains(shown, "It takes two different people") {
 		t.Error("the draft does not say that it needs another")
 	}
-	a := w.ask(token, http.MethodPost, path+"/decisions", w.assertion(url.Values{"payload": {encoded}}, triage.DecisionType, payload))
+	a := w.ask(token, http.MethodPost, "/decisions", w.assertion(url.Values{"payload": {encoded}}, triage.DecisionType, payload))
 	to := a.Header().Get("Location")
 	if a.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/decisions/dec_") {
 		t.Fatalf("%d %s %s", a.Code, to, a.Body)
@@ -165,9 +165,9 @@ func TestADecisionIsRefusedInThePage(t *testing.T) {
 func TestARiskIsAcceptedWithAllItMust(t *testing.T) {
 	w := newWorld(t, "")
 	token := w.login("alice")
-	form := url.Values{"kind": {triage.AcceptRisk}, "scope": {"fleet"}, "reason": {"a week"}, "until": {w.now.AddDate(0, 0, 7).Format("2006-01-02")},
+	form := url.Values{"vulnerability": {"CVE-2026-1002/openssl"}, "kind": {triage.AcceptRisk}, "scope": {"fleet"}, "reason": {"a week"}, "until": {w.now.AddDate(0, 0, 7).Format("2006-01-02")},
 		"ground": {triage.Grounds[1]}, "control": {"the port is closed"}, "owner": {"dave"}, "plan": {"patch in the next window"}}
-	_, payload, page := w.draft(token, "/vulnerabilities/CVE-2026-1002/openssl/draft", form)
+	_, payload, page := w.draft(token, "/decisions/draft", form)
 	d, err := triage.DecodeDecision(payload)
 	if err != nil || d.Exception == nil || *d.Exception != (triage.Exception{Ground: triage.Grounds[1], Control: "the port is closed", Owner: "dave", Plan: "patch in the next window"}) {
 		t.Errorf("%+v, %v", d, err)
@@ -176,7 +176,7 @@ func TestARiskIsAcceptedWithAllItMust(t *testing.T) {
 		t.Error("the page does not show the exception")
 	}
 	form.Set("control", " ")
-	if a := w.ask(token, http.MethodPost, "/vulnerabilities/CVE-2026-1002/openssl/draft", form); a.Code != http.StatusUnprocessableEntity {
+	if a := w.ask(token, http.MethodPost, "/decisions/draft", form); a.Code != http.StatusUnprocessableEntity {
 		t.Errorf("without a control: %d", a.Code)
 	}
 }

@@ -80,8 +80,8 @@ func offers(page string) map[string][]string {
 
 // seldom are forms that the pages of the world have no occasion to offer; the tests that send them look at them.
 var seldom = []string{"/sign-out", "/theme", "/sign-in", "/account/passkeys/challenge", "/people/{id}/notice/withdrawal",
-	"/vulnerabilities/{cve}/{source}/decisions", "/vulnerabilities/{cve}/{source}/assessments", "/policies", "/repository/upstreams/{id}/removal",
-	"/views/{id}/drop", "/repository/snapshots/{id}/signatures", "/account/passkeys/drop", "/account/tokens/{id}/end", "/changes/{id}/rollout/halt", "/changes/{id}/rollout/resume"}
+	"/decisions", "/vulnerabilities/{cve}/{source}/assessments", "/policies", "/repository/upstreams/{id}/removal",
+	"/views/{id}/drop", "/changes/templates/drop", "/repository/snapshots/{id}/signatures", "/account/passkeys/drop", "/account/tokens/{id}/end", "/changes/{id}/rollout/halt", "/changes/{id}/rollout/resume"}
 
 // TestNoPageOffersWhatIsRefused: to each person, whatever their role, every link and form of every page leads to what they
 // may do; and each thing that can be done is offered to somebody.

@@ -293,6 +293,9 @@ var words = template.FuncMap{
 		}
 		return count(n) + " " + many
 	},
+	"few":   few,
+	"facts": factsOf,
+	"list":  func(names ...string) []string { return names },
 	"size": func(n int64) string {
 		if n < 10_000 {
 			return count(int(n)) + " B"

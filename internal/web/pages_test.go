@@ -26,7 +26,8 @@ func (w *world) places() []string {
 }
 
 // offeredPlaces are pages that only some may see.
-var offeredPlaces = []string{"/changes/new", "/changes/new?kind=production", "/changes/new?kind=back-out", "/vulnerabilities/CVE-2026-1002/openssl/assessment"}
+var offeredPlaces = []string{"/changes/new", "/changes/new?kind=production", "/changes/new?kind=back-out", "/vulnerabilities/CVE-2026-1002/openssl/assessment",
+	"/decisions/new?vulnerability=CVE-2026-1002/openssl&vulnerability=CVE-2026-1003/openssl"}
 
 // TestEveryPageIsRendered: whole, escaped by its template, small, and under the strict policy.
 func TestEveryPageIsRendered(t *testing.T) {
@@ -38,7 +39,7 @@ func TestEveryPageIsRendered(t *testing.T) {
 	}
 	for _, place := range append(w.places(), offeredPlaces...) {
 		token := token
-		if strings.HasSuffix(place, "/assessment") {
+		if strings.HasSuffix(place, "/assessment") || strings.HasPrefix(place, "/decisions/new") {
 			token = decider
 		}
 		a := w.ask(token, http.MethodGet, place, nil)

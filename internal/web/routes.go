@@ -43,12 +43,13 @@ var routes = []route{
 
 	{"GET", "/vulnerabilities", staff.Read, (*site).vulnerabilities},
 	{"GET", "/vulnerabilities/{cve}/{source}", staff.Read, (*site).vulnerability},
-	{"POST", "/vulnerabilities/{cve}/{source}/draft", staff.Decide, (*site).draftDecision},
-	{"POST", "/vulnerabilities/{cve}/{source}/decisions", staff.Decide, (*site).decide},
 	{"GET", "/vulnerabilities/{cve}/{source}/assessment", staff.Decide, (*site).assessForm},
 	{"POST", "/vulnerabilities/{cve}/{source}/assessments/draft", staff.Decide, (*site).draftAssessment},
 	{"POST", "/vulnerabilities/{cve}/{source}/assessments", staff.Decide, (*site).assess},
 
+	{"GET", "/decisions/new", staff.Decide, (*site).newDecision},
+	{"POST", "/decisions/draft", staff.Decide, (*site).draftDecision},
+	{"POST", "/decisions", staff.Decide, (*site).decide},
 	{"GET", "/decisions/{id}", staff.Read, (*site).waitingDecision},
 	{"POST", "/decisions/{id}/signatures", staff.Decide, (*site).agreeDecision},
 	{"POST", "/decisions/{id}/refusal", staff.Decide, (*site).refuseDecision},

@@ -88,6 +88,7 @@ export function forgotten(routes, paths) {
 // offered are pages that only some may see.
 export const offered = {
   assessment: ["/vulnerabilities/CVE-2026-26101/glibc/assessment", "decide"],
+  "decision about several": ["/decisions/new?vulnerability=CVE-2026-26101/glibc&vulnerability=CVE-2026-33019/curl", "decide"],
   "new order, stage": ["/changes/new", "propose-order"],
   "new order, production": ["/changes/new?kind=production", "propose-order"],
   "new order, back-out": ["/changes/new?kind=back-out", "propose-order"],

@@ -10,6 +10,7 @@ const { story, hosts } = site;
 
 // What a page offers and which action that is.
 const controls = [
+  ["/vulnerabilities", '[data-all="vulnerability"]', "decide"],
   ["/vulnerabilities/CVE-2026-26101/glibc", '[data-open="decide"]', "decide"],
   ["/vulnerabilities/CVE-2026-26101/glibc", 'a[href$="/assessment"]', "decide"],
   [`/decisions/${story.undecided}`, '[data-open="refuse"]', "decide"],

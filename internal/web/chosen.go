@@ -1,0 +1,122 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+)
+
+// subject is what a decision is about, with both its numbers: findings, and the vulnerabilities themselves.
+type subject struct {
+	Rows     []*triage.Vulnerability // in the order of their names' list; one that concerns no host has its name alone
+	Findings int
+}
+
+// subjectOf looks up vulnerabilities by name.
+func (s *site) subjectOf(ctx context.Context, names []string) (subject, error) {
+	view, err := s.Triage.Vulnerabilities(ctx)
+	if err != nil {
+		return subject{}, err
+	}
+	wanted := make(map[string]*triage.Vulnerability, len(names))
+	for _, name := range names {
+		id, source, _ := strings.Cut(name, "/")
+		wanted[name] = &triage.Vulnerability{Name: name, ID: id, Source: source}
+	}
+	for i := range view.Rows {
+		if r := &view.Rows[i]; wanted[r.Name] != nil {
+			wanted[r.Name] = r
+		}
+	}
+	about := subject{Rows: make([]*triage.Vulnerability, 0, len(names))}
+	for _, name := range names {
+		about.Rows = append(about.Rows, wanted[name])
+		about.Findings += wanted[name].Affected
+	}
+	return about, nil
+}
+
+// Names gives the names of the vulnerabilities.
+func (x subject) Names() []string {
+	return idsOf(x.Rows, func(r *triage.Vulnerability) string { return r.Name })
+}
+
+// subjectPath is where to look after a decision: its vulnerability, or the list where there are several.
+func subjectPath(d triage.Decision) string {
+	if len(d.Also) > 0 {
+		return "/vulnerabilities"
+	}
+	return vulnerabilityPath(d.Vulnerability)
+}
+
+// few names the first of several things, and says how many more there are.
+func few(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %s more", strings.Join(names[:most], ", "), count(len(names)-most))
+}
+
+// factsOf counts what a decision rests on, each fact once.
+func factsOf(d triage.Decision) int {
+	all := map[string]bool{}
+	for _, part := range d.Parts() {
+		for _, digest := range part.Facts {
+			all[digest] = true
+		}
+	}
+	return len(all)
+}
+
+// chosen reads which vulnerabilities a request names, sorted and none twice.
+func chosen(form url.Values) ([]string, error) {
+	names := slices.Compact(slices.Sorted(slices.Values(form["vulnerability"])))
+	switch {
+	case len(names) == 0:
+		return nil, fault.New(fault.Invalid, "choose at least one vulnerability")
+	case len(names) > triage.MaxTogether:
+		return nil, fault.New(fault.Invalid, "one decision is about %d vulnerabilities at most; choose fewer", triage.MaxTogether)
+	}
+	return names, nil
+}
+
+type chosenBody struct {
+	Subject subject
+	Form    decisionForm
+}
+
+// newDecision is the form of one decision about what was chosen in the list.
+func (s *site) newDecision(v *visit) error {
+	names, err := chosen(v.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	about, err := s.subjectOf(v.r.Context(), names)
+	if err != nil {
+		return err
+	}
+	var unfixed []string
+	decided := false
+	for _, r := range about.Rows {
+		if len(r.Releases) == 0 {
+			return fault.New(fault.NotFound, "%.200q is not in the list of vulnerabilities now; choose again", r.Name)
+		}
+		if !slices.ContainsFunc(r.Releases, func(x triage.Release) bool { return x.Status == intake.Fixed }) {
+			unfixed = append(unfixed, r.Name)
+		}
+		decided = decided || len(r.Decisions) > 0
+	}
+	form, err := s.decisionForm(v, unfixed, decided)
+	if err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "new-decision", "Decide about "+few(names), chosenBody{about, form})
+}

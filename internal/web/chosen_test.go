@@ -1,0 +1,150 @@
+package web
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
+)
+
+var boxes = regexp.MustCompile(`<input type="checkbox" name="vulnerability" value="([^"]+)" aria-label="[^"]+">`)
+
+// box gives the names that a list lets its reader tick.
+func box(page string) (names []string) {
+	for _, found := range boxes.FindAllStringSubmatch(page, -1) {
+		names = append(names, html.UnescapeString(found[1]))
+	}
+	return names
+}
+
+// TestManyAreDecidedInThePages: what is ticked in the list is one document, shown with both numbers, signed once; each vulnerability has
+// it in its history. A signature over other bytes decides none of them.
+func TestManyAreDecidedInThePages(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.login("alice")
+	page := w.ask(token, http.MethodGet, "/vulnerabilities?source=curl", nil).Body.String()
+	names := box(page)
+	if len(names) != 50 || !strings.Contains(page, `data-all="vulnerability"`) || !strings.Contains(page, `<form method="get" action="/decisions/new">`) {
+		t.Fatalf("the list offers %d boxes", len(names))
+	}
+	names = append(names[:4:4], "CVE-2026-1002/openssl")
+	slices.Sort(names)
+	a := w.ask(token, http.MethodGet, "/decisions/new?"+url.Values{"vulnerability": append(names, names[0])}.Encode(), nil)
+	about, err := subjectOfWorld(w, names)
+	w.ok(err)
+	both := fmt.Sprintf("<h2>%s findings, 5 vulnerabilities</h2>", count(about.Findings))
+	for _, want := range append(names, both, `value="accept" required disabled`, `<option value="group/core">`) {
+		if !strings.Contains(a.Body.String(), want) {
+			t.Errorf("the form lacks %q: %d", want, a.Code)
+		}
+	}
+	form := url.Values{"vulnerability": names, "kind": {triage.Defer}, "scope": {"fleet"}, "reason": {"in the next window"}, "until": {w.now.AddDate(0, 0, 7).Format("2006-01-02")}}
+	encoded, payload, shown := w.draft(token, "/decisions/draft", form)
+	d, err := triage.DecodeDecision(payload)
+	if err != nil || !slices.Equal(d.About(), names) {
+		t.Fatalf("about %v, %v", d.About(), err)
+	}
+	for _, want := range append(names, both, strings.Join(names[:3], ", ")+" and 2 more", envelope.Digest(payload), challengeOf(triage.DecisionType, payload),
+		"patchwarrant vulnerability decide "+strings.Join(names, " ")+" --kind defer") {
+		if !strings.Contains(shown, want) {
+			t.Errorf("what is signed lacks %q", want)
+		}
+	}
+	if a := w.ask(token, http.MethodPost, "/decisions", w.assertion(url.Values{"payload": {encoded}}, triage.DecisionType, append(payload, ' '))); a.Code != http.StatusForbidden {
+		t.Errorf("a signature over other bytes: %d", a.Code)
+	}
+	a = w.ask(token, http.MethodPost, "/decisions", w.assertion(url.Values{"payload": {encoded}}, triage.DecisionType, payload))
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/vulnerabilities?said=decided" {
+		t.Fatalf("%d %s %s", a.Code, a.Header().Get("Location"), a.Body)
+	}
+	for _, name := range names {
+		c, err := w.Triage.Case(t.Context(), name, triage.HostPage{})
+		if err != nil || len(c.History) != 1 || c.History[0].ID != d.ID || c.History[0].Together != 5 {
+			t.Errorf("%s: history %+v, %v", name, c.History, err)
+		}
+	}
+	if page := w.ask(token, http.MethodGet, vulnerabilityPath(names[4]), nil).Body.String(); !strings.Contains(page, "about 5 vulnerabilities together") {
+		t.Error("the dossier does not say that it was decided with others")
+	}
+}
+
+func subjectOfWorld(w *world, names []string) (subject, error) {
+	return (&site{Config: w.Config}).subjectOf(w.t.Context(), names)
+}
+
+// TestManyAreAgreedToInThePages: what bob decided about several is named to alice in the day's list, in each dossier and whole on the
+// page where she agrees; with her signature it is in force for all.
+func TestManyAreAgreedToInThePages(t *testing.T) {
+	w := newWorld(t, "")
+	names := []string{"CVE-2025-2000/curl", "CVE-2025-2001/curl", "CVE-2025-2002/curl", "CVE-2025-2003/curl"}
+	w.decide("bob", triage.Decision{Vulnerability: names[0], Kind: triage.NotConcerned, Scope: "group/core", Justification: triage.Justifications[0],
+		Reason: "not linked"}.Together(names))
+	all, err := w.Triage.WaitingDecisions(t.Context())
+	w.ok(err)
+	waiting := all[slices.IndexFunc(all, func(d triage.Waiting) bool { return len(d.Also) > 0 })]
+	token, at := w.login("alice"), "/decisions/"+waiting.ID
+	const inShort = "CVE-2025-2000/curl, CVE-2025-2001/curl, CVE-2025-2002/curl and 1 more"
+	for place, wants := range map[string][]string{"/": {inShort}, vulnerabilityPath(names[3]): {at, inShort},
+		at: append(names, inShort, "4 vulnerabilities</h2>", waiting.SHA256, challengeOf(triage.DecisionType, waiting.Payload))} {
+		page := w.ask(token, http.MethodGet, place, nil).Body.String()
+		for _, want := range wants {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s lacks %q", place, want)
+			}
+		}
+	}
+	a := w.ask(token, http.MethodPost, at+"/signatures", w.assertion(url.Values{}, triage.DecisionType, waiting.Payload))
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/vulnerabilities?said=decided" {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	for _, name := range names {
+		if c, err := w.Triage.Case(t.Context(), name, triage.HostPage{}); err != nil || len(c.History) != 1 || !c.History[0].EndedAt.IsZero() {
+			t.Errorf("%s: history %+v, %v", name, c.History, err)
+		}
+	}
+}
+
+// TestChoosingIsForWhoDecides and is bounded: nobody else sees the boxes or the form; none, too many, and names that are not in the list
+// are refused.
+func TestChoosingIsForWhoDecides(t *testing.T) {
+	w := newWorld(t, "")
+	for _, person := range []string{"erin", "frank"} {
+		token := w.login(person)
+		page := w.ask(token, http.MethodGet, "/vulnerabilities", nil).Body.String()
+		if len(box(page)) > 0 || strings.Contains(page, "Decide these") || strings.Contains(page, "data-all") {
+			t.Errorf("%s is offered to decide", person)
+		}
+		for _, to := range []string{"/decisions/draft", "/decisions"} {
+			if a := w.ask(token, http.MethodPost, to, url.Values{"vulnerability": {"CVE-2026-1002/openssl"}}); a.Code != http.StatusForbidden {
+				t.Errorf("POST %s by %s: %d", to, person, a.Code)
+			}
+		}
+		if a := w.ask(token, http.MethodGet, "/decisions/new?vulnerability=CVE-2026-1002/openssl", nil); a.Code != http.StatusForbidden {
+			t.Errorf("the form to %s: %d", person, a.Code)
+		}
+	}
+	token := w.login("alice")
+	var many []string
+	for i := range triage.MaxTogether + 1 {
+		many = append(many, fmt.Sprintf("CVE-2025-%05d/curl", i))
+	}
+	for want, names := range map[int][][]string{http.StatusUnprocessableEntity: {nil, many}, http.StatusNotFound: {{"CVE-2026-1002/openssl", "<b>x"}}} {
+		for _, some := range names {
+			a := w.ask(token, http.MethodGet, "/decisions/new?"+url.Values{"vulnerability": some}.Encode(), nil)
+			if a.Code != want || strings.Contains(a.Body.String(), "<b>x") {
+				t.Errorf("%d names: %d, want %d", len(some), a.Code, want)
+			}
+			form := url.Values{"vulnerability": some, "kind": {triage.Configure}, "scope": {"fleet"}, "reason": {"x"}}
+			if a := w.ask(token, http.MethodPost, "/decisions/draft", form); a.Code != want {
+				t.Errorf("a draft about %d names: %d, want %d", len(some), a.Code, want)
+			}
+		}
+	}
+}
