@@ -15,14 +15,22 @@ type Membership struct {
 }
 
 // Memberships gives all groups by name, of hosts that are not retired. They are shared: nobody changes them.
-func (e *Estate) Memberships(ctx context.Context) (all map[string]Membership, err error) {
+func (e *Estate) Memberships(ctx context.Context) (map[string]Membership, error) {
+	all, err := e.Members(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return *all, nil
+}
+
+// Members gives what Memberships does, and the same pointer while nothing changed.
+func (e *Estate) Members(ctx context.Context) (all *map[string]Membership, err error) {
 	err = e.current(ctx, func(d *directory) error {
-		if known := d.members.Load(); known != nil {
-			all = *known
-			return nil
+		if all = d.members.Load(); all == nil {
+			made := d.memberships()
+			all = &made
+			d.members.Store(all)
 		}
-		all = d.memberships()
-		d.members.Store(&all)
 		return nil
 	})
 	return all, err

@@ -25,7 +25,7 @@ type standings struct {
 	recorded      map[string]deadline.Standing // by host
 	linked        map[string]string            // host by record
 	groups        map[string][]string          // by host, sorted; of the memberships last seen
-	memberships   map[string]estate.Membership
+	memberships   *map[string]estate.Membership
 }
 
 // Standings implements deadline.Standings.
@@ -63,13 +63,17 @@ func (s *standings) Standings(ctx context.Context) (of func(string) deadline.Sta
 
 // regroup follows who is in which group.
 func (s *standings) regroup(ctx context.Context) (changed bool, err error) {
-	now, err := s.estate.Memberships(ctx)
-	if err != nil || maps.EqualFunc(now, s.memberships, func(a, b estate.Membership) bool { return maps.Equal(a.Hosts, b.Hosts) }) {
+	now, err := s.estate.Members(ctx)
+	if err != nil || now == s.memberships {
 		return false, err
 	}
-	s.memberships, s.groups = now, map[string][]string{}
-	for _, name := range slices.Sorted(maps.Keys(now)) {
-		for host := range now[name].Hosts {
+	last := s.memberships
+	if s.memberships = now; last != nil && maps.EqualFunc(*now, *last, func(a, b estate.Membership) bool { return maps.Equal(a.Hosts, b.Hosts) }) {
+		return false, nil
+	}
+	s.groups = map[string][]string{}
+	for _, name := range slices.Sorted(maps.Keys(*now)) {
+		for host := range (*now)[name].Hosts {
 			s.groups[host] = append(s.groups[host], name)
 		}
 	}
