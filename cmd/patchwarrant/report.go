@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -15,7 +16,7 @@ import (
 
 func newReportCommand() *cobra.Command {
 	return noun("report", "Numbers over time: exposure, time to remediate, emergencies, coverage",
-		newReportExposure(), newReportRemediation(), newReportFixed(), newReportEmergencies(), newReportCoverage())
+		newReportExposure(), newReportRemediation(), newReportFixed(), newReportEmergencies(), newReportCoverage(), newReportScores())
 }
 
 // since adds the flag for the first day.
@@ -50,6 +51,19 @@ func newReportCoverage() *cobra.Command {
 			}
 			t.print(w)
 		}), &day)
+}
+
+func newReportScores() *cobra.Command {
+	return verb("scores owner|unit|zone", "What is open with each owner, unit or zone, the most findings first", cobra.ExactArgs(1),
+		func(ctx context.Context, c *client, args []string) (s v1.Scores, err error) {
+			return s, c.get(ctx, "/figures/scores?by="+query(args[0]), &s)
+		}, func(w io.Writer, s v1.Scores) {
+			t := newTable("NAME", "HOSTS", "FINDINGS", "VULNERABILITIES", "UNDECIDED", "EXPLOITED", "OVERDUE")
+			for _, x := range s.Cards {
+				t.add(cmp.Or(x.Name, "(not recorded)"), x.Hosts, x.Findings, x.Vulnerabilities, x.Undecided, x.Exploited, x.Overdue)
+			}
+			t.print(w)
+		})
 }
 
 func newReportRemediation() *cobra.Command {

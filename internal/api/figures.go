@@ -21,6 +21,8 @@ func (d *door) figures() {
 	serve(d, operation{"remediation", http.MethodGet, "/figures/remediation", "Time to remediate, by the month of the observed fix",
 		staff.Read}, d.remediation)
 	serve(d, operation{"remediated", http.MethodGet, "/figures/remediation/{month}", "What was observed fixed in a month", staff.Read}, d.remediated)
+	serve(d, operation{"scores", http.MethodGet, "/figures/scores", "What is open with each owner, unit or zone, the most findings first",
+		staff.Read}, d.scores)
 	serve(d, operation{"emergencies", http.MethodGet, "/figures/emergencies", "Emergency orders among production orders, month by month",
 		staff.Read}, d.emergencies)
 }
@@ -89,6 +91,19 @@ func (d *door) remediated(ctx context.Context, _ staff.Session, in *monthOf) (v1
 	}
 	all, err := d.Triage.Fixed(ctx, month, month.AddDate(0, 1, 0), after, in.Limit)
 	return v1.Episodes{Episodes: list(all)}, err
+}
+
+type scoresBy struct {
+	By    string `query:"by" enum:"owner,unit,zone" required:"true"`
+	Limit int    `query:"limit" minimum:"0" maximum:"1000" default:"0" doc:"at most so many; 0: all"`
+}
+
+func (d *door) scores(ctx context.Context, _ staff.Session, in *scoresBy) (v1.Scores, error) {
+	all, err := d.Scores.Cards(ctx, in.By)
+	if in.Limit > 0 {
+		all = all[:min(len(all), in.Limit)]
+	}
+	return v1.Scores{Cards: list(all)}, err
 }
 
 func (d *door) emergencies(ctx context.Context, _ staff.Session, in *sinceDay) (v1.Months, error) {

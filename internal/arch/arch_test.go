@@ -32,7 +32,7 @@ var floors = [][]string{
 	7:  {"agent", "estate", "setup", "staff/passkey", "staff/oidc", "intake/csaf", "intake/osv", "intake/ubuntu", "intake/publisher", "intake/debian", "intake/kev", "intake/epss", "intake/scanner", "intake/nvd", "intake/cve5", "intake/feed", "intake/mail", "intake/openvex"},
 	8:  {"retirement", "drift", "triage"},
 	9:  {"curation", "deadline", "vex", "scans", "build", "silence"},
-	10: {"rollout", "suspicion"},
+	10: {"rollout", "suspicion", "score"},
 	11: {"integrity"},
 	12: {"duty", "change", "agentapi", "watch"},
 	13: {"evidence"},

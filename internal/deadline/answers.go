@@ -31,6 +31,19 @@ func (d *Deadlines) Running(ctx context.Context, after Clock, limit int) (all []
 	return all, err
 }
 
+// Overdue gives the vulnerabilities of which a clock ran out and still runs, by name.
+func (d *Deadlines) Overdue(ctx context.Context) (names map[string]bool, err error) {
+	names = map[string]bool{}
+	err = d.DB.Read(ctx, func(tx *db.Tx) error {
+		all, err := overdue(ctx, tx, d.Now())
+		for _, name := range all {
+			names[name] = true
+		}
+		return err
+	})
+	return names, err
+}
+
 // Count is how many clocks of a kind there are.
 type Count struct {
 	Clock   policy.Clock `json:"clock"`

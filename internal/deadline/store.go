@@ -38,8 +38,9 @@ running = excluded.running, breached_at = excluded.breached_at, stopped_at = exc
 	qLive     = db.Q(`SELECT ` + clockColumns + ` FROM clocks WHERE live = 1`)
 	qRunning  = db.Q(`SELECT ` + clockColumns + ` FROM clocks WHERE running = 1
 AND (due_at > $1 OR due_at = $1 AND (vulnerability > $2 OR vulnerability = $2 AND clock > $3)) ORDER BY due_at, vulnerability, clock LIMIT $4`)
-	qCount = db.Q(`SELECT clock, COUNT(*), SUM(CASE WHEN due_at < $1 THEN 1 ELSE 0 END), SUM(CASE WHEN due_at >= $1 AND due_at < $2 THEN 1 ELSE 0 END) FROM clocks WHERE running = 1 GROUP BY clock`)
-	qMet   = db.Q(`SELECT clock, COUNT(*), SUM(CASE WHEN breached_at > 0 THEN 1 ELSE 0 END) FROM clocks WHERE running = 0 AND stopped_at >= $1 GROUP BY clock`)
+	qOverdue = db.Q(`SELECT DISTINCT vulnerability FROM clocks WHERE running = 1 AND due_at < $1`)
+	qCount   = db.Q(`SELECT clock, COUNT(*), SUM(CASE WHEN due_at < $1 THEN 1 ELSE 0 END), SUM(CASE WHEN due_at >= $1 AND due_at < $2 THEN 1 ELSE 0 END) FROM clocks WHERE running = 1 GROUP BY clock`)
+	qMet     = db.Q(`SELECT clock, COUNT(*), SUM(CASE WHEN breached_at > 0 THEN 1 ELSE 0 END) FROM clocks WHERE running = 0 AND stopped_at >= $1 GROUP BY clock`)
 )
 
 func savePolicy(ctx context.Context, tx *db.Tx, a Adoption) error {
@@ -149,6 +150,11 @@ func clocks(ctx context.Context, tx *db.Tx, q db.Query, args ...any) ([]Clock, e
 }
 
 // count adds a row of numbers for each clock.
+func overdue(ctx context.Context, tx *db.Tx, now time.Time) ([]string, error) {
+	rows, err := tx.Query(ctx, qOverdue, db.Micros(now))
+	return db.Collect(rows, err, func(r *sql.Rows) (name string, err error) { return name, r.Scan(&name) })
+}
+
 func count(ctx context.Context, tx *db.Tx, q db.Query, add func(clock policy.Clock, n []int), columns int, args ...any) error {
 	rows, err := tx.Query(ctx, q, args...)
 	_, err = db.Collect(rows, err, func(r *sql.Rows) (struct{}, error) {

@@ -76,6 +76,7 @@ type directory struct {
 	// Worked out from the above when first asked for; nil again with each change.
 	unmatched atomic.Pointer[Unmatched]
 	grouped   atomic.Pointer[Facets] // Groups and Failed of all hosts
+	values    [properties]atomic.Pointer[map[string]string]
 	members   atomic.Pointer[map[string]Membership]
 }
 
@@ -103,6 +104,9 @@ func (d *directory) take(hosts []entry, records []record.Record, upTo version) {
 	d.unmatched.Store(nil)
 	d.grouped.Store(nil)
 	d.members.Store(nil)
+	for p := range d.values {
+		d.values[p].Store(nil)
+	}
 	if d.byID == nil {
 		d.byID, d.cells = make(map[string]*entry, len(hosts)), map[cell]int{}
 		d.records, d.recordOf, d.words = make(map[string]record.Record, len(records)), map[string]string{}, map[string]string{}

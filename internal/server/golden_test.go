@@ -96,6 +96,7 @@ func TestTheAPIIsWhatItWas(t *testing.T) {
 		{"host-scans", "/hosts/" + s.hosts[2].host.ID + "/scans", "/hosts/{id}/scans", new(v1.HostScans)},
 		{"suspicions", "/suspicions", "/suspicions", new(v1.Suspicions)},
 		{"suspicion", "/suspicions/" + suspected, "/suspicions/{id}", new(suspicion.Suspicion)},
+		{"scores", "/figures/scores?by=unit", "/figures/scores", new(v1.Scores)},
 		{"duties", "/duties", "/duties", new(v1.Duties)},
 		{"acts", "/acts", "/acts", new(v1.Acts)},
 		{"problem", "/hosts/hst_x", "/hosts/{id}", new(v1.Problem)},

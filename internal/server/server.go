@@ -40,6 +40,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
+	"github.com/patchwarrant/patchwarrant/internal/score"
 	"github.com/patchwarrant/patchwarrant/internal/setup"
 	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
@@ -84,6 +85,7 @@ type Server struct {
 	silence     *silence.Watch
 	groups      *group.Groups
 	drift       *drift.Drifts
+	scores      *score.Scores
 	builds      *build.Builds
 	suspicions  *suspicion.Suspicions
 	duties      *duty.Duties
@@ -176,6 +178,7 @@ func (s *Server) furnish() error {
 		Intake: s.intake, Now: s.now})
 	s.deadlines = deadline.New(deadline.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Triage: s.triage, Intake: s.intake,
 		Standings: &standings{estate: s.estate, records: s.records}, Default: defaultPolicy, Now: s.now})
+	s.scores = score.New(s.triage, s.estate, s.deadlines)
 	s.curation = curation.New(curation.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Mirror: s.mirror, Root: s.Staff,
 		Signer: s.keys.Repository, Channels: channels, Now: s.now})
 	s.rollouts = rollout.New(rollout.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Roots: s.Staff, Files: s.curation,
@@ -269,6 +272,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Silence:     s.silence,
 		Groups:      s.groups,
 		Drift:       s.drift,
+		Scores:      s.scores,
 		Builds:      s.builds,
 		Suspicions:  s.suspicions,
 		Duties:      s.duties,
@@ -306,6 +310,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Silence:     s.silence,
 		Groups:      s.groups,
 		Drift:       s.drift,
+		Scores:      s.scores,
 		Builds:      s.builds,
 		Suspicions:  s.suspicions,
 		Duties:      s.duties,

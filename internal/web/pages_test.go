@@ -22,7 +22,7 @@ func (w *world) places() []string {
 		"/changes", "/changes?state=closed&kind=stage", "/changes/" + w.stage.ID, "/changes/" + w.order.ID, "/changes/" + w.waiting.ID,
 		"/changes/" + w.order.ID + "/order.txt", "/changes/" + w.order.ID + "/rollout", "/changes/" + w.order.ID + "/hosts/" + c("web-2"),
 		"/changes/" + w.order.ID + "/hosts/" + c("web-2") + "?verdict=unexplained&dir=/usr/share", "/investigations", "/investigations/" + w.investigation,
-		"/suspicions", "/suspicions?state=open&host=web-1", "/suspicions/" + w.suspected, "/reports", "/reports?days=365", "/reports?days=x", "/ledger", "/ledger?kind=host.", "/ledger?at=3", "/ledger/0", "/ledger/5", "/people", "/people/duties", "/account", "/scans", "/scans/" + w.scan, "/scans/" + w.scan + "?relation=agree&banner=no&q=openssl", "/sources", "/sources?here=yes&q=2026&source=debian-tracker"}
+		"/suspicions", "/suspicions?state=open&host=web-1", "/suspicions/" + w.suspected, "/reports", "/reports?days=365", "/reports?days=x", "/reports?by=zone", "/ledger", "/ledger?kind=host.", "/ledger?at=3", "/ledger/0", "/ledger/5", "/people", "/people/duties", "/account", "/scans", "/scans/" + w.scan, "/scans/" + w.scan + "?relation=agree&banner=no&q=openssl", "/sources", "/sources?here=yes&q=2026&source=debian-tracker"}
 }
 
 // offeredPlaces are pages that only some may see.

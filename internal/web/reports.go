@@ -4,11 +4,13 @@ import (
 	"html/template"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/chart"
+	"github.com/patchwarrant/patchwarrant/internal/score"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
@@ -17,6 +19,7 @@ const (
 	reportDays   = 90
 	reportMonths = 12
 	mostDays     = 120 // of more, one day a week is shown
+	mostCards    = 50
 )
 
 var reportSpans = []struct{ days, title string }{{"30", "30 days"}, {"90", "90 days"}, {"365", "a year"}}
@@ -29,6 +32,9 @@ type reportsBody struct {
 	Speaking, Judged                          int                  // percent of hosts, by them
 	Months                                    []triage.Remediation // the newest first
 	Orders, Urgent                            int                  // of the months shown
+	By                                        string
+	Cards                                     []score.Card // the most findings first
+	MoreCards                                 int
 }
 
 func (s *site) reports(v *visit) error {
@@ -73,7 +79,30 @@ func (s *site) reports(v *visit) error {
 		body.Orders, body.Urgent = body.Orders+m.Orders, body.Urgent+m.Emergencies
 	}
 	body.Emergencies = emergenciesChart(orders, first)
+	if err := s.cards(v, &body); err != nil {
+		return err
+	}
 	return v.show(http.StatusOK, "reports", "Reports", body)
+}
+
+// cards fills in what is open with each owner, unit or zone.
+func (s *site) cards(v *visit, body *reportsBody) error {
+	by := facet{Name: "by", Title: "By"}
+	body.By = score.By[0]
+	if wanted := v.r.URL.Query().Get("by"); slices.Contains(score.By, wanted) {
+		body.By = wanted
+	}
+	for _, x := range score.By {
+		by.Choices = append(by.Choices, choice{Value: x, Label: x, Chosen: x == body.By})
+	}
+	body.Facet = append(body.Facet, by)
+	all, err := s.Scores.Cards(v.r.Context(), body.By)
+	if err != nil {
+		return err
+	}
+	body.Cards = all[:min(len(all), mostCards)]
+	body.MoreCards = len(all) - len(body.Cards)
+	return nil
 }
 
 // share gives a part in percent, rounded down: 100 is all.

@@ -57,6 +57,18 @@ func TestTheDossierTellsWhenItWasHere(t *testing.T) {
 	}
 }
 
+// TestReportsShowWhatIsOpenWithEach: a host's zone stands with what it has open, and a property that there is not is the first.
+func TestReportsShowWhatIsOpenWithEach(t *testing.T) {
+	w := newWorld(t, "")
+	frank := w.login("frank")
+	for by, want := range map[string]string{"zone": "What is open with each zone", "unit": "What is open with each unit", "x": "What is open with each owner"} {
+		body := w.ask(frank, http.MethodGet, "/reports?by="+by, nil).Body.String()
+		if !strings.Contains(body, want) || strings.Contains(body, "No host has reported yet") {
+			t.Errorf("by %s: no %q, or no hosts", by, want)
+		}
+	}
+}
+
 // TestAHostsFileStatesNameTheOrderThatLeftThem: the state after a run leads to what it changed.
 func TestAHostsFileStatesNameTheOrderThatLeftThem(t *testing.T) {
 	w := newWorld(t, "")

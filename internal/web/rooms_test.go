@@ -40,6 +40,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
+	"github.com/patchwarrant/patchwarrant/internal/score"
 	"github.com/patchwarrant/patchwarrant/internal/setup"
 	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
@@ -104,6 +105,7 @@ func (w *world) furnish() {
 	c.Triage = triage.New(triage.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Places: c.Estate, Groups: c.Estate, Intake: c.Intake, Root: c.Staff, Now: clock})
 	c.Deadlines = deadline.New(deadline.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Triage: c.Triage, Intake: c.Intake, Standings: w,
 		Default: "ncssr-2.0.5", Now: clock})
+	c.Scores = score.New(c.Triage, c.Estate, c.Deadlines)
 	c.Scans = scans.New(scans.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Triage: c.Triage, Intake: c.Intake, Now: clock})
 	c.Suspicions = suspicion.New(suspicion.Config{DB: d, Ledger: log, Root: c.Staff, Estate: c.Estate, Triage: c.Triage, Scans: c.Scans, Intake: c.Intake, Now: clock})
 	c.Curation = curation.New(curation.Config{DB: d, Ledger: log, Blobs: blobs, Mirror: archive, Root: c.Staff, Signer: signer,

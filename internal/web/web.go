@@ -29,6 +29,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
+	"github.com/patchwarrant/patchwarrant/internal/score"
 	"github.com/patchwarrant/patchwarrant/internal/setup"
 	"github.com/patchwarrant/patchwarrant/internal/silence"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
@@ -65,6 +66,7 @@ type Config struct {
 	Silence     *silence.Watch
 	Groups      *group.Groups
 	Drift       *drift.Drifts
+	Scores      *score.Scores
 	Builds      *build.Builds
 	Suspicions  *suspicion.Suspicions
 	Duties      *duties.Duties

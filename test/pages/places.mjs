@@ -55,6 +55,7 @@ export function places(at = site) {
     investigation: `/investigations/${story.investigation}`,
     reports: "/reports",
     "reports, a year": "/reports?days=365",
+    "reports by zone": "/reports?by=zone",
     ledger: "/ledger",
     "ledger, filtered": "/ledger?kind=order.",
     act: "/ledger/3",

@@ -2,6 +2,7 @@ package v1
 
 import (
 	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/score"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
@@ -18,6 +19,11 @@ type Days struct {
 // Remediations say how long remediating took, by month.
 type Remediations struct {
 	Months []triage.Remediation `json:"months"`
+}
+
+// Scores are cards of owners, units or zones.
+type Scores struct {
+	Cards []score.Card `json:"cards"`
 }
 
 // Months are production orders by month.
