@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
 )
@@ -52,10 +53,19 @@ max_age = "240h"
 	return file, os.WriteFile(file, []byte(text), 0o600)
 }
 
+// Ports are handed out below those that systems give to who asks for any, so that no connection of a test that runs beside
+// this one takes a port before its server listens; each once, and other processes begin elsewhere.
+const lowest, ports = 20_000, 10_000
+
+var handed atomic.Uint32
+
 func free() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for range ports {
+		port := lowest + (uint32(os.Getpid())*97+handed.Add(1))%ports
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", fmt.Errorf("no port from %d to %d is free", lowest, lowest+ports-1)
 }
