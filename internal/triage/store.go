@@ -27,6 +27,7 @@ var (
 	qLastDecision = db.Q(`SELECT COALESCE(MAX(changed), 0) FROM decisions`)
 	qCurrent      = db.Q(`SELECT payload, signed, together, envelope, decided_at, ended_at, ended FROM decisions WHERE ended_at = 0 ORDER BY vulnerability, scope`)
 	qHistory      = db.Q(`SELECT payload, signed, together, envelope, decided_at, ended_at, ended FROM decisions WHERE vulnerability = $1 ORDER BY decided_at, id`)
+	qMade         = db.Q(`SELECT payload, signed, together, envelope, decided_at, ended_at, ended FROM decisions WHERE id = $1 ORDER BY vulnerability`)
 
 	qOpenEpisodes = db.Q(`SELECT ` + episodeColumns + ` FROM exposure WHERE fixed_at = 0`)
 	qLastEpisode  = db.Q(`SELECT ` + episodeColumns + ` FROM exposure WHERE vulnerability = $1 ORDER BY episode DESC LIMIT 1`)
@@ -121,6 +122,11 @@ func (t *Triage) history(ctx context.Context, vulnerability string) (all []PastD
 		return err
 	})
 	return all, err
+}
+
+func loadMade(ctx context.Context, tx *db.Tx, id string) ([]PastDecision, error) {
+	rows, err := tx.Query(ctx, qMade, id)
+	return db.Collect(rows, err, scanDecision)
 }
 
 func scanEpisode(row interface{ Scan(...any) error }) (e Episode, err error) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
@@ -45,6 +46,18 @@ func (d Decision) Together(names []string) Decision {
 		d.Also = append(d.Also, Item{Vulnerability: name})
 	}
 	return d
+}
+
+// Made gives what a decision that came in force says of each of its vulnerabilities, by name; or NotFound.
+func (t *Triage) Made(ctx context.Context, id string) (parts []PastDecision, err error) {
+	err = t.DB.Read(ctx, func(tx *db.Tx) error {
+		parts, err = loadMade(ctx, tx, id)
+		if err == nil && len(parts) == 0 {
+			err = fault.New(fault.NotFound, "no decision with this ID was made, and none waits for anyone")
+		}
+		return err
+	})
+	return parts, err
 }
 
 // checkAlso finds what is wrong with the further vulnerabilities.

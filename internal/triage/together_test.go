@@ -58,6 +58,9 @@ func TestManyAreDecidedAtOnce(t *testing.T) {
 				t.Errorf("%s: the history is %+v, %v", name, c.History, err)
 			}
 		}
+		if parts, err := w.Made(t.Context(), made.ID); err != nil || len(parts) != n || parts[0].Vulnerability != names[0] {
+			t.Errorf("%d parts, %v", len(parts), err)
+		}
 		doc, _ = many(n, "9-3")
 		w.imports(debian.TrackerSource, doc)
 		if err := w.Sweep(t.Context()); err != nil {

@@ -48,14 +48,6 @@ func (x subject) Names() []string {
 	return idsOf(x.Rows, func(r *triage.Vulnerability) string { return r.Name })
 }
 
-// subjectPath is where to look after a decision: its vulnerability, or the list where there are several.
-func subjectPath(d triage.Decision) string {
-	if len(d.Also) > 0 {
-		return "/vulnerabilities"
-	}
-	return vulnerabilityPath(d.Vulnerability)
-}
-
 // few names the first of several things, and says how many more there are.
 func few(names []string) string {
 	const most = 3
@@ -119,4 +111,27 @@ func (s *site) newDecision(v *visit) error {
 		return err
 	}
 	return v.show(http.StatusOK, "new-decision", "Decide about "+few(names), chosenBody{about, form})
+}
+
+type madeBody struct {
+	triage.PastDecision // of the first vulnerability
+	Subject             subject
+	Parts               []triage.PastDecision
+}
+
+// Names gives the vulnerabilities that the decision is about.
+func (b madeBody) Names() []string { return b.Subject.Names() }
+
+// madeDecision is a decision that came in force, with what became of it for each of its vulnerabilities.
+func (s *site) madeDecision(v *visit) error {
+	parts, err := s.Triage.Made(v.r.Context(), v.r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	body := madeBody{PastDecision: parts[0], Parts: parts}
+	names := idsOf(parts, func(p triage.PastDecision) string { return p.Vulnerability })
+	if body.Subject, err = s.subjectOf(v.r.Context(), names); err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "made", "Decision about "+few(names), body)
 }

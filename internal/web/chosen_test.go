@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -45,7 +46,7 @@ func TestManyAreDecidedInThePages(t *testing.T) {
 			t.Errorf("the form lacks %q: %d", want, a.Code)
 		}
 	}
-	form := url.Values{"vulnerability": names, "kind": {triage.Defer}, "scope": {"fleet"}, "reason": {"in the next window"}, "until": {w.now.AddDate(0, 0, 7).Format("2006-01-02")}}
+	form := url.Values{"vulnerability": names, "kind": {triage.Defer}, "scope": {"group/core"}, "reason": {"in the next window"}, "until": {w.now.AddDate(0, 0, 7).Format("2006-01-02")}}
 	encoded, payload, shown := w.draft(token, "/decisions/draft", form)
 	d, err := triage.DecodeDecision(payload)
 	if err != nil || !slices.Equal(d.About(), names) {
@@ -61,7 +62,7 @@ func TestManyAreDecidedInThePages(t *testing.T) {
 		t.Errorf("a signature over other bytes: %d", a.Code)
 	}
 	a = w.ask(token, http.MethodPost, "/decisions", w.assertion(url.Values{"payload": {encoded}}, triage.DecisionType, payload))
-	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/vulnerabilities?said=decided" {
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/decisions/"+d.ID+"?said=decided" {
 		t.Fatalf("%d %s %s", a.Code, a.Header().Get("Location"), a.Body)
 	}
 	for _, name := range names {
@@ -70,8 +71,20 @@ func TestManyAreDecidedInThePages(t *testing.T) {
 			t.Errorf("%s: history %+v, %v", name, c.History, err)
 		}
 	}
-	if page := w.ask(token, http.MethodGet, vulnerabilityPath(names[4]), nil).Body.String(); !strings.Contains(page, "about 5 vulnerabilities together") {
+	if page := w.ask(token, http.MethodGet, vulnerabilityPath(names[4]), nil).Body.String(); !strings.Contains(page, `<a href="/decisions/`+d.ID+`">about 5 vulnerabilities together</a>`) {
 		t.Error("the dossier does not say that it was decided with others")
+	}
+	w.now = w.now.Add(time.Minute)
+	alone := triage.Decision{Vulnerability: names[0], Kind: triage.Configure, Scope: "group/core", Reason: "cookies are off"}
+	w.decide("bob", alone)
+	page = w.ask(token, http.MethodGet, "/decisions/"+d.ID, nil).Body.String()
+	for _, want := range append(names, both, "in the next window", "superseded by dec_") {
+		if !strings.Contains(page, want) {
+			t.Errorf("the decision's page lacks %q", want)
+		}
+	}
+	if n := strings.Count(page, ">in force<"); n != 4 {
+		t.Errorf("the decision's page has %d of 5 in force, want 4", n)
 	}
 }
 
@@ -101,7 +114,7 @@ func TestManyAreAgreedToInThePages(t *testing.T) {
 		}
 	}
 	a := w.ask(token, http.MethodPost, at+"/signatures", w.assertion(url.Values{}, triage.DecisionType, waiting.Payload))
-	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/vulnerabilities?said=decided" {
+	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != at+"?said=decided" {
 		t.Fatalf("%d %s", a.Code, a.Body)
 	}
 	for _, name := range names {

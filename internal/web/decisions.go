@@ -150,10 +150,14 @@ func (s *site) decide(v *visit) error {
 
 // seeDecided leads to what a signature brought about.
 func (v *visit) seeDecided(d triage.Decided) error {
-	if !d.InForce {
+	switch {
+	case !d.InForce:
 		return v.see("/decisions/"+d.ID, "waits")
+	case len(d.Also) > 0:
+		return v.see("/decisions/"+d.ID, "decided")
+	default:
+		return v.see(vulnerabilityPath(d.Vulnerability), "decided")
 	}
-	return v.see(subjectPath(d.Decision), "decided")
 }
 
 type waitingBody struct {
@@ -165,12 +169,20 @@ type waitingBody struct {
 	MayAgree bool
 }
 
-// waitingDecision is a decision that waits for a second person, as exactly as the first one signed it.
-func (s *site) waitingDecision(v *visit) error {
+// decision is the page of a decision, which waits or was made.
+func (s *site) decision(v *visit) error {
 	w, err := s.Triage.WaitingDecision(v.r.Context(), v.r.PathValue("id"))
-	if err != nil {
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		return s.madeDecision(v)
+	case err != nil:
 		return err
 	}
+	return s.waitingDecision(v, w)
+}
+
+// waitingDecision is a decision that waits for a second person, as exactly as the first one signed it.
+func (s *site) waitingDecision(v *visit, w triage.Waiting) error {
 	root, err := v.root()
 	if err != nil {
 		return err
@@ -233,7 +245,10 @@ func (s *site) refuseDecision(v *visit) error {
 	if err := s.Triage.Refuse(v.r.Context(), v.me(), w.ID, form.Get("reason")); err != nil {
 		return err
 	}
-	return v.see(subjectPath(w.Decision), "refused")
+	if len(w.Also) > 0 {
+		return v.see("/vulnerabilities", "refused")
+	}
+	return v.see(vulnerabilityPath(w.Vulnerability), "refused")
 }
 
 // agreements are the decisions that wait for the visitor.

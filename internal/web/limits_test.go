@@ -41,12 +41,13 @@ func (w *world) limits() {
 	w.proposed = a.Digest
 }
 
-func (w *world) decide(person string, d triage.Decision) {
+func (w *world) decide(person string, d triage.Decision) (id string) {
 	w.t.Helper()
 	payload, err := w.Triage.Draft(w.t.Context(), person, d)
 	w.ok(err)
-	_, err = w.Triage.Decide(w.t.Context(), person, w.people.Sign(triage.DecisionType, payload, person))
+	made, err := w.Triage.Decide(w.t.Context(), person, w.people.Sign(triage.DecisionType, payload, person))
 	w.ok(err)
+	return made.ID
 }
 
 // draft asks a page for a draft, and gives the payload to sign as the form carries it, and as it is.

@@ -14,7 +14,7 @@ import (
 func (w *world) places() []string {
 	c := func(host string) string { return w.hosts[host].id }
 	return []string{"/", "/search?q=open", "/vulnerabilities", "/vulnerabilities?q=open&state=affected&decision=none&kev=yes&source=openssl&sort=hosts&page=2",
-		"/vulnerabilities/CVE-2026-1001/openssl", "/vulnerabilities/CVE-2026-1002/openssl", "/vulnerabilities/CVE-2026-1004/openssl", "/decisions/" + w.undecided, "/clocks", "/exceptions", "/policy", "/policy/statement.txt", "/policy/draft", "/policy/draft?from=cis", "/policies/" + w.proposed, "/hosts", "/hosts?state=silent&environment=production&q=s",
+		"/vulnerabilities/CVE-2026-1001/openssl", "/vulnerabilities/CVE-2026-1002/openssl", "/vulnerabilities/CVE-2026-1004/openssl", "/decisions/" + w.undecided, "/decisions/" + w.made, "/clocks", "/exceptions", "/policy", "/policy/statement.txt", "/policy/draft", "/policy/draft?from=cis", "/policies/" + w.proposed, "/hosts", "/hosts?state=silent&environment=production&q=s",
 		"/hosts/" + c("web-2"), "/hosts/" + c("web-2") + "?tab=packages", "/hosts/" + c("web-2") + "?tab=system", "/hosts/" + c("web-2") + "?tab=runs", "/hosts/" + c("web-2") + "?tab=files", "/hosts/" + c("web-2") + "?tab=record",
 		"/hosts/" + c("web-2") + "?tab=inventory", "/hosts/" + c("web-2") + "?tab=drift", "/hosts/" + c("stage-1") + "?tab=drift", "/hosts/" + c("db-1") + "?tab=inventory", "/hosts/estate", "/hosts/estate?q=web", "/hosts/groups", "/changes/templates", "/hosts/builds", "/hosts/builds/base", "/hosts/records/" + w.inventory, "/hosts/records/" + w.stranger, "/hosts/retirements/" + w.leaving,
 		"/hosts/inventory.csv", "/hosts/inventory.json",

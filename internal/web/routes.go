@@ -50,7 +50,7 @@ var routes = []route{
 	{"GET", "/decisions/new", staff.Decide, (*site).newDecision},
 	{"POST", "/decisions/draft", staff.Decide, (*site).draftDecision},
 	{"POST", "/decisions", staff.Decide, (*site).decide},
-	{"GET", "/decisions/{id}", staff.Read, (*site).waitingDecision},
+	{"GET", "/decisions/{id}", staff.Read, (*site).decision},
 	{"POST", "/decisions/{id}/signatures", staff.Decide, (*site).agreeDecision},
 	{"POST", "/decisions/{id}/refusal", staff.Decide, (*site).refuseDecision},
 

@@ -68,6 +68,7 @@ type world struct {
 	leaving       string // retirement of silent-1, which nobody has signed
 	scan          string // a scanner's report
 	suspected     string // what carol reported, and alice owns
+	made          string // decision of alice in force
 	undecided     string // decision of bob that waits for a second person
 	proposed      string // digest of bob's policy, which nobody has signed
 }
@@ -155,7 +156,7 @@ func newWorld(t *testing.T, mark string) *world {
 	w.scanned()
 	w.suspect()
 	w.now = w.now.Add(16 * time.Hour)
-	w.decide("alice", triage.Decision{Vulnerability: "CVE-2026-1001/openssl", Kind: triage.Accept, Scope: triage.FleetScope, Reason: w.text("The vendor's fix is small.")})
+	w.made = w.decide("alice", triage.Decision{Vulnerability: "CVE-2026-1001/openssl", Kind: triage.Accept, Scope: triage.FleetScope, Reason: w.text("The vendor's fix is small.")})
 	w.decide("bob", triage.Decision{Vulnerability: "CVE-2026-1003/openssl", Kind: triage.Defer, Scope: triage.FleetScope, Reason: w.text("No fix yet."), Until: w.now.Add(30 * time.Hour)})
 	w.curate()
 	w.stage = w.carryOut(change.Proposal{Kind: change.Stage})

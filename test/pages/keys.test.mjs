@@ -66,6 +66,29 @@ test("j and k walk the rows, Enter opens one", async () => {
   await page.waitForURL(`**${rows[1]}`);
 });
 
+test("what Space ticks in the list is what the form is about", async () => {
+  const decider = await (await Visitor.open(browser)).signIn("alice");
+  const { page } = decider;
+  await page.setViewportSize({ width: 390, height: 844 });
+  await decider.go("/vulnerabilities");
+  assert.deepEqual(await decider.axe(), []);
+  assert.deepEqual(await decider.sticksOut(), []);
+  const boxes = page.locator('input[name="vulnerability"]');
+  const names = await boxes.evaluateAll((all) => all.map((b) => b.value));
+  await page.locator('input[data-all="vulnerability"]').focus();
+  await page.keyboard.press("Space");
+  assert.equal(await boxes.evaluateAll((all) => all.every((b) => b.checked)), true);
+  await boxes.first().focus();
+  await page.keyboard.press("Space");
+  await page.getByRole("button", { name: "Decide these" }).focus();
+  await page.keyboard.press("Enter");
+  await page.waitForURL((url) => url.pathname === "/decisions/new");
+  const chosen = await page.locator('form input[name="vulnerability"]').evaluateAll((all) => all.map((i) => i.value));
+  assert.deepEqual(chosen.sort(), names.slice(1).sort());
+  decider.fine();
+  await decider.close();
+});
+
 test("letters typed into a field stay there", async () => {
   await visitor.go("/vulnerabilities");
   await page.locator("#q").fill("");
