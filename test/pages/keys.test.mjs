@@ -143,7 +143,7 @@ test("on paper there is the matter alone, dark on white", async () => {
   for (const path of ["/vulnerabilities", `/changes/${site.story.closed}`, `/investigations/${site.story.investigation}`]) {
     await visitor.go(path);
     await page.emulateMedia({ media: "print", colorScheme: "dark" });
-    for (const hidden of [".side", ".top", "button", ".filters", "dialog"]) {
+    for (const hidden of [".side", ".search", ".check", "button", ".filters", "dialog"]) {
       assert.deepEqual(await page.locator(hidden).evaluateAll((all) => all.filter((e) => e.checkVisibility()).length), 0, `${path}: ${hidden}`);
     }
     assert.ok(await page.locator("main h1").isVisible());

@@ -66,6 +66,7 @@ export function places(at = site) {
     suspicion: `/suspicions/${story.suspicion}`,
     sources: "/sources",
     people: "/people",
+    "duties nobody has": "/people/duties",
     account: "/account",
   };
 }
