@@ -50,7 +50,7 @@ func (s *site) beginBody(v *visit, host string) (body beginBody, err error) {
 	if body.Sources, err = s.Intake.States(ctx); err != nil {
 		return body, err
 	}
-	known := slices.ContainsFunc(body.Sources, func(x intake.SourceState) bool { return x.Digest != "" })
+	known := slices.ContainsFunc(body.Sources, func(x intake.SourceState) bool { return x.Digest != "" && x.Name != intake.Own })
 	if known || slices.ContainsFunc(body.Upstreams, func(u upstreamRow) bool { return u.State.InRelease != "" }) {
 		body.Step = 4
 	}
