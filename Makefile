@@ -30,7 +30,7 @@ demo: need packages ## two Debian hosts patched under two signatures, and three 
 
 test: need ## vet and all tests, with the race detector, on both database engines
 	go vet ./...
-	.ci/with-postgres go test -race $$(go list ./... | grep -v /bench/)
+	.ci/with-postgres go test -race $$(go list ./... | grep -v /bench/ | grep -v /internal/; go list ./internal/... | sort -r) # long ones first
 	go test ./bench/... # without: they bound memory, of which the detector takes a multiple
 
 world: need packages ## the whole flow on real hosts, as a test
