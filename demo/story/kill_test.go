@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/demo/world"
+	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
@@ -158,10 +161,12 @@ func (k *killing) reset(ctx context.Context) error {
 	if err := k.host.WriteFile(ctx, "/var/log/dpkg.log", strings.NewReader(""), 0o644); err != nil {
 		return err
 	}
-	now := time.Now()
-	return k.eventually("the server to know the old versions", func() (bool, error) {
-		h, err := k.known(ctx, k.host.Name)
-		return h.FactsAt.After(now), err
+	return k.eventually("the server to know the old versions", func() (bool, error) { // a report on its way may still be of the new ones
+		var now v1.Packages
+		err := k.ask(ctx, "erin", &now, "host", "packages", k.hosts[k.host.Name].id)
+		return !slices.ContainsFunc(k.c.pairs, func(p world.Pair) bool {
+			return !slices.ContainsFunc(now.Packages, func(x estate.Package) bool { return x.Name == p.Package && x.Version == p.Main })
+		}), err
 	})
 }
 
