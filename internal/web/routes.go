@@ -2,8 +2,8 @@ package web
 
 import "github.com/patchwarrant/patchwarrant/internal/staff"
 
-// polled is what the page of a running order asks for every few seconds. It does not keep the session open.
-const polled = "/changes/{id}/rollout"
+// polled is what pages ask for every few seconds, of a running order and of what was set up. It does not keep the session open.
+var polled = []string{"/changes/{id}/rollout", "/hosts/arrivals/{name}", "/setup/upstreams", "/setup/findings/{id}"}
 
 // routes is the whole site. The action is the one the API asks for the same thing.
 var routes = []route{
@@ -111,7 +111,7 @@ var routes = []route{
 	{"POST", "/changes/templates/drop", staff.ProposeOrder, (*site).dropTemplate},
 	{"GET", "/changes/{id}", staff.Read, (*site).order},
 	{"GET", "/changes/{id}/order.txt", staff.Read, (*site).orderText},
-	{"GET", polled, staff.Read, (*site).rolloutPart},
+	{"GET", "/changes/{id}/rollout", staff.Read, (*site).rolloutPart},
 	{"GET", "/changes/{id}/hosts/{host}", staff.Read, (*site).reconciledHost},
 	{"POST", "/changes/{id}/signatures", staff.Approve, (*site).approveOrder},
 	{"POST", "/changes/{id}/rejection", staff.CancelOrder, (*site).rejectOrder},

@@ -20,6 +20,8 @@ import (
 type signInBody struct {
 	To, Person string
 	Providers  []string
+	Sent       bool   // a form to To was sent before
+	Held       string // the form, urlencoded
 	Host       string // as the browser knows the server, for the command line
 	Begun      bool   // the first trust root just came in force
 	NoRoot     bool
@@ -36,11 +38,17 @@ func (s *site) signInPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	body := signInBody{To: to, Host: v.r.Host, Begun: there && to == "/setup", NoRoot: !there}
+	body := s.signInBody(v, to)
+	body.Begun, body.NoRoot = there && to == "/setup", !there
+	return v.show(http.StatusOK, "sign-in", "Sign in", body)
+}
+
+func (s *site) signInBody(v *visit, to string) signInBody {
+	body := signInBody{To: to, Host: v.r.Host}
 	for _, p := range s.Staff.Providers {
 		body.Providers = append(body.Providers, p.Name())
 	}
-	return v.show(http.StatusOK, "sign-in", "Sign in", body)
+	return body
 }
 
 // challengeOf is what an authenticator signs for a payload. Source: envelope, kind webauthn.
@@ -96,7 +104,7 @@ func (s *site) signInSSH(v *visit) error {
 	command := "printf %s '" + string(envelope.PAE(staff.LoginType, payload)) + "' | ssh-keygen -Y sign -n " +
 		envelope.Namespace(staff.LoginType) + " -f ~/.ssh/id_ed25519"
 	return v.show(http.StatusOK, "sign-in", "Sign in", signInBody{To: local(form.Get("to")), Person: form.Get("person"), Host: v.r.Host,
-		Challenge: c.Challenge, Command: command})
+		Sent: form.Has("held"), Held: form.Get("held"), Challenge: c.Challenge, Command: command})
 }
 
 func (s *site) signIn(v *visit) error {
@@ -112,11 +120,26 @@ func (s *site) signIn(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.enter(token, session, local(form.Get("to")))
+	to := local(form.Get("to"))
+	if !form.Has("held") {
+		return v.enter(token, session, to)
+	}
+	if err := v.begin(token, session); err != nil {
+		return err
+	}
+	return v.goOn(to, form.Get("held"))
 }
 
-// enter gives the browser a new session and leads on. One that was here before ends; none is taken over.
+// enter begins a session and leads on.
 func (v *visit) enter(token string, session staff.Session, to string) error {
+	if err := v.begin(token, session); err != nil {
+		return err
+	}
+	return v.see(to, "")
+}
+
+// begin gives the browser a new session. One that was here before ends; none is taken over.
+func (v *visit) begin(token string, session staff.Session) error {
 	if old := v.cookie(sessionCookie); old != "" {
 		if before, err := v.site.Staff.Authenticate(v.r.Context(), old, address(v.r)); err == nil {
 			if err := v.site.Staff.Logout(v.r.Context(), before); err != nil {
@@ -126,7 +149,7 @@ func (v *visit) enter(token string, session staff.Session, to string) error {
 	}
 	v.session = session
 	v.setCookie(sessionCookie, token, 0)
-	return v.see(to, "")
+	return nil
 }
 
 // bindingLife is how long a login at a provider may take, in seconds.
@@ -139,6 +162,7 @@ func (s *site) beginAtProvider(v *visit) error {
 		return err
 	}
 	v.setCookie(bindingCookie, binding, bindingLife)
+	v.setCookie(toCookie, url.QueryEscape(local(v.r.URL.Query().Get("to"))), bindingLife)
 	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
 	return nil
 }
@@ -148,10 +172,15 @@ func (s *site) backFromProvider(v *visit) error {
 	q := v.r.URL.Query()
 	token, session, err := s.Staff.LoginBy(v.r.Context(), v.r.PathValue("id"), v.cookie(bindingCookie), q.Get("state"), q.Get("code"), address(v.r))
 	v.setCookie(bindingCookie, "", -1)
+	v.setCookie(toCookie, "", -1)
 	if err != nil {
 		return err
 	}
-	return v.enter(token, session, "/")
+	to, err := url.QueryUnescape(v.cookie(toCookie))
+	if err != nil {
+		to = "/"
+	}
+	return v.enter(token, session, local(to))
 }
 
 func (s *site) signOut(v *visit) error {

@@ -94,6 +94,9 @@ func (v *visit) admit(a staff.Action) error {
 // part reports whether htmx asks for a part of a page.
 func (v *visit) part() bool { return v.r.Header.Get("HX-Request") == "true" }
 
+// asks reports whether a page's script asks.
+func (v *visit) asks() bool { return v.part() || v.r.Header.Get("Accept") == "application/json" }
+
 func (v *visit) cookie(name string) string {
 	c, err := v.r.Cookie(name)
 	if err != nil {
@@ -113,6 +116,7 @@ const (
 	sessionCookie = "__Host-patchwarrant"
 	invitedCookie = "__Host-patchwarrant-invited" // one may hold the bootstrap link and be invited, too
 	bindingCookie = "__Host-patchwarrant-provider"
+	toCookie      = "__Host-patchwarrant-to" // where to go on after a login at a provider
 	themeCookie   = "__Host-patchwarrant-theme"
 )
 
@@ -166,13 +170,10 @@ var trouble = map[fault.Kind]string{
 
 // fail tells what is wrong. Our own faults are for the log, and the visitor learns no more than that.
 func (s *site) fail(v *visit, err error) {
-	if errors.Is(err, errSignIn) {
-		s.toSignIn(v, "")
-		return
-	}
-	if fault.CodeOf(err) == staff.StepUp {
-		s.toSignIn(v, "&again=yes")
-		return
+	if again := fault.CodeOf(err) == staff.StepUp; again || errors.Is(err, errSignIn) {
+		if err = s.toSignIn(v, again); err == nil {
+			return
+		}
 	}
 	kind, detail := fault.KindOf(err), err.Error()
 	if kind == fault.Internal {
@@ -189,25 +190,31 @@ func (s *site) fail(v *visit, err error) {
 	}
 }
 
-// toSignIn leads to the sign-in page and, from there, back to the page that the visitor was on.
-func (s *site) toSignIn(v *visit, more string) {
+// toSignIn leads to the sign-in page and, from there, back to the page that the visitor was on, or on with the form that they
+// sent.
+func (s *site) toSignIn(v *visit, again bool) error {
 	back := v.r.URL.RequestURI()
-	if v.r.Method != http.MethodGet || v.part() {
+	if first := strings.HasPrefix(v.r.URL.Path, "/join") || strings.HasPrefix(v.r.URL.Path, "/setup"); first {
+		back = "/setup" // where the set-up goes on once a trust root is in force
+	} else if held, err := s.holds(v); held || err != nil {
+		return err
+	} else if v.r.Method != http.MethodGet || v.part() {
 		back = "/"
 		if u, err := url.Parse(v.r.Referer()); err == nil && u.Host == v.r.Host {
 			back = u.RequestURI()
 		}
 	}
-	if strings.HasPrefix(v.r.URL.Path, "/join") || strings.HasPrefix(v.r.URL.Path, "/setup") {
-		back = "/setup" // where the set-up goes on once a trust root is in force
+	to := "/sign-in?to=" + url.QueryEscape(local(back))
+	if again {
+		to += "&again=yes"
 	}
-	to := "/sign-in?to=" + url.QueryEscape(local(back)) + more
-	if v.part() || v.r.Header.Get("Accept") == "application/json" {
+	if v.asks() {
 		v.w.Header().Set("HX-Redirect", to)
 		v.w.WriteHeader(http.StatusUnauthorized)
-		return
+		return nil
 	}
 	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
+	return nil
 }
 
 // show renders a page into its frame and sends it.

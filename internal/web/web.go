@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
@@ -99,8 +100,15 @@ func New(c Config) http.Handler {
 	s := &site{Config: c, pages: parse()}
 	mux := http.NewServeMux()
 	mux.Handle("GET /static/{name}", http.HandlerFunc(serveStatic))
+	pages := map[string]bool{}
 	for _, r := range routes {
 		mux.Handle(r.method+" "+r.path, s.serve(r))
+		pages[r.path] = pages[r.path] || r.method == http.MethodGet
+	}
+	for path, page := range pages {
+		if !page {
+			mux.HandleFunc("GET "+path, above)
+		}
 	}
 	mux.Handle("/", s.serve(route{action: staff.Read, do: (*site).nowhere}))
 	protect := http.NewCrossOriginProtection()
@@ -125,7 +133,7 @@ func (s *site) serve(r route) http.Handler {
 			limit = maxUpload
 		}
 		request.Body = http.MaxBytesReader(w, request.Body, limit)
-		v := &visit{site: s, w: w, r: request, now: s.Now(), polled: r.path == polled}
+		v := &visit{site: s, w: w, r: request, now: s.Now(), polled: slices.Contains(polled, r.path)}
 		err := v.admit(r.action)
 		if err == nil {
 			err = r.do(s, v)

@@ -26,6 +26,14 @@ async function again(page, id) {
   await page.waitForURL((url) => url.pathname !== "/sign-in");
 }
 
+// on proves who somebody is, on the sign-in page that carries what they sent, and sends it.
+async function on(page, id) {
+  await page.getByText("What you sent was not done yet").waitFor();
+  await page.getByLabel("Your ID").fill(id);
+  await page.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await page.getByRole("button", { name: "Send it now" }).click();
+}
+
 // because fills the dialog that asks why.
 async function because(page, open, verb) {
   await page.locator(`[data-open="${open}"]`).click();
@@ -217,10 +225,7 @@ test("five minutes after the login, a token and a passkey ask for the key again"
     await page.getByRole("button", { name: "Make", exact: true }).click();
   };
   await ask();
-  await page.waitForURL(/\/sign-in\?.*again=yes/);
-  await again(page, "alice");
-  assert.equal(new URL(page.url()).pathname, "/account", "back where they were");
-  await ask();
+  await on(page, "alice");
   await page.locator(".command code", { hasText: /^pwa_/ }).waitFor();
 
   await control("/clock?minutes=6");
@@ -231,8 +236,35 @@ test("five minutes after the login, a token and a passkey ask for the key again"
   await page.getByRole("button", { name: "Register a passkey" }).click();
   await page.waitForURL(/\/sign-in\?.*again=yes/);
   await again(page, "alice");
-  assert.equal(new URL(page.url()).pathname, "/account");
+  assert.equal(new URL(page.url()).pathname, "/account", "back where they were");
+  assert.equal(await page.getByLabel("Name").first().inputValue(), "blue key");
   await alice.close();
+});
+
+test("what was signed after the session's end is kept through the sign-in", async () => {
+  const alice = await as("alice");
+  const { page } = alice;
+  alice.expected.push(/status of 401/);
+  await alice.go("/vulnerabilities/CVE-2026-26101/glibc");
+  await page.locator('[data-open="decide"]').click();
+  await page.getByLabel("Defer: decide again by a date").check();
+  await page.locator("#until").fill(new Date(Date.now() + 5 * 86400e3).toISOString().slice(0, 10));
+  await page.locator("#reason").fill("Sooner than we said.");
+  await page.getByRole("button", { name: "Review what I sign" }).click();
+  await page.getByRole("button", { name: "Decide with a passkey" }).waitFor();
+  await control("/clock?minutes=61");
+  await page.getByRole("button", { name: "Decide with a passkey" }).click();
+  await page.getByText("What you sent was not done yet").waitFor();
+  assert.deepEqual(await alice.axe(), []);
+  await page.getByLabel("Your ID").fill("alice");
+  await page.getByRole("button", { name: "Sign in with a passkey" }).click();
+  await page.getByRole("button", { name: "Send it now" }).waitFor();
+  assert.deepEqual(await alice.axe(), []);
+  await page.getByRole("button", { name: "Send it now" }).click();
+  await page.waitForURL(/\/vulnerabilities\/CVE-2026-26101\/glibc\?said=decided/);
+  assert.match(await page.locator("main").textContent(), /Sooner than we said/);
+  for (const address of ["/decisions/draft", "/hosts/enrolments"]) await alice.go(address);
+  alice.fine();
 });
 
 test("sessions end when nobody uses them; the order's window opens, and a back-out is proposed by form", async () => {
