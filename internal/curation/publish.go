@@ -36,15 +36,18 @@ func snapshotSuite(digest string) string { return "snapshots/" + digest }
 // Publish is the sweep that keeps the repository signed: every signed snapshot and every channel gets a release file when
 // it has none, shows something else now, or its release file is older than Renewal. Run it after Sign and Promote, too.
 func (c *Curation) Publish(ctx context.Context) error {
-	root, err := c.Root.CurrentRoot(ctx)
-	if err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
 	var suites []publication
-	err = c.DB.Read(ctx, func(tx *db.Tx) error {
+	err := c.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		suites, err = c.suites(ctx, tx)
 		return err
 	})
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	if len(suites) == 0 { // and perhaps no trust root yet
+		return nil
+	}
+	root, err := c.Root.CurrentRoot(ctx)
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
