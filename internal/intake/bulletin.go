@@ -24,6 +24,7 @@ type Bulletin struct {
 	Thread    string    `json:"thread,omitempty"`    // ID of the message that began the thread
 	SignedBy  string    `json:"signed_by,omitempty"` // fingerprint of the pinned key; empty: not signed by one
 	Signature string    `json:"signature"`           // "good", "none", or why it counts for nothing
+	Document  string    `json:"document,omitempty"`  // SHA-256 of the document of a collection that it stands in; not part of the revision
 }
 
 // MaxBulletin bounds a bulletin's text, in bytes.
@@ -31,7 +32,7 @@ const MaxBulletin = 8 << 10
 
 // revision changes exactly when what the bulletin says does.
 func (b Bulletin) revision() string {
-	b.Source = ""
+	b.Source, b.Document = "", ""
 	return envelope.Digest(encode(b))
 }
 

@@ -3,6 +3,7 @@ package intake_test
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/feed"
+	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
+	"github.com/patchwarrant/patchwarrant/internal/intake/nvd"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 )
 
@@ -115,6 +118,109 @@ func TestBulletinsAreReviewed(t *testing.T) {
 	imports("c changed", "d four", "b CVE-2026-0001")
 	if got := waits(); got != "a c=changed d=four" {
 		t.Errorf("waiting: %s", got)
+	}
+}
+
+// TestAMailboxThatNoMailReachesFallsSilent: its clock runs from the newest mail that counts, however often the mailbox is received, and
+// not from one that says it comes from the future.
+func TestAMailboxThatNoMailReachesFallsSilent(t *testing.T) {
+	day := func(n int) time.Time { return time.Date(2026, 11, n, 0, 0, 0, 0, time.UTC) }
+	now := day(1)
+	blobs, err := blob.Dir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := intake.New(intake.Config{DB: dbtest.Open(t), Ledger: silentLedger{}, Blobs: blobs, Now: func() time.Time { return now },
+		Sources: []intake.Source{{Name: "list", Parse: feed.Parse, MaxBytes: 1 << 20, MaxAge: 5 * 24 * time.Hour,
+			Heard: func(b intake.Bulletin) bool { return b.Title == "signed" }}}})
+	sweep := func() {
+		t.Helper()
+		if err := in.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweep()
+	for i, step := range []struct {
+		at     int
+		items  []string // title and day
+		due    int
+		silent bool
+	}{
+		{2, []string{"stranger 2"}, 6, false}, // the term that the source began with
+		{3, []string{"signed 2", "stranger 3"}, 7, false},
+		{6, []string{"signed 2", "stranger 6"}, 7, false},
+		{8, []string{"signed 2", "stranger 6"}, 7, true},
+		{9, []string{"signed 2", "stranger 9"}, 7, true},
+		{10, []string{"signed 2", "signed 9"}, 14, false},
+		{11, []string{"signed 28"}, 16, false},
+	} {
+		now = day(step.at)
+		text := "<rss>"
+		for _, item := range step.items {
+			title, published, _ := strings.Cut(item, " ")
+			n, err := strconv.Atoi(published)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += "<item><guid>" + item + "</guid><title>" + title + "</title><pubDate>" + day(n).Format(time.RFC1123) + "</pubDate></item>"
+		}
+		if _, err := in.Import(t.Context(), "", "list", strings.NewReader(text+"</rss>"), "file"); err != nil {
+			t.Fatal(err)
+		}
+		sweep()
+		states, err := in.States(t.Context())
+		if err != nil || !states[0].DueAt.Equal(day(step.due)) || states[0].SilentAt.IsZero() == step.silent {
+			t.Errorf("step %d: %v, due %s, silent since %s", i+1, err, states[0].DueAt, states[0].SilentAt)
+		}
+	}
+}
+
+// TestMentions: who speaks of a vulnerability without naming a package, by its own name and by an advisory's, each with its bytes.
+func TestMentions(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	blobs, err := blob.Dir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const record = `{"vulnerabilities":[{"cve":{"id":"CVE-2026-0001","metrics":{"cvssMetricV31":[{"source":"nvd@nist.gov","cvssData":{"vectorString":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}}]}}}]}`
+	in := intake.New(intake.Config{DB: dbtest.Open(t), Ledger: silentLedger{}, Blobs: blobs, Now: func() time.Time { return now }, Sources: []intake.Source{
+		{Name: "kev", Parse: kev.Parse, MaxBytes: 1 << 20, MaxAge: time.Hour}, {Name: "feed", Parse: feed.Parse, MaxBytes: 1 << 20, MaxAge: time.Hour},
+		{Name: "nvd", MaxBytes: 1 << 20, MaxAge: time.Hour, Collection: &intake.Collection{Parse: nvd.Parse(), IsDocument: nvd.IsDocument, MaxDocument: 1 << 20,
+			MaxFiles: 10, MaxUnpacked: 1 << 20}}}})
+	for source, document := range map[string]string{
+		"kev": `{"count":1,"vulnerabilities":[{"cveID":"CVE-2026-0001","dateAdded":"2026-01-02"}]}`,
+		"feed": "<rss><item><guid>old</guid><title>CVE-2026-0001</title><pubDate>Sun, 01 Nov 2026 00:00:00 GMT</pubDate></item><item><guid>new</guid><title>DSA-1-1</title>" +
+			"<pubDate>Mon, 02 Nov 2026 00:00:00 GMT</pubDate></item><item><guid>other</guid><title>CVE-2026-0002</title></item></rss>"} {
+		if _, err := in.Import(t.Context(), "", source, strings.NewReader(document), "file "+source); err != nil {
+			t.Fatal(err)
+		}
+	}
+	each := func(take func(intake.File) error) error {
+		return take(intake.File{Path: "1.json", Body: strings.NewReader(record)})
+	}
+	if _, err := in.Deliver(t.Context(), "", "nvd", intake.Delivery{From: "file nvd", Whole: true, Each: each}); err != nil {
+		t.Fatal(err)
+	}
+	k, err := in.Knowledge(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range k.Mentions("CVE-2026-0001", "DSA-1-1") {
+		line := m.Source + " " + m.Says + " " + m.Bytes.Path + " from " + m.Bytes.From
+		if m.Bulletin != nil {
+			line += " " + m.Bulletin.ID
+		}
+		if got = append(got, line); len(m.Bytes.Digest) != 64 || !m.Bytes.FetchedAt.Equal(now) {
+			t.Errorf("%s: bytes %+v", line, m.Bytes)
+		}
+	}
+	want := []string{"kev exploited  from file kev", "nvd scores 1.json from file nvd", "feed announced  from file feed new", "feed announced  from file feed old"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if got := k.Mentions("CVE-2026-9"); len(got) != 0 {
+		t.Errorf("of what nobody mentions: %+v", got)
 	}
 }
 

@@ -133,6 +133,12 @@ func (in *Intake) collect(ctx context.Context, src Source, x index) (Reading, er
 		all.Statements, all.Signals = append(all.Statements, r.Statements...), append(all.Signals, r.Signals...)
 		all.Support, all.Bulletins = append(all.Support, r.Support...), append(all.Bulletins, r.Bulletins...)
 		all.Window = all.Window || r.Window
+		for why, n := range r.PassedOver {
+			if all.PassedOver == nil {
+				all.PassedOver = map[string]int{}
+			}
+			all.PassedOver[why] += n
+		}
 	}
 	all.Statements = Lead(all.Statements)
 	return all, nil

@@ -122,7 +122,11 @@ func (in *Intake) Sweep(ctx context.Context) error {
 			if err := saveSource(ctx, tx, state); err != nil {
 				return err
 			}
-			return in.act(ctx, tx, "", "source.silent", s.Name, nil, silence{LastHeard: state.CheckedAt})
+			last := silence{}
+			if !state.CheckedAt.IsZero() {
+				last.LastHeard = state.DueAt.Add(-s.MaxAge)
+			}
+			return in.act(ctx, tx, "", "source.silent", s.Name, nil, last)
 		})
 		if err != nil {
 			return err

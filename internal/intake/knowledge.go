@@ -12,7 +12,7 @@ import (
 type Knowledge struct {
 	Statements []Statement // sorted by Compare, then by precedence of the sources
 	Support    []Support   // by precedence of the sources
-	signals    [][]Signal  // per source, sorted by ID
+	spoken     []spoken    // what names no package, by precedence of the sources
 	readings   map[string]reading
 }
 
@@ -21,6 +21,7 @@ type reading struct {
 	digest    string
 	file      Document
 	documents map[string]Document // of a collection, by digest
+	named     map[string][]int    // bulletins, by what they name
 	Reading
 }
 
@@ -52,8 +53,8 @@ func (in *Intake) Knowledge(ctx context.Context) (*Knowledge, error) {
 		next.readings[s.Name] = r
 		next.Statements = append(next.Statements, r.Statements...)
 		next.Support = append(next.Support, r.Support...)
-		if len(r.Signals) > 0 {
-			next.signals = append(next.signals, r.Signals)
+		if len(r.Signals)+len(r.Bulletins) > 0 {
+			next.spoken = append(next.spoken, spoken{s.Name, r.Signals})
 		}
 	}
 	slices.SortStableFunc(next.Statements, Compare)
@@ -84,28 +85,37 @@ func (in *Intake) reread(ctx context.Context, s Source, state SourceState) (read
 	}
 	slices.SortFunc(r.Signals, func(a, b Signal) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(r.Bulletins, func(a, b Bulletin) int { return strings.Compare(a.ID, b.ID) })
+	r.named = make(map[string][]int)
+	for i, b := range r.Bulletins {
+		for _, name := range b.Names {
+			r.named[name] = append(r.named[name], i)
+		}
+	}
 	return r, nil
 }
 
 // Provenance gives the bytes behind a statement of this knowledge: a document of a collection, or the source's file, which
 // has no path.
 func (k *Knowledge) Provenance(s Statement) Document {
-	r := k.readings[s.Source]
-	if s.Document == "" {
+	return k.readings[s.Source].document(s.Document)
+}
+
+// document gives one by digest, or the file that the source is.
+func (r reading) document(digest string) Document {
+	if digest == "" {
 		return r.file
 	}
-	return r.documents[s.Document]
+	return r.documents[digest]
 }
 
 // Signal gives what is known of a vulnerability regardless of packages, joined over the sources.
 func (k *Knowledge) Signal(id string) Signal {
 	joined := Signal{ID: id}
-	for _, signals := range k.signals {
-		i, found := slices.BinarySearchFunc(signals, id, func(s Signal, id string) int { return strings.Compare(s.ID, id) })
+	for _, from := range k.spoken {
+		s, found := from.find(id)
 		if !found {
 			continue
 		}
-		s := signals[i]
 		joined.Exploited = cmp.Or(joined.Exploited, s.Exploited)
 		joined.About = joined.About.join(s.About)
 		joined.Score, joined.Percentile = cmp.Or(joined.Score, s.Score), cmp.Or(joined.Percentile, s.Percentile)

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,8 @@ type Receipt struct {
 	Documents        int `json:"documents,omitempty"`
 	RefusedDocuments int `json:"refused_documents,omitempty"`
 	Other            int `json:"other,omitempty"`
+
+	PassedOver map[string]int `json:"passed_over,omitempty"` // records that state nothing we can use, by reason
 
 	Reason string `json:"reason,omitempty"` // why a person accepted that it shrank
 }
@@ -112,8 +115,7 @@ func (in *Intake) receive(ctx context.Context, who string, src Source, reading R
 			return err
 		}
 		receipt.Statements, receipt.Signals, receipt.Support = len(reading.Statements), len(reading.Signals), len(reading.Support)
-		receipt.Unchanged = state.Digest == receipt.Digest
-		alarmed := !state.SilentAt.IsZero() || !state.RefusedAt.IsZero()
+		receipt.PassedOver, receipt.Unchanged = reading.PassedOver, state.Digest == receipt.Digest
 		counts := reading.counts()
 		if reason == "" {
 			err = shrunk(state.Counts, counts)
@@ -140,13 +142,12 @@ func (in *Intake) receive(ctx context.Context, who string, src Source, reading R
 		if !receipt.Unchanged {
 			state.Digest, state.From, state.Bytes, state.Counts, state.ReceivedAt = receipt.Digest, receipt.From, receipt.Bytes, counts, now
 		}
-		state.Name, state.CheckedAt, state.DueAt = src.Name, now, now.Add(src.MaxAge)
-		state.Documents, state.RefusedDocuments = receipt.Documents, receipt.RefusedDocuments
-		state.SilentAt, state.RefusedAt, state.Refused, state.Shrunk = time.Time{}, time.Time{}, "", ""
+		state.Name, state.Documents, state.RefusedDocuments = src.Name, receipt.Documents, receipt.RefusedDocuments
+		ended := state.received(src, reading, now)
 		if err := saveSource(ctx, tx, state); err != nil {
 			return err
 		}
-		if receipt.Unchanged && !alarmed {
+		if receipt.Unchanged && !ended {
 			return nil
 		}
 		kind := "source.received"
@@ -155,6 +156,37 @@ func (in *Intake) receive(ctx context.Context, who string, src Source, reading R
 		}
 		return in.act(ctx, tx, who, kind, src.Name, []string{receipt.Digest}, *receipt)
 	})
+}
+
+// received sets the clock of a source whose bytes were accepted, and says whether an alarm ended.
+func (s *SourceState) received(src Source, reading Reading, now time.Time) (ended bool) {
+	heard := now
+	if src.Heard != nil {
+		heard = reading.heard(src.Heard, now)
+	}
+	s.CheckedAt = now
+	if !heard.IsZero() || s.DueAt.IsZero() {
+		s.DueAt = cmp.Or(heard, now).Add(src.MaxAge)
+	}
+	ended = !s.RefusedAt.IsZero()
+	s.RefusedAt, s.Refused, s.Shrunk = time.Time{}, "", ""
+	if !s.SilentAt.IsZero() && now.Before(s.DueAt) {
+		s.SilentAt, ended = time.Time{}, true
+	}
+	return ended
+}
+
+// heard is when the newest bulletin was published that counts; now for one that says it comes from the future, zero without any.
+func (r Reading) heard(counts func(Bulletin) bool, now time.Time) (newest time.Time) {
+	for _, b := range r.Bulletins {
+		if counts(b) && b.Published.After(newest) {
+			newest = b.Published
+		}
+	}
+	if newest.After(now) {
+		return now
+	}
+	return newest
 }
 
 // refuse records that bytes were refused; nothing else changes, the clock goes on.

@@ -24,6 +24,9 @@ type Source struct {
 	Inside     bool          // the server alone feeds it
 	Foreign    bool          // anyone can be behind it; what it says of distributions not in VendorOf are claims, see Statement
 	VendorOf   []string      // distributions, by the ID of their os-release: "debian", "rhel"
+	// Heard says which bulletins prove that the publisher still reaches us: the clock then runs from the newest of them, because a
+	// mailbox that no mail reaches any more can be received for ever. nil: every receipt sets the clock.
+	Heard func(Bulletin) bool
 }
 
 // vends says whether what the source states of a release is the vendor's word.

@@ -80,6 +80,7 @@ type Signal struct {
 	Score      float64    // EPSS: probability of exploitation within 30 days, 0 to 1
 	Percentile float64    // EPSS: share of CVEs with the same or a lower score, 0 to 1; 0 when the file has none
 	About      *About     // scores and text, of NVD and of CVE records
+	Document   string     // SHA-256 of the document of a collection that says it
 }
 
 // Exploited is an entry of a catalogue of vulnerabilities known to be exploited.
@@ -111,8 +112,9 @@ type Reading struct {
 	Signals    []Signal
 	Support    []Support
 	Bulletins  []Bulletin
-	Window     bool      // it shows the newest bulletins only: what it no longer shows is not gone
-	Revised    time.Time // when the publisher last changed the document, as it says itself; zero where it does not
+	PassedOver map[string]int // records that state nothing we can use, by reason
+	Window     bool           // it shows the newest bulletins only: what it no longer shows is not gone
+	Revised    time.Time      // when the publisher last changed the document, as it says itself; zero where it does not
 }
 
 // from says who states it all, and in which document.
@@ -124,8 +126,11 @@ func (r Reading) from(source Source, document string) {
 	for i := range r.Support {
 		r.Support[i].Source = source.Name
 	}
+	for i := range r.Signals {
+		r.Signals[i].Document = document
+	}
 	for i := range r.Bulletins {
-		r.Bulletins[i].Source = source.Name
+		r.Bulletins[i].Source, r.Bulletins[i].Document = source.Name, document
 	}
 }
 

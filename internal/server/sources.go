@@ -83,7 +83,7 @@ var kinds = []kind{
 	{name: "cve5", document: cve5.Parse, is: cve5.IsDocument, largest: cve5.MaxDocument, maxAge: 7 * day},
 	{name: "mbox", mails: mail.Mbox, largest: mail.MaxBytes, maxAge: 30 * day},
 	{name: "maildir", message: mail.Message, is: mail.InMaildir, largest: mail.MaxMail, maxAge: 30 * day},
-	{name: "feed", file: func(...string) intake.Parser { return feed.Parse }, largest: feed.MaxBytes, maxAge: 30 * day},
+	{name: "feed", file: func(...string) intake.Parser { return feed.Parse }, largest: feed.MaxBytes, maxAge: 7 * day},
 	{name: "kev", file: func(...string) intake.Parser { return kev.Parse }, largest: 64 << 20, maxAge: 7 * day},
 	{name: "epss", file: func(...string) intake.Parser { return epss.Parse }, largest: 256 << 20, maxAge: 2 * day},
 }
@@ -153,7 +153,9 @@ func Sources(c Config, now func() time.Time) ([]intake.Source, error) {
 // mails makes a source of mails. Signatures stand in the mails themselves: one without is shown as such.
 func (s Source) mails(k kind, source *intake.Source, now func() time.Time) error {
 	var keys mail.Keys
+	source.Heard = func(intake.Bulletin) bool { return true }
 	if s.Keyring != "" {
+		source.Heard = func(b intake.Bulletin) bool { return b.SignedBy != "" } // others can write to a list, too
 		var err error
 		if keys.Detached, err = s.verify(now); err != nil {
 			return err

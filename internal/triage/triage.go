@@ -343,6 +343,7 @@ type Case struct {
 	Name       string             `json:"vulnerability"`
 	Statements []intake.Statement `json:"statements"`
 	Provenance []intake.Document  `json:"provenance"` // of each statement: the bytes that say it
+	Mentions   []intake.Mention   `json:"mentions"`   // who speaks of it without naming a package
 	Counts     map[Status]int     `json:"counts"`     // hosts that have the source package, by verdict
 	Hosts      []CaseHost         `json:"hosts"`      // the page asked for
 	History    []PastDecision     `json:"history"`    // oldest first
@@ -400,9 +401,12 @@ func (t *Triage) caseOf(vulnerability string, history []PastDecision, page HostP
 		c.SSVC, c.Text = signal.About.SSVC, signal.About.Text
 	}
 	c.Provenance = make([]intake.Document, len(c.Statements))
+	var advisories []string
 	for i, s := range c.Statements {
 		c.Provenance[i] = t.knowledge.Provenance(s)
+		advisories = append(advisories, s.Advisory)
 	}
+	c.Mentions = t.knowledge.Mentions(id, advisories...)
 	for _, h := range t.fleet.Hosts(id, source, page) {
 		c.Hosts = append(c.Hosts, CaseHost{HostVerdict: h})
 	}
