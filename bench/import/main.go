@@ -202,6 +202,10 @@ func (r *row) count(ctx context.Context, room *intake.Intake, source intake.Sour
 			}
 		}
 	}
+	for why, n := range receipt.PassedOver {
+		r.why[why] += n
+		r.refused += n
+	}
 	r.read = r.accepted + r.refused
 	known, err := room.Knowledge(ctx)
 	if err != nil {

@@ -7,16 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/orderview"
 )
 
 func newSourceCommand() *cobra.Command {
@@ -138,6 +141,9 @@ func showReceipt(w io.Writer, r v1.Receipt) {
 	}
 	if r.Documents > 0 {
 		say(w, "%d documents in force, %d refused, %d other files passed over", r.Documents, r.RefusedDocuments, r.Other)
+	}
+	for _, why := range slices.Sorted(maps.Keys(r.PassedOver)) {
+		say(w, "passed over: %d times, a record %s", r.PassedOver[why], orderview.Clean(why))
 	}
 	say(w, "%d bytes, %d statements, %d signals: %d advisories new, %d changed, %d gone\nsha256 %s",
 		r.Bytes, r.Statements, r.Signals, r.New, r.Changed, r.Gone, r.Digest)

@@ -57,17 +57,30 @@ type oval struct {
 	variable    map[string]string   // by object
 	version     map[string]string   // by state: fixed in
 	packages    map[string][]string // by variable: binary packages
+	running     map[string]bool     // tests of the kernel that runs
+	passedOver  map[string]int
 }
 
+// Reasons why a criterion states nothing.
+const (
+	ofRunning = "asks which kernel runs, and names no package"
+	unnamed   = "names no package"
+	unworded  = "has a comment in words that are not known"
+	unknown   = "names no vulnerability" // the whole definition
+)
+
 // OVAL makes a parser of Canonical's OVAL definitions of one release, by vulnerability, package or notice; plain or
-// compressed. Definitions by vulnerability and by package state of source packages, those by notice of binary ones.
+// compressed. Definitions by vulnerability and by package state of source packages, those by notice of binary ones. A notice
+// about kernels compares the release of the kernel that runs: several source packages build kernels of one release number, so
+// it states nothing of a package, and is counted.
 func OVAL(releases ...string) intake.Parser {
 	return func(r io.Reader) (intake.Reading, error) {
 		plain, err := unpack.Plain(r, MaxOVAL)
 		if err != nil {
 			return intake.Reading{}, err
 		}
-		o := &oval{releases: releases, object: map[string]string{}, state: map[string]string{}, variable: map[string]string{}, version: map[string]string{}, packages: map[string][]string{}}
+		o := &oval{releases: releases, object: map[string]string{}, state: map[string]string{}, variable: map[string]string{}, version: map[string]string{}, packages: map[string][]string{},
+			running: map[string]bool{}, passedOver: map[string]int{}}
 		l := &leash{r: plain}
 		if err := o.read(xml.NewDecoder(l), l); err != nil {
 			if fault.KindOf(err) == fault.Internal {
@@ -79,7 +92,7 @@ func OVAL(releases ...string) intake.Parser {
 			return intake.Reading{}, fault.New(fault.Invalid, "Ubuntu OVAL: the file holds no definition of a release of Ubuntu")
 		}
 		statements, err := o.statements()
-		return intake.Reading{Statements: intake.Lead(statements)}, err
+		return intake.Reading{Statements: intake.Lead(statements), PassedOver: o.passedOver}, err
 	}
 }
 
@@ -139,6 +152,9 @@ func (o *oval) element(d *xml.Decoder, e xml.StartElement) (took bool, err error
 		var one definition
 		err = d.DecodeElement(&one, &e)
 		o.definitions = append(o.definitions, one)
+	case "uname_test", "variable_test":
+		o.running[id] = true
+		return false, nil
 	case "textfilecontent54_test", "dpkginfo_test":
 		var one struct {
 			Object struct {
@@ -201,6 +217,11 @@ func (o *oval) statements() (all []intake.Statement, err error) {
 			}
 		}
 		tests := d.Criteria.all(0)
+		if len(d.CVEs) > 0 {
+			o.count(tests, notice != "")
+		} else if notice != "" {
+			o.passedOver[unknown]++
+		}
 		for _, c := range d.CVEs {
 			if !name.MatchString(c.ID) {
 				return nil, fault.New(fault.Invalid, "Ubuntu OVAL: %q is no name of a vulnerability", clip(c.ID))
@@ -216,6 +237,21 @@ func (o *oval) statements() (all []intake.Statement, err error) {
 		}
 	}
 	return all, nil
+}
+
+// count adds up the criteria that state nothing. Where comments speak, the kernel that runs is asked for beside one that does.
+func (o *oval) count(tests [][2]string, notice bool) {
+	for _, test := range tests {
+		switch {
+		case o.running[test[0]] && notice:
+			o.passedOver[ofRunning]++
+		case o.running[test[0]]:
+		case notice && len(o.binaries(intake.Statement{}, test[0])) == 0:
+			o.passedOver[unnamed]++
+		case !notice && !comment.MatchString(test[1]):
+			o.passedOver[unworded]++
+		}
+	}
 }
 
 // all gives the criteria, [test, comment], of a tree.

@@ -35,6 +35,39 @@ const definitions = `<?xml version="1.0"?>
 <states><ind:textfilecontent54_state id="s6"><ind:subexpression operation="less than">0:1.0-2</ind:subexpression></ind:textfilecontent54_state></states>
 <variables><constant_variable id="v6"><value>^tool-bin(?::\w+|)\s+(.*)$</value><value>^libtool\+\+(?::\w+|)\s+(.*)$</value></constant_variable></variables></oval_definitions>`
 
+// kernels are definitions about kernels, by notice and by vulnerability; a notice whose test names nothing, and one without vulnerabilities.
+const kernels = `<?xml version="1.0"?>
+<oval_definitions xmlns="http://oval.mitre.org/XMLSchema/oval-definitions-5" xmlns:ind="x" xmlns:unix="y"><definitions>
+<definition class="patch" id="oval:com.ubuntu.jammy:def:1" version="1"><metadata><title>USN-3-1 -- Linux kernel</title><reference source="USN" ref_id="USN-3-1"/>
+<advisory><cve priority="high">CVE-2026-4</cve><cve priority="low">CVE-2026-5</cve></advisory></metadata><criteria><criteria operator="OR"><criteria operator="AND">
+<criterion test_ref="k1" comment="Long Term Support"/><criterion test_ref="k2" comment="Long Term Support"/></criteria></criteria></criteria></definition>
+<definition class="patch" id="oval:com.ubuntu.jammy:def:2" version="1"><metadata><title>USN-4-1</title><reference source="USN" ref_id="USN-4-1"/>
+<advisory><cve>CVE-2026-6</cve></advisory></metadata><criteria><criterion test_ref="gone" comment="Long Term Support"/></criteria></definition>
+<definition class="patch" id="oval:com.ubuntu.jammy:def:4" version="1"><metadata><title>USN-5-1</title><reference source="USN" ref_id="USN-5-1"/></metadata>
+<criteria><criterion test_ref="k1" comment="Long Term Support"/></criteria></definition>
+<definition class="inventory" id="oval:com.ubuntu.jammy:def:100" version="1"><metadata><title>Check that Ubuntu is installed.</title></metadata>
+<criteria><criterion test_ref="k3" comment="The host is part of the unix family."/></criteria></definition>
+<definition class="vulnerability" id="oval:com.ubuntu.jammy:def:3" version="1"><metadata><title>CVE-2026-4</title><advisory><cve priority="high">CVE-2026-4</cve></advisory></metadata>
+<criteria><criteria operator="AND"><criterion test_ref="k1" comment="linux package in jammy was vulnerable but has been fixed (note: '5.15.0-43.46')."/>
+<criterion test_ref="k2" comment="kernel version comparison"/></criteria><criterion test_ref="t9" comment="something new"/></criteria></definition></definitions>
+<tests><unix:uname_test id="k1"><unix:object object_ref="o1"/><unix:state state_ref="s1"/></unix:uname_test>
+<ind:variable_test id="k2"><ind:object object_ref="o2"/><ind:state state_ref="s2"/></ind:variable_test></tests></oval_definitions>`
+
+// TestKernelsThatRunNameNoPackage: by vulnerability the comment states of the source package; by notice nothing does, and it is counted.
+func TestKernelsThatRunNameNoPackage(t *testing.T) {
+	r, err := ubuntu.OVAL("jammy")(strings.NewReader(kernels))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"jammy linux CVE-2026-4 fixed 5.15.0-43.46 high"}, lines(r.Statements)); d != "" {
+		t.Error(d)
+	}
+	want := map[string]int{"asks which kernel runs, and names no package": 2, "names no package": 1, "has a comment in words that are not known": 1, "names no vulnerability": 1}
+	if d := cmp.Diff(want, r.PassedOver); d != "" {
+		t.Error(d)
+	}
+}
+
 func lines(statements []intake.Statement) (all []string) {
 	for _, s := range statements {
 		binary := ""
@@ -108,8 +141,8 @@ func TestRealFiles(t *testing.T) {
 		} else {
 			r, err = ubuntu.OVAL("jammy")(f)
 		}
-		if err != nil || len(r.Statements) != want {
-			t.Errorf("%s: %q, %v; want %d", file, lines(r.Statements), err, want)
+		if err != nil || len(r.Statements) != want || len(r.PassedOver) > 0 {
+			t.Errorf("%s: %q, %v, %v; want %d", file, lines(r.Statements), r.PassedOver, err, want)
 		}
 		f.Close()
 	}
@@ -118,6 +151,7 @@ func TestRealFiles(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(page))
 	f.Add([]byte(definitions))
+	f.Add([]byte(kernels))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		one, err := ubuntu.Notices()("p.json", strings.NewReader(string(b)))
 		if err != nil && fault.KindOf(err) != fault.Invalid {
