@@ -20,6 +20,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
 	"github.com/patchwarrant/patchwarrant/internal/intake/mail"
 	"github.com/patchwarrant/patchwarrant/internal/intake/nvd"
+	"github.com/patchwarrant/patchwarrant/internal/intake/openvex"
 	"github.com/patchwarrant/patchwarrant/internal/intake/osv"
 	"github.com/patchwarrant/patchwarrant/internal/intake/scanner"
 	"github.com/patchwarrant/patchwarrant/internal/intake/ubuntu"
@@ -40,7 +41,7 @@ var parsers = map[string]intake.Parser{
 	"redhat": document("a.json", csaf.RedHat()), "csaf": document("a.json", csaf.Parse()),
 	"osv": document("a.json", osv.Parse()), "ubuntu-notices": document("a.json", ubuntu.Notices()), "ubuntu-oval": ubuntu.OVAL(), "kev": kev.Parse, "epss": epss.Parse,
 	"nvd": document("a.json", nvd.Parse()), "cve5": document("CVE-2026-1.json", cve5.Parse()), "feed": feed.Parse, "mbox": mail.Mbox(mail.Keys{}),
-	"maildir": document("cur/1.a:2,S", mail.Message(mail.Keys{})), "scanner": report(""),
+	"maildir": document("cur/1.a:2,S", mail.Message(mail.Keys{})), "scanner": report(""), "openvex": document("a.json", openvex.Parse()), "components": components,
 	"archive": func(r io.Reader) (intake.Reading, error) {
 		f, err := os.CreateTemp("", "badinput-")
 		if err != nil {
@@ -58,6 +59,11 @@ var parsers = map[string]intake.Parser{
 			return err
 		})
 	},
+}
+
+// components reads a component list for its components.
+func components(r io.Reader) (intake.Reading, error) {
+	return intake.Reading{}, scanner.Components(r, func(scanner.Component) error { return nil })
 }
 
 // report is a scanner's report of a format, or of the one that its content tells.

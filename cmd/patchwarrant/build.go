@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,52 +25,64 @@ func newBuildCommand() *cobra.Command {
 }
 
 func newBuildRegister() *cobra.Command {
-	var host, status, release string
+	var host, status, sbom, release string
 	var days int
-	c := verb("register BUILD --days N (--host HOST | --status FILE --release RELEASE)", "Register a host's packages, or a dpkg status file, as a build", cobra.ExactArgs(1),
+	c := verb("register BUILD --days N (--host HOST | --status FILE --release RELEASE | --sbom FILE)",
+		"Register a host's packages, a dpkg status file, or a component list (SBOM), as a build", cobra.ExactArgs(1),
 		func(ctx context.Context, c *client, args []string) (b build.Build, err error) {
 			path := "/builds/" + segment(args[0])
-			if (host == "") == (status == "") {
-				return b, fault.New(fault.Invalid, "name one of --host and --status")
+			if from := slices.DeleteFunc([]string{host, status, sbom}, func(s string) bool { return s == "" }); len(from) != 1 {
+				return b, fault.New(fault.Invalid, "name one of --host, --status and --sbom")
 			}
 			if host != "" {
 				return b, c.call(ctx, http.MethodPut, path, v1.BuildOfHost{Host: host, Days: days}, &b)
 			}
-			f, err := os.Open(status)
+			file, as := status, "/status?"
+			if sbom != "" {
+				file, as = sbom, "/sbom?"
+			}
+			f, err := os.Open(file)
 			if err != nil {
 				return b, fault.New(fault.Invalid, "%w", err)
 			}
 			defer f.Close()
 			q := url.Values{"release": {release}, "days": {strconv.Itoa(days)}}
-			return b, c.do(ctx, http.MethodPut, path+"/status?"+q.Encode(), f, func(body io.Reader) error {
+			return b, c.do(ctx, http.MethodPut, path+as+q.Encode(), f, func(body io.Reader) error {
 				return json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&b)
 			})
 		}, showBuild)
 	c.Flags().StringVar(&host, "host", "", "ID of the host")
 	c.Flags().StringVar(&status, "status", "", "dpkg status file of the image")
-	c.Flags().StringVar(&release, "release", "", "of the status file, such as bookworm")
+	c.Flags().StringVar(&sbom, "sbom", "", "CycloneDX or SPDX 2 list of the image's components")
+	c.Flags().StringVar(&release, "release", "", "of the status file, such as bookworm; or of the components that name none")
 	c.Flags().IntVar(&days, "days", 0, "in which a vulnerability must be out of the build")
 	c.MarkFlagRequired("days")
 	return c
 }
 
 func showBuild(w io.Writer, b build.Build) {
-	say(w, "%s  %s from %s, registered %s by %s, judged %s; %d vulnerabilities, %d overdue", orderview.Clean(b.Name), orderview.Clean(b.Release),
-		orderview.Clean(b.From), moment(b.RegisteredAt), orderview.Clean(b.RegisteredBy), moment(b.JudgedAt), len(b.Findings), b.Overdue(time.Now()))
+	say(w, "%s  %s from %s, registered %s by %s, judged %s; %d vulnerabilities, %d overdue, %d undetermined", orderview.Clean(b.Name), orderview.Clean(b.Release),
+		orderview.Clean(b.From), moment(b.RegisteredAt), orderview.Clean(b.RegisteredBy), moment(b.JudgedAt), len(b.Findings), b.Overdue(time.Now()), len(b.Undetermined))
 	t := newTable("VULNERABILITY", "INSTALLED", "FIXED IN", "SINCE", "DUE")
 	for _, f := range b.Findings {
 		t.add(f.Vulnerability, f.Version, f.Fixed, f.Since, f.DueAt)
 	}
 	t.print(w)
+	for _, f := range b.Undetermined {
+		say(w, "undetermined: %s %s: %s", orderview.Clean(cmp.Or(f.Vulnerability, "any vulnerability")), orderview.Clean(f.Version), orderview.Clean(f.Doubt))
+	}
+	for _, u := range b.Unjudged {
+		say(w, "not judged: %d components %s: %s", u.Components, orderview.Clean(u.Kind), orderview.Clean(u.Reason))
+	}
 }
 
 func newBuildList() *cobra.Command {
 	return verb("list", "All builds", cobra.NoArgs, func(ctx context.Context, c *client, _ []string) (b v1.Builds, err error) {
 		return b, c.get(ctx, "/builds", &b)
 	}, func(w io.Writer, b v1.Builds) {
-		t := newTable("BUILD", "RELEASE", "VULNERABILITIES", "OVERDUE", "FROM", "REGISTERED")
+		t := newTable("BUILD", "RELEASE", "VULNERABILITIES", "OVERDUE", "UNDETERMINED", "NOT JUDGED", "FROM", "REGISTERED")
 		for _, b := range b.Builds {
-			t.add(b.Name, b.Release, len(b.Findings), b.Overdue(time.Now()), b.From, b.RegisteredAt)
+			t.add(b.Name, b.Release, len(b.Findings), b.Overdue(time.Now()), len(b.Undetermined), b.NotJudged(), b.From, b.RegisteredAt)
 		}
 		t.print(w)
 	})

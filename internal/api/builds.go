@@ -19,6 +19,8 @@ func (d *door) builds() {
 	serve(d, operation{"register-build", http.MethodPut, "/builds/{id}", "Register a host's packages as a build", staff.EditRecord}, d.registerBuild)
 	serve(d, operation{"register-build-file", http.MethodPut, "/builds/{id}/status", "Register a dpkg status file as a build",
 		staff.EditRecord}, d.registerBuildFile)
+	serve(d, operation{"register-build-sbom", http.MethodPut, "/builds/{id}/sbom", "Register a component list (CycloneDX, SPDX 2) as a build",
+		staff.EditRecord}, d.registerBuildSBOM)
 	serve(d, operation{"drop-build", http.MethodDelete, "/builds/{id}", "Forget a build", staff.EditRecord}, d.dropBuild)
 }
 
@@ -51,11 +53,24 @@ type buildFile struct {
 }
 
 func (d *door) registerBuildFile(ctx context.Context, s staff.Session, in *buildFile) (build.Build, error) {
-	b, err := io.ReadAll(io.LimitReader(in.body, build.MaxStatus+1))
+	b, err := io.ReadAll(io.LimitReader(in.body, build.MaxFile+1))
 	if err != nil {
 		return build.Build{}, fault.New(fault.Invalid, "read the file: %w", err)
 	}
 	return d.Builds.Register(ctx, s.Person.ID, build.New{Name: in.ID, Release: in.Release, Days: in.Days, Status: b})
+}
+
+func (d *door) registerBuildSBOM(ctx context.Context, s staff.Session, in *struct {
+	Named
+	Release string `query:"release" maxLength:"64" doc:"of the packages that name none"`
+	Days    int    `query:"days" required:"true" minimum:"1" maximum:"365"`
+	Upload
+}) (build.Build, error) {
+	b, err := io.ReadAll(io.LimitReader(in.body, build.MaxFile+1))
+	if err != nil {
+		return build.Build{}, fault.New(fault.Invalid, "read the file: %w", err)
+	}
+	return d.Builds.Register(ctx, s.Person.ID, build.New{Name: in.ID, Release: in.Release, Days: in.Days, SBOM: b})
 }
 
 func (d *door) dropBuild(ctx context.Context, s staff.Session, in *Named) (none, error) {

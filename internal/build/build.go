@@ -18,6 +18,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/memo"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -28,21 +29,25 @@ type Build struct {
 	Name         string    `json:"name"`
 	Release      string    `json:"release"`
 	PackageSet   string    `json:"package_set"` // digest
-	From         string    `json:"from"`        // host/ID, or file/SHA-256 of a dpkg status file
+	From         string    `json:"from"`        // host/ID, or file/SHA-256 of a dpkg status file, or sbom/SHA-256 of a component list
 	Days         int       `json:"days"`        // in which a vulnerability must be out of the build
 	RegisteredBy string    `json:"registered_by"`
 	RegisteredAt time.Time `json:"registered_at"`
 	JudgedAt     time.Time `json:"judged_at,omitzero"`
 	Findings     []Finding `json:"findings"` // the oldest first
+
+	Undetermined []Finding  `json:"undetermined"`       // of which nobody knows whether they affect it; without a time
+	Unjudged     []Unjudged `json:"unjudged,omitempty"` // components of its component list that no verdict is about
 }
 
-// Finding is a vulnerability that affects a build.
+// Finding is a vulnerability that affects a build, or may.
 type Finding struct {
-	Vulnerability string    `json:"vulnerability"` // ID/source
+	Vulnerability string    `json:"vulnerability"` // ID/source; empty: any, see Doubt
 	Version       string    `json:"source_version"`
 	Fixed         string    `json:"fixed_version,omitempty"`
-	Since         time.Time `json:"since"`
-	DueAt         time.Time `json:"due_at"`
+	Since         time.Time `json:"since,omitzero"`
+	DueAt         time.Time `json:"due_at,omitzero"`
+	Doubt         string    `json:"doubt,omitempty"` // why it is undetermined; empty: it affects the build
 }
 
 // Overdue gives how many findings have run out of time.
@@ -55,17 +60,26 @@ func (b Build) Overdue(now time.Time) (n int) {
 	return n
 }
 
-// New is what a person registers: a host as it is now, or a dpkg status file with its release.
+// NotJudged gives how many components of its component list no verdict is about.
+func (b Build) NotJudged() (n int) {
+	for _, u := range b.Unjudged {
+		n += u.Components
+	}
+	return n
+}
+
+// New is what a person registers: a host as it is now, a dpkg status file with its release, or a component list.
 type New struct {
 	Name    string
 	Days    int
 	Host    string // ID; else
-	Release string
-	Status  []byte
+	Release string // of the status file, or of what a component list gives no release
+	Status  []byte // else
+	SBOM    []byte
 }
 
-// MaxStatus is the size of a status file, in bytes.
-const MaxStatus = 32 << 20
+// MaxFile is the size of a status file or component list, in bytes.
+const MaxFile = 64 << 20
 
 // Ledger is the log that every change of state is written to.
 type Ledger interface {
@@ -98,10 +112,13 @@ type Builds struct {
 	Config
 	mu     sync.Mutex
 	judged map[string]*intake.Knowledge // what each build, by name and set, was last judged by
+	rest   memo.Memo[[]Unjudged]        // by package set and component list
 }
 
 // Open makes Builds.
-func Open(c Config) *Builds { return &Builds{Config: c, judged: map[string]*intake.Knowledge{}} }
+func Open(c Config) *Builds {
+	return &Builds{Config: c, judged: map[string]*intake.Knowledge{}, rest: memo.Memo[[]Unjudged]{Most: 1 << 20}}
+}
 
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
@@ -144,8 +161,11 @@ func (b *Builds) source(ctx context.Context, n New, x *Build) (facts []string, e
 		x.Release, x.PackageSet, x.From = h.Release, h.PackageSet, "host/"+h.ID
 		return []string{h.PackageSet}, nil
 	}
-	if !nameForm.MatchString(n.Release) || len(n.Status) > MaxStatus {
-		return nil, fault.New(fault.Invalid, "want a release such as bookworm, and a status file of at most %d MiB", MaxStatus>>20)
+	if (n.Release != "" || n.SBOM == nil) && !nameForm.MatchString(n.Release) || len(n.Status)+len(n.SBOM) > MaxFile {
+		return nil, fault.New(fault.Invalid, "want a release such as bookworm, and a file of at most %d MiB", MaxFile>>20)
+	}
+	if n.SBOM != nil {
+		return b.sourceSBOM(ctx, n, x)
 	}
 	installed, err := deb.ParseStatus(bytes.NewReader(n.Status))
 	if err != nil {
@@ -183,6 +203,11 @@ func (b *Builds) List(ctx context.Context) (all []Build, err error) {
 		all, err = loadAll(ctx, tx)
 		return err
 	})
+	for i := range all {
+		if err == nil {
+			err = b.complete(ctx, &all[i])
+		}
+	}
 	return all, err
 }
 
@@ -192,6 +217,9 @@ func (b *Builds) Get(ctx context.Context, name string) (x Build, err error) {
 		x, err = load(ctx, tx, name)
 		return err
 	})
+	if err == nil {
+		err = b.complete(ctx, &x)
+	}
 	return x, err
 }
 
@@ -227,12 +255,13 @@ func (b *Builds) judge(ctx context.Context, x Build) error {
 	if err != nil {
 		return err
 	}
+	spoken := slices.ContainsFunc(known.Statements, func(s intake.Statement) bool { return s.Release == x.Release && !s.Claim && s.Source != intake.Own })
 	err = b.DB.Write(ctx, func(tx *db.Tx) error {
 		now, err := load(ctx, tx, x.Name)
 		if err != nil || now.PackageSet != x.PackageSet || now.Release != x.Release {
 			return err // registered anew meanwhile, and judged by whoever did
 		}
-		return b.update(ctx, tx, now, found)
+		return b.update(ctx, tx, now, found, spoken)
 	})
 	if err == nil {
 		b.mu.Lock()
@@ -245,7 +274,8 @@ func (b *Builds) judge(ctx context.Context, x Build) error {
 	return err
 }
 
-func (b *Builds) update(ctx context.Context, tx *db.Tx, x Build, found []triage.Finding) error {
+// update keeps what was found. Where no source speaks about the release nothing is known, which is not clean.
+func (b *Builds) update(ctx context.Context, tx *db.Tx, x Build, found []triage.Finding, spoken bool) error {
 	since := map[string]time.Time{}
 	for _, f := range x.Findings {
 		since[f.Vulnerability] = f.Since
@@ -253,9 +283,18 @@ func (b *Builds) update(ctx context.Context, tx *db.Tx, x Build, found []triage.
 	at := b.Now().UTC().Truncate(time.Microsecond)
 	began, ended := []string{}, []string{}
 	x.Findings, x.JudgedAt = nil, at
+	open := 0
+	if !spoken {
+		x.Findings = append(x.Findings, Finding{Doubt: "no source states anything about " + x.Release})
+	}
 	for _, f := range found {
 		name := f.ID + "/" + f.Source
+		if f.Verdict.Status == triage.Undetermined {
+			x.Findings = append(x.Findings, Finding{Vulnerability: name, Version: f.Version, Doubt: f.Verdict.Reason})
+			continue
+		}
 		first, known := since[name]
+		open++
 		if delete(since, name); !known {
 			first, began = at, append(began, name)
 		}
@@ -268,7 +307,7 @@ func (b *Builds) update(ctx context.Context, tx *db.Tx, x Build, found []triage.
 	if err := saveFindings(ctx, tx, x); err != nil || len(began)+len(ended) == 0 {
 		return err
 	}
-	return b.act(ctx, tx, "server", "build.judged", x.Name, map[string]any{"began": began, "ended": ended, "open": len(x.Findings)}, x.PackageSet)
+	return b.act(ctx, tx, "server", "build.judged", x.Name, map[string]any{"began": began, "ended": ended, "open": open}, x.PackageSet)
 }
 
 // findings judges a set as that of a host, by the statements about its packages alone.
@@ -288,7 +327,9 @@ func findings(x Build, set pkgset.Set, statements []intake.Statement) ([]triage.
 	if err := fleet.Place(place, triage.Class{Release: x.Release, SetDigest: x.PackageSet}, func() (pkgset.Set, error) { return set, nil }); err != nil {
 		return nil, err
 	}
-	found := slices.DeleteFunc(fleet.Findings(place), func(f triage.Finding) bool { return f.Verdict.Status != triage.Affected })
+	found := slices.DeleteFunc(fleet.Findings(place), func(f triage.Finding) bool {
+		return f.Verdict.Status != triage.Affected && f.Verdict.Status != triage.Undetermined
+	})
 	slices.SortFunc(found, func(a, b triage.Finding) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Source, b.Source)) })
 	return slices.CompactFunc(found, func(a, b triage.Finding) bool { return a.ID == b.ID && a.Source == b.Source }), nil
 }

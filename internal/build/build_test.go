@@ -35,7 +35,7 @@ func (w *world) Host(_ context.Context, id string) (estate.Host, error) {
 	return estate.Host{ID: id, Release: "bookworm", PackageSet: ""}, nil
 }
 func (w *world) PackageSet(ctx context.Context, digest string) (pkgset.Set, error) {
-	b, err := blob.ReadAll(ctx, w.Blobs, digest, MaxStatus)
+	b, err := blob.ReadAll(ctx, w.Blobs, digest, MaxFile)
 	if err != nil {
 		return nil, err
 	}

@@ -30,12 +30,18 @@ func scan(r interface{ Scan(...any) error }) (b Build, err error) {
 	if err := r.Scan(&b.Name, &b.Release, &b.PackageSet, &b.From, &b.Days, &b.RegisteredBy, &registered, &judged, &findings); err != nil {
 		return b, err
 	}
-	b.RegisteredAt, b.JudgedAt, b.Findings = db.Time(registered), db.Time(judged), []Finding{}
-	if err := json.Unmarshal([]byte(findings), &b.Findings); err != nil {
+	b.RegisteredAt, b.JudgedAt, b.Findings, b.Undetermined = db.Time(registered), db.Time(judged), []Finding{}, []Finding{}
+	var all []Finding
+	if err := json.Unmarshal([]byte(findings), &all); err != nil {
 		return b, fmt.Errorf("build %s: column findings: %w", b.Name, err)
 	}
-	for i := range b.Findings {
-		b.Findings[i].DueAt = b.Findings[i].Since.Add(time.Duration(b.Days) * 24 * time.Hour)
+	for _, f := range all {
+		if f.Doubt != "" {
+			b.Undetermined = append(b.Undetermined, f)
+			continue
+		}
+		f.DueAt = f.Since.Add(time.Duration(b.Days) * 24 * time.Hour)
+		b.Findings = append(b.Findings, f)
 	}
 	return b, nil
 }

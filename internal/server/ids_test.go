@@ -142,7 +142,7 @@ func (s *story) things(session, token string) map[string][2]string {
 		Production: change.Slot{Weekday: "thursday", At: "08:00", Hours: 4}, Reason: "r", Plan: "p", BackOut: "b"}, nil)
 	both("weekly", "none", api+"/order-templates/{id}")
 	s.as("erin", http.MethodPut, "/builds/base", v1.BuildOfHost{Host: s.hosts[1].host.ID, Days: 30}, nil)
-	both("base", "none", api+"/builds/{id}", api+"/builds/{id}/status", "/hosts/builds/{id}", "/hosts/builds/{id}/drop")
+	both("base", "none", api+"/builds/{id}", api+"/builds/{id}/status", api+"/builds/{id}/sbom", "/hosts/builds/{id}", "/hosts/builds/{id}/drop")
 	var leaving retirement.Retirement
 	s.as("carol", http.MethodPost, "/retirements", v1.RetirementProposal{Host: s.hosts[2].host.ID, Reason: "old"}, &leaving)
 	both(leaving.ID, "ret_none", api+"/retirements/{id}", api+"/retirements/{id}/signatures", api+"/retirements/{id}/end",

@@ -15,10 +15,24 @@ const maxComponents = 1_000_000
 
 type bomComponent struct {
 	Ref        string `json:"bom-ref"`
+	Type       string
 	Name       string
 	Version    string
 	PURL       string
+	Properties []bomProperty
+	SourceInfo string // of SPDX
 	Components json.RawMessage
+}
+
+type bomProperty struct{ Name, Value string }
+
+func (c bomComponent) property(name string) string {
+	for _, p := range c.Properties {
+		if p.Name == name {
+			return p.Value
+		}
+	}
+	return ""
 }
 
 // bomVulnerability is one finding. Source: CycloneDX 1.4 to 1.6, "vulnerabilities" and its "analysis".
@@ -165,6 +179,11 @@ func (b *bom) keep(c bomComponent, depth int) error {
 	}
 	if c.Ref != "" {
 		b.components[c.Ref] = packageOf(c)
+	}
+	if b.list.component != nil {
+		if err := b.list.component(c); err != nil {
+			return err
+		}
 	}
 	var inside []bomComponent
 	if len(c.Components) > 0 && json.Unmarshal(c.Components, &inside) == nil {

@@ -104,10 +104,17 @@ func (b *bomXML) inside(depth int) error {
 		if e.Name.Local != "component" {
 			return b.skip()
 		}
-		c := bomComponent{Ref: attribute(e, "bom-ref")}
+		c := bomComponent{Ref: attribute(e, "bom-ref"), Type: attribute(e, "type")}
 		err := b.fields(map[string]*string{"name": &c.Name, "version": &c.Version, "purl": &c.PURL}, func(e xml.StartElement) error {
-			if e.Name.Local == "components" {
+			switch e.Name.Local {
+			case "components":
 				return b.inside(depth + 1)
+			case "properties":
+				return b.elements(func(e xml.StartElement) error {
+					value, err := b.text()
+					c.Properties = append(c.Properties, bomProperty{attribute(e, "name"), value})
+					return b.few(len(c.Properties), err)
+				})
 			}
 			return b.skip()
 		})

@@ -156,6 +156,8 @@ type input struct {
 	sink   Sink
 	sank   bool // the sink failed, not the report
 	report Report
+
+	component func(bomComponent) error // takes the entries of a component list; nil: nobody asks for them
 }
 
 func newInput(r io.Reader, sink Sink) *input {

@@ -30,6 +30,8 @@ type spdxReference struct {
 type spdxPackage struct {
 	Name       string          `json:"name"`
 	Version    string          `json:"versionInfo"`
+	SourceInfo string          `json:"sourceInfo"`
+	Purpose    string          `json:"primaryPackagePurpose"`
 	References []spdxReference `json:"externalRefs"`
 }
 
@@ -78,7 +80,7 @@ var otherAdvisory = regexp.MustCompile(`GHSA(-[0-9a-z]{4}){3}`)
 
 // pack takes a package, and holds what its links name: the document's name may come after it.
 func (l *spdxList) pack(p spdxPackage) error {
-	c := bomComponent{Name: p.Name, Version: p.Version}
+	c := bomComponent{Name: p.Name, Version: p.Version, SourceInfo: p.SourceInfo, Type: strings.ReplaceAll(strings.ToLower(p.Purpose), "_", "-")}
 	var ids []string
 	for _, r := range p.References {
 		switch {
@@ -86,6 +88,11 @@ func (l *spdxList) pack(p spdxPackage) error {
 			c.PURL = cmp.Or(c.PURL, r.Locator)
 		case r.Category == "SECURITY" && r.Type == "advisory":
 			ids = append(append(ids, intake.Named(r.Locator)...), otherAdvisory.FindAllString(r.Locator, 10)...)
+		}
+	}
+	if l.in.component != nil {
+		if err := l.in.component(c); err != nil {
+			return err
 		}
 	}
 	cves, advisories := sortIDs(ids)
@@ -181,6 +188,14 @@ func (l *spdxList) tags() error {
 		case "PackageVersion":
 			if p != nil {
 				p.Version = value
+			}
+		case "PackageSourceInfo":
+			if p != nil {
+				p.SourceInfo = value
+			}
+		case "PrimaryPackagePurpose":
+			if p != nil {
+				p.Purpose = value
 			}
 		case "ExternalRef":
 			if words := strings.Fields(value); p != nil && len(words) == 3 && len(p.References) < maxIDs {
