@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -80,14 +81,29 @@ func chosen(form url.Values) ([]string, error) {
 	return names, nil
 }
 
+// chosenInList reads what was chosen in the list: what was ticked, or with all the whole list under its filter as it is now. From
+// here on the names themselves go from form to form: what is signed is what is shown.
+func (s *site) chosenInList(v *visit) ([]string, error) {
+	q := v.r.URL.Query()
+	if !q.Has("all") {
+		return chosen(q)
+	}
+	view, err := s.Triage.Vulnerabilities(v.r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return chosen(url.Values{"vulnerability": idsOf(narrowed(view, filterOf(q)), func(r *triage.Vulnerability) string { return r.Name })})
+}
+
 type chosenBody struct {
 	Subject subject
 	Form    decisionForm
+	Was     int // how many the list had when all of it was chosen, where it has another number now
 }
 
 // newDecision is the form of one decision about what was chosen in the list.
 func (s *site) newDecision(v *visit) error {
-	names, err := chosen(v.r.URL.Query())
+	names, err := s.chosenInList(v)
 	if err != nil {
 		return err
 	}
@@ -110,7 +126,11 @@ func (s *site) newDecision(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "new-decision", "Decide about "+few(names), chosenBody{about, form})
+	body := chosenBody{Subject: about, Form: form}
+	if was, err := strconv.Atoi(v.r.URL.Query().Get("all")); err == nil && was != len(names) {
+		body.Was = was
+	}
+	return v.show(http.StatusOK, "new-decision", "Decide about "+few(names), body)
 }
 
 type madeBody struct {

@@ -88,6 +88,59 @@ func TestManyAreDecidedInThePages(t *testing.T) {
 	}
 }
 
+var hidden = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)">`)
+
+// TestAllOfAFilterAreChosen: without a script, over all pages of the list; the form names each of them, says when the list has another
+// number than when it was chosen, and what is signed is what it names, whatever the list has then.
+func TestAllOfAFilterAreChosen(t *testing.T) {
+	w := newWorld(t, "")
+	token := w.login("alice")
+	page := w.ask(token, http.MethodGet, "/vulnerabilities?source=curl&decision=none&q=cookies", nil).Body.String()
+	_, form, _ := strings.Cut(page, `<form method="get" action="/decisions/new">`)
+	form, _, _ = strings.Cut(form, "</form>")
+	q := url.Values{}
+	for _, field := range hidden.FindAllStringSubmatch(form, -1) {
+		q.Add(field[1], html.UnescapeString(field[2]))
+	}
+	if !strings.Contains(form, `<button name="all" value="60">Decide all 60 of this filter</button>`) || q.Get("source") != "curl" || q.Get("decision") != "none" || q.Get("q") != "cookies" {
+		t.Fatalf("fields %v of %s", q, form)
+	}
+	if page := w.ask(token, http.MethodGet, "/vulnerabilities?source=openssl", nil).Body.String(); strings.Contains(page, `name="all"`) {
+		t.Error("a list of one page offers more than its boxes")
+	}
+	q.Set("all", "60")
+	for was, said := range map[string]bool{"60": false, "59": true} {
+		q.Set("all", was)
+		page = w.ask(token, http.MethodGet, "/decisions/new?"+q.Encode(), nil).Body.String()
+		if said != strings.Contains(page, "The list had 59 when you chose all of it") {
+			t.Errorf("all of %s: that it changed is said: %t", was, !said)
+		}
+	}
+	var names []string
+	for _, field := range hidden.FindAllStringSubmatch(page, -1) {
+		if field[1] == "vulnerability" {
+			names = append(names, field[2])
+		}
+	}
+	if len(names) != 60 || !strings.Contains(page, "60 vulnerabilities</h2>") || slices.ContainsFunc(names, func(n string) bool { return !strings.HasSuffix(n, "/curl") }) {
+		t.Fatalf("%d names %v", len(names), names)
+	}
+	w.decide("bob", triage.Decision{Vulnerability: names[0], Kind: triage.Configure, Scope: triage.FleetScope, Reason: "cookies are off"}) // the filter has 59 now
+	asked := url.Values{"vulnerability": names, "kind": {triage.Configure}, "scope": {"environment/stage"}, "reason": {"all of them"}}
+	_, payload, _ := w.draft(token, "/decisions/draft", asked)
+	if d, err := triage.DecodeDecision(payload); err != nil || !slices.Equal(d.About(), names) {
+		t.Errorf("about %d, %v", len(d.About()), err)
+	}
+	for query, want := range map[string]int{"all=1&q=no+such+thing": http.StatusUnprocessableEntity, "all=x&source=openssl": http.StatusOK} {
+		if a := w.ask(token, http.MethodGet, "/decisions/new?"+query, nil); a.Code != want {
+			t.Errorf("%s: %d, want %d", query, a.Code, want)
+		}
+	}
+	if a := w.ask(w.login("erin"), http.MethodGet, "/decisions/new?all=60", nil); a.Code != http.StatusForbidden {
+		t.Errorf("to one who decides nothing: %d", a.Code)
+	}
+}
+
 func subjectOfWorld(w *world, names []string) (subject, error) {
 	return (&site{Config: w.Config}).subjectOf(w.t.Context(), names)
 }

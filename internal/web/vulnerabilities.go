@@ -80,6 +80,16 @@ var sorts = map[string]func(a, b *triage.Vulnerability) int{
 	"id":     func(a, b *triage.Vulnerability) int { return cmp.Compare(b.ID, a.ID) },
 }
 
+// narrowed gives the rows that pass a filter, in the view's order.
+func narrowed(view triage.View, f filter) (rows []*triage.Vulnerability) {
+	for i := range view.Rows {
+		if r := &view.Rows[i]; f.takes(r, "") {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
 type vulnerabilitiesBody struct {
 	View     triage.View
 	List     cut[*triage.Vulnerability]
@@ -88,6 +98,7 @@ type vulnerabilitiesBody struct {
 	Facets   []facet
 	Search   string
 	Views    viewsBar
+	Most     int // vulnerabilities of one decision
 }
 
 func (s *site) vulnerabilities(v *visit) error {
@@ -97,13 +108,8 @@ func (s *site) vulnerabilities(v *visit) error {
 	}
 	q := v.r.URL.Query()
 	f := filterOf(q)
-	body := vulnerabilitiesBody{View: view, Narrowed: f != filter{}, Search: q.Get("q"), Facets: facets(view.Rows, f)}
-	var rows []*triage.Vulnerability
-	for i := range view.Rows {
-		if r := &view.Rows[i]; f.takes(r, "") {
-			rows = append(rows, r)
-		}
-	}
+	body := vulnerabilitiesBody{View: view, Narrowed: f != filter{}, Search: q.Get("q"), Facets: facets(view.Rows, f), Most: triage.MaxTogether}
+	rows := narrowed(view, f)
 	sort := sorts[q.Get("sort")]
 	if sort == nil {
 		sort = byRisk
