@@ -10,7 +10,7 @@ TOOL = go tool -modfile=tools/go.mod
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 export VERSION ARCH
 
-.PHONY: build packages demo test world pages pictures lint accuracy bench-match bench-files bench-pages bench-import bench-accuracy help
+.PHONY: build packages demo test world pages pictures lint accuracy bench-match bench-files bench-pages bench-import help
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -65,9 +65,6 @@ bench-pages: need ## every page and list at 100,000 hosts under 20 people
 
 bench-import: ## every file of a directory of real input in one go: records, time, memory, refusals
 	go run ./bench/import
-
-bench-accuracy: need ## our verdicts beside scanners' reports on the same inventory
-	go run ./bench/accuracy -write
 
 .PHONY: need
 need:
