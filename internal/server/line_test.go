@@ -55,9 +55,7 @@ func (w *world) line(address string) net.Conn {
 // says no more.
 func say(t *testing.T, c net.Conn, raw string, want int) (all []int) {
 	t.Helper()
-	if _, err := io.WriteString(c, raw); err != nil {
-		return nil
-	}
+	go io.WriteString(c, raw) // beside the reading: the door may answer and hang up before it has read all, and then writing fails
 	in := bufio.NewReader(c)
 	for len(all) <= want {
 		patience := 10 * time.Second
