@@ -58,10 +58,12 @@ func parseINI(s string) []section {
 // Settings of dnf that decide whether what is installed was signed. Source: dnf.conf(5).
 var dnfTrust = []string{"gpgcheck", "repo_gpgcheck", "localpkg_gpgcheck", "pkg_gpgcheck", "sslverify"}
 
+var repositoryDirs = []string{"etc/yum.repos.d", "etc/distro.repos.d"}
+
 // readRepositories lists dnf's repositories that are in use, and the settings under which signatures are not checked.
 func readRepositories(root string) (sources []wire.Source, loose []wire.Setting, err error) {
 	var names []string
-	for _, dir := range []string{"etc/yum.repos.d", "etc/distro.repos.d"} {
+	for _, dir := range repositoryDirs {
 		some, err := confFiles(root, dir, ".repo")
 		if err != nil {
 			return nil, nil, err

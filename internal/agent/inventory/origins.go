@@ -17,12 +17,15 @@ import (
 )
 
 // Origins looks for each package of a set in apt's lists under root, by name, architecture and exact version. A package that
-// no list holds has none: it is local, or its source is gone or has moved on. Rpm's packages have none: rpm does not keep where
-// a package came from.
+// no list holds has none: it is local, or its source is gone or has moved on. Of rpm's packages they are what dnf noted when it installed them.
 func Origins(root string, set pkgset.Set) (wire.Origins, error) {
 	o := wire.Origins{PackageSet: set.Digest(), Sources: []wire.Origin{}, Of: make([][]int, len(set))}
 	for i := range o.Of {
 		o.Of[i] = []int{}
+	}
+	if len(set) > 0 && set[0].RPM != nil {
+		err := rpmOrigins(root, set, &o)
+		return o, err
 	}
 	entries, err := readDir(root, lists)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -32,9 +35,7 @@ func Origins(root string, set pkgset.Set) (wire.Origins, error) {
 	}
 	where := make(map[[3]string]int, len(set))
 	for i, p := range set {
-		if p.RPM == nil {
-			where[[3]string{p.Name, p.Arch, p.Version}] = i
-		}
+		where[[3]string{p.Name, p.Arch, p.Version}] = i
 	}
 	for _, e := range entries {
 		stem, packed, found := strings.Cut(e.Name(), "_Packages")
@@ -129,13 +130,15 @@ func releaseHead(r io.Reader) (map[string]string, error) {
 	return fields, nil
 }
 
-// ListsState changes whenever apt's lists under root do: while it is the same, Origins need not look again.
+// ListsState changes whenever apt's lists under root do, or what dnf notes: while it is the same, Origins need not look again.
 func ListsState(root string) string {
-	entries, err := readDir(root, lists)
-	if err != nil {
-		return ""
-	}
 	var b strings.Builder
+	for _, name := range noted(root) {
+		if info, err := stat(root, name); err == nil {
+			fmt.Fprintf(&b, "%s %d %d\n", filetree.Quote(name), info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	entries, _ := readDir(root, lists) // none where there are none
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && !info.IsDir() {
 			fmt.Fprintf(&b, "%s %d %d\n", filetree.Quote(e.Name()), info.Size(), info.ModTime().UnixNano())

@@ -125,3 +125,29 @@ func TestHostWithoutAnIndexSaysSo(t *testing.T) {
 		t.Errorf("index of %s (%v)", at, err)
 	}
 }
+
+// TestOriginsOfRPMAreWhatDnfNoted: with the address where the repository is configured; what dnf did not note is unknown.
+func TestOriginsOfRPMAreWhatDnfNoted(t *testing.T) {
+	set := pkgset.Set{{Name: "bash", Arch: "x86_64", Version: "5.2-1.fc41", RPM: &pkgset.RPM{}}, {Name: "by-hand", Arch: "noarch", Version: "1-1", RPM: &pkgset.RPM{}},
+		{Name: "copr", Arch: "noarch", Version: "2:1-1", RPM: &pkgset.RPM{}}, {Name: "zlib", Arch: "x86_64", Version: "1-1", RPM: &pkgset.RPM{}}}
+	root := t.TempDir()
+	before := ListsState(root)
+	write(t, root, "etc/yum.repos.d/fedora.repo", "[fedora]\nbaseurl=https://u:p@mirror.example/fedora/\n[old]\nenabled=0\nbaseurl=https://old.example/\n")
+	write(t, root, dnf5State, "[nevras]\n\"bash-5.2-1.fc41.x86_64\" = {from_repo = \"fedora\"}\n\"zlib-1-1.x86_64\" = {from_repo = \"fedora\"}\n\"copr-2:1-1.noarch\" = {from_repo = \"old\"}\n\"by-hand-2-1.noarch\" = {from_repo = \"fedora\"}\n")
+	if ListsState(root) == before {
+		t.Error("nobody would look again")
+	}
+	got, err := Origins(root, set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := wire.Origins{PackageSet: set.Digest(), Of: [][]int{{0}, {}, {1}, {0}},
+		Sources: []wire.Origin{{Repository: "fedora", Site: "https://mirror.example/fedora/"}, {Repository: "old"}}}
+	if d := cmp.Diff(want, got); d != "" || got.Check() != nil {
+		t.Error(d, got.Check())
+	}
+	write(t, root, dnf5State, "rubbish")
+	if got, err := Origins(root, set); err != nil || len(got.Sources) > 0 {
+		t.Errorf("of what cannot be read: %+v, %v", got, err)
+	}
+}
