@@ -1,5 +1,6 @@
 // Package processes finds the processes that run files which were replaced or deleted since they were started: after an
-// upgrade these still have the old code, and its vulnerabilities.
+// upgrade these still have the old code, and its vulnerabilities. Files are those that a process maps, and those of the
+// program that an interpreter runs.
 package processes
 
 import (
@@ -49,15 +50,18 @@ func Find(proc string) (found wire.Processes, roots []string, err error) {
 		}
 	}
 	slices.Sort(ids)
-	room := maxPaths
+	room, texts := maxPaths, newPrograms(proc)
 	for _, id := range ids {
-		p, err := look(filepath.Join(proc, strconv.Itoa(id)), id)
+		p, judged, err := look(filepath.Join(proc, strconv.Itoa(id)), id, texts)
 		switch {
 		case errors.Is(err, fs.ErrPermission):
 			found.Unseen++
 			continue
 		case err != nil:
 			continue // it ended
+		}
+		if !judged {
+			found.Unjudged++
 		}
 		if p.Root != "" && !slices.Contains(roots, p.Root) && len(roots) < wire.MaxSources {
 			roots = append(roots, p.Root)
@@ -83,42 +87,55 @@ func size(p wire.Process) int {
 	return n
 }
 
-// look reads one process.
-func look(dir string, id int) (wire.Process, error) {
-	p := wire.Process{ID: id}
+// look reads one process; judged tells whether the files of its program are known, if it is an interpreter.
+func look(dir string, id int, texts *programs) (p wire.Process, judged bool, err error) {
+	p.ID = id
 	exe, err := os.Readlink(filepath.Join(dir, "exe"))
 	if err != nil {
-		return p, err // a kernel thread has none
+		return p, true, err // a kernel thread has none
 	}
 	root, err := os.Readlink(filepath.Join(dir, "root"))
 	if err != nil {
-		return p, err
+		return p, true, err
 	}
 	if root != "/" {
 		p.Root = text(root)
 	}
+	old, err := mapped(dir)
+	if err != nil {
+		return p, true, err
+	}
+	exe = strings.TrimSuffix(exe, deleted)
+	sources, judged := texts.replaced(dir, exe, strings.TrimSuffix(root, "/"))
+	for _, name := range old[:min(len(old), wire.MaxOldFiles)] {
+		p.Old = append(p.Old, wire.OldFile{Path: text(name)})
+	}
+	for _, name := range sources[:min(len(sources), wire.MaxOldFiles-len(p.Old))] {
+		p.Old = append(p.Old, wire.OldFile{Path: text(name), Source: true})
+	}
+	if len(p.Old) == 0 {
+		return p, judged, nil
+	}
+	p.Exe = text(exe)
+	p.Name = text(strings.TrimSuffix(read(dir, "comm"), "\n"))
+	p.Name = p.Name[:min(len(p.Name), wire.MaxText)]
+	p.UID = uid(read(dir, "status"))
+	p.Unit = Unit(read(dir, "cgroup"))
+	return p, judged, nil
+}
+
+// mapped gives the files that a process maps and that are not there any more.
+func mapped(dir string) ([]string, error) {
 	maps, err := os.Open(filepath.Join(dir, "maps"))
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	defer maps.Close()
 	there := func(name string) bool {
 		_, err := os.Lstat(filepath.Join(dir, "root", name))
 		return err == nil
 	}
-	old, err := Old(io.LimitReader(maps, maxMaps), there)
-	if err != nil || len(old) == 0 {
-		return p, err
-	}
-	for _, name := range old[:min(len(old), wire.MaxOldFiles)] {
-		p.Old = append(p.Old, wire.OldFile{Path: text(name)})
-	}
-	p.Exe = text(strings.TrimSuffix(exe, deleted))
-	p.Name = text(strings.TrimSuffix(read(dir, "comm"), "\n"))
-	p.Name = p.Name[:min(len(p.Name), wire.MaxText)]
-	p.UID = uid(read(dir, "status"))
-	p.Unit = Unit(read(dir, "cgroup"))
-	return p, nil
+	return Old(io.LimitReader(maps, maxMaps), there)
 }
 
 // read gives a small file of a process; empty where there is none any more.
