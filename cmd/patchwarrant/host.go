@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,7 @@ import (
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/orderview"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 func newHostCommand() *cobra.Command {
@@ -90,7 +92,7 @@ func newHostUnmatched() *cobra.Command {
 			for _, r := range u.Records {
 				note := ""
 				for _, h := range r.Suggested {
-					note += "perhaps " + h.Name + " " + h.ID + " "
+					note += "perhaps " + h.Name + " " + h.ID + " (same " + strings.Join(h.Because, ", ") + ") "
 				}
 				t.add("record without host", r.Hostname, r.ID, note)
 			}
@@ -114,7 +116,8 @@ func newHostShow() *cobra.Command {
 			{"distribution", h.Distribution + " " + h.Release + " " + h.Arch}, {"kernel running", h.KernelVersion},
 			{"reboot required", yes(h.RebootRequired)}, {"package index of", h.IndexAt}, {"package set", h.PackageSet},
 			{"file state of /", h.Trees["/"]}, {"can be offered work", yes(h.CanExecute())}, {"ledger size seen", h.Log.Size},
-			{"trust root version", h.TrustRootVersion}, {"agent", h.AgentVersion}, {"its own alarm", h.Alarm}} {
+			{"trust root version", h.TrustRootVersion}, {"agent", h.AgentVersion}, {"the agent takes", agentCost(h.Cost)},
+			{"its own alarm", h.Alarm}, {"serial number", h.Serial}, {"addresses", strings.Join(h.Addresses, " ")}} {
 			t.add(f[0], f[1])
 		}
 		for _, path := range slices.Sorted(maps.Keys(h.Roots)) {
@@ -150,6 +153,13 @@ func hostState(h estate.Host) string {
 		return "enrolled"
 	}
 	return "active"
+}
+
+func agentCost(c wire.Cost) string {
+	if c.Seconds == 0 {
+		return "not told"
+	}
+	return fmt.Sprintf("%.1f MiB resident, %.2f %% of a core in %s", float64(c.MemoryKiB)/1024, c.Percent(), time.Duration(c.Seconds)*time.Second)
 }
 
 func yes(b bool) string {

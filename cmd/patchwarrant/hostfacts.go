@@ -42,7 +42,7 @@ func newHostPackages() *cobra.Command {
 func origins(p estate.Package) string {
 	var all []string
 	for _, o := range p.Origins {
-		all = append(all, strings.Join(strings.Fields(o.Label+" "+o.Suite+" "+o.Component), " "))
+		all = append(all, strings.Join(strings.Fields(o.Label+" "+o.Suite+" "+o.Component+" "+o.Repository), " "))
 	}
 	if len(all) == 0 && p.Vendor != "" {
 		return p.Vendor
@@ -54,21 +54,28 @@ func origins(p estate.Package) string {
 }
 
 func newHostProcesses() *cobra.Command {
-	return inRoot("processes", "Processes that still run replaced or deleted files", "inventory", func(w io.Writer, i wire.Inventory) {
+	return inRoot("processes", "Processes that still run replaced or deleted files, or programs whose files changed", "inventory", func(w io.Writer, i wire.Inventory) {
 		p := i.Processes
 		if p.Unknown != "" {
 			say(w, "not known: %s", p.Unknown)
 			return
 		}
-		t := newTable("PID", "UNIT", "NAME", "USER ID", "ROOT", "FILE", "PACKAGE")
+		t := newTable("PID", "UNIT", "NAME", "USER ID", "ROOT", "FILE", "PACKAGE", "HOW")
 		for _, p := range p.Old {
 			for _, f := range p.Old {
-				t.add(p.ID, p.Unit, p.Name, p.UID, p.Root, f.Path, f.Package)
+				how := "runs it"
+				if f.Source {
+					how = "read it before it changed"
+				}
+				t.add(p.ID, p.Unit, p.Name, p.UID, p.Root, f.Path, f.Package, how)
 			}
 		}
 		t.print(w)
 		if p.More+p.Unseen > 0 {
 			say(w, "%d more over the bounds, %d could not be read", p.More, p.Unseen)
+		}
+		if p.Unjudged > 0 {
+			say(w, "%d run by an interpreter cannot be judged: the files of their programs are not all known", p.Unjudged)
 		}
 	})
 }

@@ -26,6 +26,7 @@ type Agent struct {
 	config   Config
 	version  string
 	now      func() time.Time
+	began    time.Time
 	log      *slog.Logger
 	identity *tls.Certificate
 	client   *client
@@ -71,7 +72,7 @@ func Open(places Places, version string, now func() time.Time, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{places: places, config: config, version: version, now: now, log: log,
+	a := &Agent{places: places, config: config, version: version, now: now, began: now(), log: log,
 		rootSeen: map[string]rootFacts{}, originsSeen: map[string]originsSeen{}, lagSeen: map[string]lagSeen{}}
 	if err := a.loadRoot(); err != nil {
 		return nil, err
@@ -188,6 +189,7 @@ func (a *Agent) say(ctx context.Context, e *errand) (*wire.CheckInAnswer, error)
 	c := a.last
 	c.ClockJump = int64(a.clockJump / time.Second)
 	c.Counter, c.At, c.Log, c.TrustRootVersion, c.Alarm = m.Counter, a.now().UTC(), m.Log, a.root.Version, m.Alarm
+	c.Cost = cost(a.now().Sub(a.began))
 	c.ScannedAt, c.Canary, c.Published = a.scannedAt(), m.Canary, m.Published.Digest
 	if e != nil {
 		c.Doing = &wire.Doing{Order: e.Order, Phase: e.Phase}

@@ -120,7 +120,7 @@ func (h Host) hear(c wire.CheckIn, f *facts, now time.Time) (Host, []event) {
 	}
 	h.Counter, h.LastSeen, h.SilentAt = c.Counter, now, time.Time{}
 	h.SeenReportKey, h.Log, h.Alarm = c.ReportKey, c.Log, c.Alarm
-	h.TrustRootVersion, h.AgentVersion = c.TrustRootVersion, c.AgentVersion
+	h.TrustRootVersion, h.AgentVersion, h.Cost = c.TrustRootVersion, c.AgentVersion, c.Cost
 	if c.ScannedAt.Before(now) && c.ScannedAt.After(h.ScannedAt) { // a host's clock is its own
 		h.ScannedAt = c.ScannedAt.UTC().Truncate(time.Microsecond)
 	}
@@ -137,6 +137,7 @@ func (h Host) hear(c wire.CheckIn, f *facts, now time.Time) (Host, []event) {
 		h.ReportedName, h.Distribution, h.Release, h.Arch = i.Hostname, i.Distribution, i.ReleaseName(), i.Arch
 		h.KernelRunning, h.KernelVersion = i.Kernel.Running, i.Kernel.Version
 		h.RebootRequired, h.IndexAt = i.RebootRequired, i.IndexAt
+		h.Serial, h.Addresses = i.Hardware.Serial, i.Addresses
 	}
 	return h, events
 }

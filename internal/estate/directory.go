@@ -87,6 +87,8 @@ type entry struct {
 	cell
 	id, name, text string // text is what Filter.Text looks into
 	reportedName   string
+	serial         string
+	addresses      string // one a line
 	record         string // the inventory's about it, by ID; empty: none
 	differs        string // the environment that the record names where the host enforces another
 

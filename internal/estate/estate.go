@@ -44,6 +44,8 @@ type Host struct {
 	KernelVersion  string              `json:"kernel_version"`
 	RebootRequired bool                `json:"reboot_required"`
 	IndexAt        time.Time           `json:"index_at,omitzero"`
+	Serial         string              `json:"serial,omitempty"` // of the machine
+	Addresses      []string            `json:"addresses,omitempty"`
 
 	ReportKey        string       `json:"report_key,omitempty"`      // registered at enrolment; empty: observe-only
 	SeenReportKey    string       `json:"seen_report_key,omitempty"` // what the host says now
@@ -51,6 +53,7 @@ type Host struct {
 	Log              wire.LogSeen `json:"log"`
 	TrustRootVersion int64        `json:"trust_root_version"`
 	AgentVersion     string       `json:"agent_version"`
+	Cost             wire.Cost    `json:"cost,omitzero"`   // of the agent, at the newest check-in
 	Alarm            string       `json:"alarm,omitempty"` // the host's own alarm
 
 	CertExpiresAt time.Time `json:"cert_expires_at"`

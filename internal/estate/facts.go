@@ -20,7 +20,7 @@ type Package struct {
 	Module        string        `json:"module,omitempty"` // what follows only of rpm
 	Vendor        string        `json:"vendor,omitempty"`
 	Key           string        `json:"key,omitempty"`
-	Origins       []wire.Origin `json:"origins"` // of its sources, those that have exactly this version now; none: unknown, or local
+	Origins       []wire.Origin `json:"origins"` // of its sources, those that have exactly this version now, or the repository that dnf noted; none: unknown, or local
 }
 
 // root gives what a host said last of one of its roots; NotFound where it said nothing.

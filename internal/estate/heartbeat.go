@@ -14,13 +14,14 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
-// heartbeat is what a check-in that brought no news leaves: counter and clock.
+// heartbeat is what a check-in that brought no news leaves: counter, clock and what the agent takes.
 type heartbeat struct {
 	enrolled    time.Time // which enrolment it belongs to
 	counter     int64
 	at, factsAt time.Time
 	scannedAt   time.Time
 	log         wire.LogSeen
+	cost        wire.Cost
 }
 
 // heartbeats wait in memory until Flush writes them together. Lost with a crash are the last second's: hosts look that much
@@ -49,6 +50,7 @@ func (b *heartbeats) apply(h *Host) {
 	defer b.mu.Unlock()
 	if last, ok := b.of[h.ID]; ok && last.enrolled.Equal(h.EnrolledAt) && last.counter > h.Counter {
 		h.Counter, h.LastSeen, h.FactsAt, h.Log, h.ScannedAt = last.counter, last.at, last.factsAt, last.log, last.scannedAt
+		h.Cost = last.cost
 	}
 }
 
@@ -56,7 +58,8 @@ func (b *heartbeats) apply(h *Host) {
 func (b *heartbeats) keep(h Host) (full bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.of[h.ID] = heartbeat{enrolled: h.EnrolledAt, counter: h.Counter, at: h.LastSeen, factsAt: h.FactsAt, scannedAt: h.ScannedAt, log: h.Log}
+	b.of[h.ID] = heartbeat{enrolled: h.EnrolledAt, counter: h.Counter, at: h.LastSeen, factsAt: h.FactsAt, scannedAt: h.ScannedAt, log: h.Log,
+		cost: h.Cost}
 	return len(b.of) >= maxHeartbeats
 }
 
@@ -80,7 +83,7 @@ func (b *heartbeats) waiting() map[string]heartbeat {
 // isHeartbeat reports whether a check-in changed nothing about a host but what a heartbeat holds.
 func isHeartbeat(before, after Host) bool {
 	before.Counter, before.LastSeen, before.FactsAt, before.Log = after.Counter, after.LastSeen, after.FactsAt, after.Log
-	before.ScannedAt = after.ScannedAt
+	before.ScannedAt, before.Cost = after.ScannedAt, after.Cost
 	return reflect.DeepEqual(before, after)
 }
 

@@ -35,15 +35,17 @@ func TestHeartbeatsAreWrittenTogether(t *testing.T) {
 		h, _ := w.enrol("web1")
 		check(t, w.hear(h.ID, w.put(1, "1")))
 		w.now = w.now.Add(time.Minute)
-		check(t, w.hear(h.ID, w.put(2, "1")))
+		c := w.put(2, "1")
+		c.Cost = wire.Cost{MemoryKiB: 20_000, CPUMillis: 600, Seconds: 60}
+		check(t, w.hear(h.ID, c))
 		if s := w.stored(h.ID); s.Counter != 1 {
 			t.Errorf("a heartbeat was written at once: counter %d", s.Counter)
 		}
-		if now, err := w.Host(t.Context(), h.ID); err != nil || now.Counter != 2 || !now.LastSeen.Equal(w.now) || !now.FactsAt.Equal(w.now) {
+		if now, err := w.Host(t.Context(), h.ID); err != nil || now.Counter != 2 || !now.LastSeen.Equal(w.now) || !now.FactsAt.Equal(w.now) || now.Cost != c.Cost {
 			t.Errorf("the server does not know its own heartbeat: %+v (%v)", now, err)
 		}
 		check(t, w.Flush(t.Context()))
-		if s := w.stored(h.ID); s.Counter != 2 || !s.LastSeen.Equal(w.now) || !s.FactsAt.Equal(w.now) {
+		if s := w.stored(h.ID); s.Counter != 2 || !s.LastSeen.Equal(w.now) || !s.FactsAt.Equal(w.now) || s.Cost != c.Cost || s.Cost.Percent() != 1 {
 			t.Errorf("after the flush: %+v", s)
 		}
 	})

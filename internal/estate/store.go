@@ -18,7 +18,7 @@ import (
 const hostColumns = `id, name, reported_name, environment, cert, next_cert, cert_expires_at, report_key, seen_report_key,
  enrolled_at, counter, cloned_at, last_seen_at, silent_at, facts_at, package_set, inventory, trees, distribution, release, arch,
  kernel_running, kernel_version, reboot_required, index_at, log_size, log_root, trust_root_version, agent_version, alarm,
- retired_at, spoke_at, scanned_at, origins, roots`
+ retired_at, spoke_at, scanned_at, origins, roots, serial, addresses, agent_memory, agent_cpu, agent_seconds`
 
 var (
 	hostByID   = db.Q(`SELECT ` + hostColumns + ` FROM hosts WHERE id = $1`)
@@ -29,7 +29,7 @@ var (
  ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25)`)
 	hostPut = db.Q(`INSERT INTO hosts (` + hostColumns + `, changed) VALUES
  ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,
- $31,$32,$33,$34,$35,
+ $31,$32,$33,$34,$35,$36,$37,$38,$39,$40,
  (SELECT COALESCE(MAX(changed), 0) + 1 FROM hosts))
  ON CONFLICT (id) DO UPDATE SET name = excluded.name, reported_name = excluded.reported_name, environment = excluded.environment,
  cert = excluded.cert, next_cert = excluded.next_cert, cert_expires_at = excluded.cert_expires_at,
@@ -41,8 +41,11 @@ var (
  reboot_required = excluded.reboot_required, index_at = excluded.index_at, log_size = excluded.log_size,
  log_root = excluded.log_root, trust_root_version = excluded.trust_root_version,
  agent_version = excluded.agent_version, alarm = excluded.alarm, retired_at = excluded.retired_at, spoke_at = excluded.spoke_at,
- scanned_at = excluded.scanned_at, origins = excluded.origins, roots = excluded.roots, changed = excluded.changed`)
-	beatPut = db.Q(`UPDATE hosts SET counter = $2, last_seen_at = $3, facts_at = $4, log_size = $5, log_root = $6, scanned_at = $8
+ scanned_at = excluded.scanned_at, origins = excluded.origins, roots = excluded.roots, serial = excluded.serial,
+ addresses = excluded.addresses, agent_memory = excluded.agent_memory, agent_cpu = excluded.agent_cpu, agent_seconds = excluded.agent_seconds,
+ changed = excluded.changed`)
+	beatPut = db.Q(`UPDATE hosts SET counter = $2, last_seen_at = $3, facts_at = $4, log_size = $5, log_root = $6, scanned_at = $8,
+ agent_memory = $9, agent_cpu = $10, agent_seconds = $11
  WHERE id = $1 AND counter < $2 AND enrolled_at = $7 AND cloned_at = 0 AND retired_at = 0`)
 
 	changeLast  = db.Q(`SELECT COALESCE(MAX(changed), 0) FROM hosts`)
@@ -50,7 +53,7 @@ var (
  kernel_version, CASE WHEN retired_at = 0 THEN roots ELSE '' END, origins FROM hosts WHERE changed > $1`)
 	changedIDs = db.Q(`SELECT id FROM hosts WHERE changed > $1`)
 	changedAll = db.Q(`SELECT id, name, reported_name, environment, release, report_key, seen_report_key, cloned_at, silent_at, alarm,
- reboot_required, retired_at, distribution, arch, kernel_running FROM hosts WHERE changed > $1`)
+ reboot_required, retired_at, distribution, arch, kernel_running, serial, addresses FROM hosts WHERE changed > $1`)
 
 	coverage = db.Q(`SELECT COUNT(*), COALESCE(SUM(CASE WHEN silent_at > 0 THEN 1 ELSE 0 END), 0),
  COALESCE(SUM(CASE WHEN package_set <> '' THEN 1 ELSE 0 END), 0), COALESCE(SUM(CASE WHEN facts_at > $1 THEN 1 ELSE 0 END), 0),
@@ -89,17 +92,20 @@ type row interface{ Scan(...any) error }
 func scanHost(r row) (Host, error) {
 	var h Host
 	var certExpires, enrolled, cloned, seen, silent, facts, index, reboot, retired, spoke, scanned int64
-	var trees, roots string
+	var trees, roots, addresses string
 	err := r.Scan(&h.ID, &h.Name, &h.ReportedName, &h.Environment, &h.cert, &h.nextCert, &certExpires, &h.ReportKey, &h.SeenReportKey,
 		&enrolled, &h.Counter, &cloned, &seen, &silent, &facts, &h.PackageSet, &h.Inventory, &trees, &h.Distribution, &h.Release, &h.Arch,
 		&h.KernelRunning, &h.KernelVersion, &reboot, &index, &h.Log.Size, &h.Log.Root, &h.TrustRootVersion, &h.AgentVersion, &h.Alarm,
-		&retired, &spoke, &scanned, &h.Origins, &roots)
+		&retired, &spoke, &scanned, &h.Origins, &roots, &h.Serial, &addresses, &h.Cost.MemoryKiB, &h.Cost.CPUMillis, &h.Cost.Seconds)
 	if err != nil {
 		return Host{}, err
 	}
 	h.CertExpiresAt, h.EnrolledAt, h.ClonedAt, h.LastSeen = db.Time(certExpires), db.Time(enrolled), db.Time(cloned), db.Time(seen)
 	h.SilentAt, h.FactsAt, h.IndexAt, h.RebootRequired = db.Time(silent), db.Time(facts), db.Time(index), reboot != 0
 	h.RetiredAt, h.SpokeAt, h.ScannedAt = db.Time(retired), db.Time(spoke), db.Time(scanned)
+	if addresses != "" {
+		h.Addresses = strings.Split(addresses, "\n")
+	}
 	if err := json.Unmarshal([]byte(trees), &h.Trees); err != nil {
 		return Host{}, fmt.Errorf("host %s: column trees: %w", h.ID, err)
 	}
@@ -141,7 +147,8 @@ func saveHost(ctx context.Context, tx *db.Tx, h Host) error {
 		db.Micros(h.EnrolledAt), h.Counter, db.Micros(h.ClonedAt), db.Micros(h.LastSeen), db.Micros(h.SilentAt), db.Micros(h.FactsAt), h.PackageSet,
 		h.Inventory, string(trees), h.Distribution, h.Release, h.Arch, h.KernelRunning, h.KernelVersion, reboot, db.Micros(h.IndexAt),
 		h.Log.Size, h.Log.Root, h.TrustRootVersion, h.AgentVersion, h.Alarm, db.Micros(h.RetiredAt),
-		db.Micros(h.SpokeAt), db.Micros(h.ScannedAt), h.Origins, roots)
+		db.Micros(h.SpokeAt), db.Micros(h.ScannedAt), h.Origins, roots, h.Serial, strings.Join(h.Addresses, "\n"),
+		h.Cost.MemoryKiB, h.Cost.CPUMillis, h.Cost.Seconds)
 	if err != nil {
 		return fmt.Errorf("save host %s: %w", h.ID, err)
 	}
@@ -199,7 +206,8 @@ func loadThese(ctx context.Context, tx *db.Tx, ids []string) ([]Host, error) {
 
 // saveHeartbeat reports false where the host has that counter or a later one, was enrolled anew or counts as cloned.
 func saveHeartbeat(ctx context.Context, tx *db.Tx, host string, b heartbeat) (bool, error) {
-	n, err := tx.Exec(ctx, beatPut, host, b.counter, db.Micros(b.at), db.Micros(b.factsAt), b.log.Size, b.log.Root, db.Micros(b.enrolled), db.Micros(b.scannedAt))
+	n, err := tx.Exec(ctx, beatPut, host, b.counter, db.Micros(b.at), db.Micros(b.factsAt), b.log.Size, b.log.Root, db.Micros(b.enrolled), db.Micros(b.scannedAt),
+		b.cost.MemoryKiB, b.cost.CPUMillis, b.cost.Seconds)
 	return n == 1, err
 }
 
@@ -242,10 +250,12 @@ func loadEntries(ctx context.Context, tx *db.Tx, since int64) ([]entry, error) {
 	return db.Collect(rows, err, func(r *sql.Rows) (entry, error) {
 		var h Host
 		var cloned, silent, reboot, retired int64
+		var addresses string
 		err := r.Scan(&h.ID, &h.Name, &h.ReportedName, &h.Environment, &h.Release, &h.ReportKey, &h.SeenReportKey, &cloned, &silent,
-			&h.Alarm, &reboot, &retired, &h.Distribution, &h.Arch, &h.KernelRunning)
+			&h.Alarm, &reboot, &retired, &h.Distribution, &h.Arch, &h.KernelRunning, &h.Serial, &addresses)
 		h.ClonedAt, h.SilentAt, h.RebootRequired, h.RetiredAt = db.Time(cloned), db.Time(silent), reboot != 0, db.Time(retired)
-		return entry{id: h.ID, name: h.Name, reportedName: h.ReportedName, distribution: h.Distribution, arch: h.Arch, kernel: h.KernelRunning, text: strings.ToLower(h.Name + " " + h.ReportedName + " " + h.ID),
+		return entry{id: h.ID, name: h.Name, reportedName: h.ReportedName, distribution: h.Distribution, arch: h.Arch, kernel: h.KernelRunning,
+			serial: h.Serial, addresses: addresses, text: strings.ToLower(h.Name + " " + h.ReportedName + " " + h.ID),
 			cell: cell{ByEnvironment: h.Environment, ByRelease: h.Release, ByState: string(h.State())}}, err
 	})
 }

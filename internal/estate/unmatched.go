@@ -25,11 +25,18 @@ type Unmatched struct {
 	EnvironmentCount int `json:"environment_count"`
 }
 
-// LoneRecord is a record without a host. Suggested are hosts without a record that have its name: a person decides.
+// LoneRecord is a record without a host. Suggested are hosts without a record that it may be about, those with its serial
+// number first: a person decides.
 type LoneRecord struct {
-	ID        string     `json:"id"`
-	Hostname  string     `json:"hostname"`
-	Suggested []LoneHost `json:"suggested"`
+	ID        string       `json:"id"`
+	Hostname  string       `json:"hostname"`
+	Suggested []Suggestion `json:"suggested"`
+}
+
+// Suggestion is a host that a record may be about, and what the two have in common: "serial number", "name", "address".
+type Suggestion struct {
+	LoneHost
+	Because []string `json:"because"`
 }
 
 // LoneHost is a host without a record.
@@ -56,63 +63,103 @@ func (e *Estate) Unmatched(ctx context.Context) (u Unmatched, err error) {
 			u = *known
 			return nil
 		}
-		u = Unmatched{Records: []LoneRecord{}, Hosts: []LoneHost{}, Environment: []Differs{}}
-		for _, rec := range d.records {
-			if rec.Host == "" {
-				u.Records = append(u.Records, LoneRecord{rec.ID, rec.Hostname, []LoneHost{}})
-			}
-		}
-		slices.SortFunc(u.Records, func(a, b LoneRecord) int { return cmp.Or(cmp.Compare(a.Hostname, b.Hostname), cmp.Compare(a.ID, b.ID)) })
-		u.RecordCount, u.Records = len(u.Records), u.Records[:min(len(u.Records), MaxList)]
-		named := map[string][]*LoneRecord{}
-		for i := range u.Records {
-			for _, name := range namesOf(u.Records[i].Hostname) {
-				named[name] = append(named[name], &u.Records[i])
-			}
-		}
-		for _, h := range d.byName {
-			switch {
-			case h.cell[ByState] == string(Retired):
-			case h.record == "":
-				u.lone(LoneHost{h.id, h.name, h.reportedName}, named)
-			case h.differs != "":
-				if u.EnvironmentCount++; len(u.Environment) < MaxList {
-					u.Environment = append(u.Environment, Differs{h.id, h.name, h.record, h.cell[ByEnvironment], h.differs})
-				}
-			}
-		}
+		u = d.compare()
 		d.unmatched.Store(&u)
 		return nil
 	})
 	return u, err
 }
 
-// lone takes a host without a record in, and suggests it where a record has one of its names.
-func (u *Unmatched) lone(h LoneHost, named map[string][]*LoneRecord) {
+// compare looks once at every record and once at every host, whatever they have in common.
+func (d *directory) compare() Unmatched {
+	var lone []record.Record
+	for _, rec := range d.records {
+		if rec.Host == "" {
+			lone = append(lone, rec)
+		}
+	}
+	slices.SortFunc(lone, func(a, b record.Record) int {
+		return cmp.Or(cmp.Compare(a.Hostname, b.Hostname), cmp.Compare(a.ID, b.ID))
+	})
+	u := Unmatched{RecordCount: len(lone), Records: []LoneRecord{}, Hosts: []LoneHost{}, Environment: []Differs{}}
+	lone = lone[:min(len(lone), MaxList)]
+	with := map[trait][]LoneHost{} // hosts by what a record asks for, the first of them
+	for _, rec := range lone {
+		for _, t := range traits(rec.Serial, rec.Addresses, rec.Hostname) {
+			with[t] = nil
+		}
+	}
+	for _, h := range d.byName {
+		switch {
+		case h.cell[ByState] == string(Retired):
+		case h.record == "":
+			u.lone(h, with)
+		case h.differs != "":
+			if u.EnvironmentCount++; len(u.Environment) < MaxList {
+				u.Environment = append(u.Environment, Differs{h.id, h.name, h.record, h.cell[ByEnvironment], h.differs})
+			}
+		}
+	}
+	for _, rec := range lone {
+		u.Records = append(u.Records, LoneRecord{rec.ID, rec.Hostname, suggest(rec, with)})
+	}
+	return u
+}
+
+// lone takes a host without a record in, and notes it where a record asks for what it has.
+func (u *Unmatched) lone(e *entry, with map[trait][]LoneHost) {
+	h := LoneHost{e.id, e.name, e.reportedName}
 	if u.HostCount++; len(u.Hosts) < MaxList {
 		u.Hosts = append(u.Hosts, h)
 	}
-	if len(named) == 0 {
+	if len(with) == 0 {
 		return
 	}
-	for _, name := range namesOf(h.Name, h.ReportedName) {
-		for _, rec := range named[name] {
-			if len(rec.Suggested) < mostSuggested && !slices.Contains(rec.Suggested, h) {
-				rec.Suggested = append(rec.Suggested, h)
-			}
+	for _, t := range traits(e.serial, strings.Fields(e.addresses), e.name, e.reportedName) {
+		if hosts, asked := with[t]; asked && len(hosts) < mostSuggested {
+			with[t] = append(hosts, h)
 		}
 	}
 }
 
-// namesOf gives the names by which a host may stand in the inventory: whole, and without a domain.
-func namesOf(names ...string) (all []string) {
-	for _, n := range names {
-		n = strings.ToLower(n)
-		short, _, _ := strings.Cut(n, ".")
-		all = append(all, n, short)
+// suggest gives the hosts that have something in common with a record.
+func suggest(rec record.Record, with map[trait][]LoneHost) []Suggestion {
+	all := []Suggestion{}
+	for _, t := range traits(rec.Serial, rec.Addresses, rec.Hostname) {
+		for _, h := range with[t] {
+			i := slices.IndexFunc(all, func(s Suggestion) bool { return s.ID == h.ID })
+			switch {
+			case i < 0 && len(all) < mostSuggested:
+				all = append(all, Suggestion{h, []string{t.of}})
+			case i >= 0 && !slices.Contains(all[i].Because, t.of):
+				all[i].Because = append(all[i].Because, t.of)
+			}
+		}
 	}
-	slices.Sort(all)
-	return slices.DeleteFunc(slices.Compact(all), func(n string) bool { return n == "" })
+	return all
+}
+
+// trait is something that a record and its host have in common.
+type trait struct{ of, value string }
+
+// traits gives them, what tells machines apart best first. Names count in any case, whole and without a domain.
+func traits(serial string, addresses []string, names ...string) (all []trait) {
+	if serial = strings.ToLower(strings.TrimSpace(serial)); serial != "" {
+		all = append(all, trait{"serial number", serial})
+	}
+	for _, name := range names {
+		name = strings.ToLower(name)
+		short, _, _ := strings.Cut(name, ".")
+		for _, n := range []string{name, short} {
+			if t := (trait{"name", n}); n != "" && !slices.Contains(all, t) {
+				all = append(all, t)
+			}
+		}
+	}
+	for _, address := range addresses {
+		all = append(all, trait{"address", address})
+	}
+	return all
 }
 
 const mostSuggested = 5

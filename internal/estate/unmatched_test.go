@@ -1,16 +1,21 @@
 package estate
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/record"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 func (w *world) record(f record.Fields) record.Record {
@@ -32,7 +37,7 @@ func TestRecordsAndHostsFindEachOther(t *testing.T) {
 		u, err := w.Unmatched(ctx)
 		check(t, err)
 		if u.RecordCount != 2 || u.HostCount != 2 || u.Records[1].Hostname != "web1.example.org" || len(u.Records[0].Suggested) != 0 ||
-			cmp.Diff(u.Records[1].Suggested, []LoneHost{{web.ID, "web1", "web1"}}) != "" {
+			cmp.Diff(u.Records[1].Suggested, []Suggestion{{LoneHost{web.ID, "web1", "web1"}, []string{"name"}}}) != "" {
 			t.Errorf("before: %+v", u)
 		}
 		rec, err = w.Link(ctx, "erin", rec.ID, rec.Revision, web.ID)
@@ -96,4 +101,45 @@ func TestUnmatchedIsToldOnceADay(t *testing.T) {
 			t.Errorf("told %d times in two days", n)
 		}
 	})
+}
+
+// TestAHostIsSuggestedByWhatItHas: its serial number, in any case, before its name and its addresses, and it is said why. What a
+// hundred hosts share suggests no more than a few.
+func TestAHostIsSuggestedByWhatItHas(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	ctx := t.Context()
+	tell := func(name, serial string, addresses ...string) Host {
+		h, _ := w.enrol(name)
+		b, err := envelope.Encode(wire.Inventory{Hostname: name, Kernel: wire.Kernel{Installed: []string{}}, Sources: []wire.Source{},
+			Hardware: wire.Hardware{Serial: serial}, Addresses: addresses})
+		check(t, err)
+		c := w.put(1, "1")
+		c.Inventory, err = blob.PutBytes(ctx, w.Blobs, b)
+		check(t, err)
+		h, _, err = w.CheckIn(ctx, h.ID, c)
+		check(t, err)
+		return h
+	}
+	named := tell("db1", "", "192.0.2.7")
+	serial := tell("renamed", "CZ-1234", "192.0.2.8", "2001:db8::8")
+	for i := range 100 {
+		tell(fmt.Sprintf("pod%d", i), "", "172.17.0.1")
+	}
+	w.record(record.Fields{Hostname: "db1.example.org", Serial: "cz-1234", Addresses: []string{"2001:db8::8", "192.0.2.7"}})
+	w.record(record.Fields{Hostname: "pods", Addresses: []string{"172.17.0.1"}})
+	u, err := w.Unmatched(ctx)
+	check(t, err)
+	want := []Suggestion{
+		{LoneHost{serial.ID, "renamed", "renamed"}, []string{"serial number", "address"}},
+		{LoneHost{named.ID, "db1", "db1"}, []string{"name", "address"}},
+	}
+	if d := cmp.Diff(want, u.Records[0].Suggested); d != "" {
+		t.Error(d)
+	}
+	if n := len(u.Records[1].Suggested); n != mostSuggested {
+		t.Errorf("%d hosts are suggested for an address that 100 have", n)
+	}
+	if got, err := w.Host(ctx, serial.ID); err != nil || got.Serial != "CZ-1234" || !slices.Equal(got.Addresses, []string{"192.0.2.8", "2001:db8::8"}) {
+		t.Errorf("kept: %+v, %v", got, err)
+	}
 }

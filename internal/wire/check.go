@@ -130,6 +130,8 @@ func (c *CheckIn) Check() error {
 		return invalid("published")
 	case !validCanary(c.Canary):
 		return invalid("canary")
+	case c.Cost.MemoryKiB < 0 || c.Cost.CPUMillis < 0 || c.Cost.Seconds < 0:
+		return invalid("cost")
 	case len(c.Alarm) > 200:
 		return invalid("alarm")
 	case c.Doing != nil && (!ValidOrder(c.Doing.Order) || len(c.Doing.Phase) > 32):

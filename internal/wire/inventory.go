@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,12 +103,14 @@ type Hardware struct {
 	Virtualization string `json:"virtualization,omitempty"` // a container manager's name, "vm", or empty
 }
 
-// Processes are those that still run files which were replaced or deleted.
+// Processes are those that still run files which were replaced or deleted, or a program whose files changed.
 type Processes struct {
 	Unknown string    `json:"unknown,omitempty"` // why nobody could look; empty: somebody did
 	Old     []Process `json:"old,omitempty"`     // by ID
 	More    int       `json:"more,omitempty"`    // over the bounds
 	Unseen  int       `json:"unseen,omitempty"`  // whose mappings could not be read
+
+	Unjudged int `json:"unjudged,omitempty"` // interpreters whose program's files could not all be found or read
 }
 
 // Process runs a file that is not on disk any more.
@@ -124,6 +128,7 @@ type Process struct {
 type OldFile struct {
 	Path    string `json:"path"`
 	Package string `json:"package,omitempty"` // to which a file of that path belongs now
+	Source  bool   `json:"source,omitempty"`  // the process's interpreter read it, and it changed since
 }
 
 // Found is another system on the host: a container or chroot by its place or by a process that lives in it.
@@ -161,15 +166,22 @@ func (i *Inventory) Check() error {
 		return invalid("inventory")
 	case len(i.Sources) > MaxSources || len(i.Pins) > MaxSettings || len(i.Keys) > MaxSources || len(i.Loose) > MaxSettings || len(i.Updates.Settings) > MaxSettings:
 		return invalid("inventory: sources")
-	case len(i.Addresses) > MaxSettings || len(i.Found) > MaxSources || len(i.Lagging) > MaxSources || len(i.Unread) > MaxRoots:
+	case len(i.Addresses) > MaxSettings || slices.ContainsFunc(i.Addresses, notAddress) || len(i.Hardware.Serial) > MaxText:
+		return invalid("inventory: machine")
+	case len(i.Found) > MaxSources || len(i.Lagging) > MaxSources || len(i.Unread) > MaxRoots:
 		return invalid("inventory")
 	}
 	return i.Processes.Check()
 }
 
+func notAddress(s string) bool {
+	a, err := netip.ParseAddr(s)
+	return err != nil || a.Zone() != "" || a.String() != s
+}
+
 // Check implements Checker.
 func (p *Processes) Check() error {
-	if len(p.Old) > MaxProcesses || len(p.Unknown) > MaxText || p.More < 0 || p.Unseen < 0 {
+	if len(p.Old) > MaxProcesses || len(p.Unknown) > MaxText || p.More < 0 || p.Unseen < 0 || p.Unjudged < 0 {
 		return invalid("processes")
 	}
 	last := 0
@@ -187,7 +199,8 @@ func (p *Processes) Check() error {
 	return nil
 }
 
-// Origins says which configured source each package of a set came from: the ones whose index holds exactly its version now.
+// Origins says which configured source each package of a set came from: the ones whose index holds exactly its version now;
+// of rpm's packages the repository that dnf noted when it installed them.
 // It stands apart from the set, so that hosts with the same packages share the set whatever their sources are.
 type Origins struct {
 	PackageSet string   `json:"package_set"`
@@ -195,14 +208,16 @@ type Origins struct {
 	Of         [][]int  `json:"of"` // for each package, in the set's order, indexes of Sources; none: unknown, or local
 }
 
-// Origin is a source as its signed release file calls itself.
+// Origin is a source as its signed release file calls itself, or a repository.
 type Origin struct {
-	Site      string `json:"site"` // host and path, as apt names its list
+	Site      string `json:"site"` // host and path, as apt names its list; of a repository: its address, if it is configured and in use
 	Origin    string `json:"origin,omitempty"`
 	Label     string `json:"label,omitempty"`
 	Suite     string `json:"suite,omitempty"`
 	Codename  string `json:"codename,omitempty"`
 	Component string `json:"component,omitempty"`
+
+	Repository string `json:"repository,omitempty"` // its ID, as dnf noted it; "@commandline" is a file that somebody named
 }
 
 // Check implements Checker.
@@ -211,7 +226,7 @@ func (o *Origins) Check() error {
 		return invalid("origins")
 	}
 	for _, s := range o.Sources {
-		for _, text := range []string{s.Site, s.Origin, s.Label, s.Suite, s.Codename, s.Component} {
+		for _, text := range []string{s.Site, s.Origin, s.Label, s.Suite, s.Codename, s.Component, s.Repository} {
 			if len(text) > MaxText {
 				return invalid("origins")
 			}

@@ -93,7 +93,23 @@ type CheckIn struct {
 	TrustRootVersion int64             `json:"trust_root_version"`
 	ReportKey        string            `json:"report_key,omitempty"` // empty: no executor here, observe-only
 	Alarm            string            `json:"alarm,omitempty"`      // what the agent alarms about locally, e.g. FREEZE
+	Cost             Cost              `json:"cost,omitzero"`
 	Doing            *Doing            `json:"doing,omitempty"`
+}
+
+// Cost is what the agent takes of its host, as it says itself; without the helper that looks at processes.
+type Cost struct {
+	MemoryKiB int64 `json:"memory_kib"` // resident at this moment
+	CPUMillis int64 `json:"cpu_ms"`     // user and system time since it was started, with that of the programs it ran
+	Seconds   int64 `json:"seconds"`    // since it was started
+}
+
+// Percent is the average use of one core since the start.
+func (c Cost) Percent() float64 {
+	if c.Seconds == 0 {
+		return 0
+	}
+	return float64(c.CPUMillis) / float64(c.Seconds) / 10
 }
 
 // Root is what a host says of one of its file-system roots that has packages of its own, by digest.
