@@ -14,7 +14,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/bench/fleet"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // oneHost compares whole processes on the same status file and the same data: start, feed, packages, verdicts.
@@ -41,7 +41,7 @@ func oneHost(w *fleet.World, peer *debsecan) ([]ratio, error) {
 	if err != nil {
 		return nil, err
 	}
-	var rows []triage.Row
+	var rows []verdict.Row
 	if err := json.Unmarshal(out, &rows); err != nil {
 		return nil, err
 	}
@@ -80,10 +80,10 @@ func scan(program string, w *fleet.World, more ...string) ([]byte, cost, error) 
 	return out, costOf(command.ProcessState), nil
 }
 
-func affected(rows []triage.Row) map[finding]bool {
+func affected(rows []verdict.Row) map[finding]bool {
 	found := make(map[finding]bool)
 	for _, r := range rows {
-		if r.Verdict == triage.Affected {
+		if r.Verdict == verdict.Affected {
 			found[finding{r.CVE, r.Source}] = true
 		}
 	}
@@ -117,11 +117,11 @@ func manyHosts(w *fleet.World, hosts int, peer *debsecan) ([]ratio, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := triage.NewFleet()
+	f := verdict.NewFleet()
 	f.Learn(statements)
 	distinct := 0
 	for i, digest := range digests {
-		err := f.Place(fmt.Sprintf("hst_%06d", i), triage.Class{Release: fleet.Release, SetDigest: digest}, func() (pkgset.Set, error) {
+		err := f.Place(fmt.Sprintf("hst_%06d", i), verdict.Class{Release: fleet.Release, SetDigest: digest}, func() (pkgset.Set, error) {
 			distinct++
 			return pkgset.Parse(w.Host(i).Canonical())
 		})
@@ -162,7 +162,7 @@ func manyHosts(w *fleet.World, hosts int, peer *debsecan) ([]ratio, error) {
 const again = 5
 
 // oneMore is the time from a new advisory, parsed, to the hosts that it affects, and to new counts of everything.
-func oneMore(f *triage.Fleet, statements []intake.Statement) (hosts, counts time.Duration) {
+func oneMore(f *verdict.Fleet, statements []intake.Statement) (hosts, counts time.Duration) {
 	for n := range again {
 		next := slices.Clone(statements)
 		i := len(next) / 2
@@ -181,7 +181,7 @@ func oneMore(f *triage.Fleet, statements []intake.Statement) (hosts, counts time
 }
 
 // rematch is the time to make every rule book again and to count everything.
-func rematch(f *triage.Fleet, statements []intake.Statement) (took time.Duration) {
+func rematch(f *verdict.Fleet, statements []intake.Statement) (took time.Duration) {
 	for n := range again {
 		f.Learn(nil)
 		begin := time.Now()
@@ -218,7 +218,7 @@ func sample(w *fleet.World, hosts int, peer *debsecan) (time.Duration, error) {
 		for f := range found {
 			theirs[finding{tag + f.id, f.source}] = true
 		}
-		for f := range affected(triage.Scan(fleet.Release, set, w.Statements)) {
+		for f := range affected(verdict.Scan(fleet.Release, set, w.Statements)) {
 			ours[finding{tag + f.id, f.source}] = true
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 func newScanCommand() *cobra.Command {
@@ -54,7 +54,7 @@ FILE of --status is a host's /var/lib/dpkg/status, FILE of --tracker the tracker
 
 // scan judges the status file; what cannot be judged at all (no package, a release the tracker does not know) is an error,
 // never an empty result.
-func scan(status, release, tracker string) ([]triage.Row, error) {
+func scan(status, release, tracker string) ([]verdict.Row, error) {
 	installed, err := readFile(status, deb.ParseStatus)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func scan(status, release, tracker string) ([]triage.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return triage.Scan(release, set, reading.Statements), nil
+	return verdict.Scan(release, set, reading.Statements), nil
 }
 
 func readFile[T any](path string, parse func(io.Reader) (T, error)) (v T, err error) {
@@ -88,17 +88,17 @@ func readFile[T any](path string, parse func(io.Reader) (T, error)) (v T, err er
 	return v, nil
 }
 
-func writeScan(w io.Writer, rows []triage.Row) error {
+func writeScan(w io.Writer, rows []verdict.Row) error {
 	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "SOURCE\tVERSION\tVULNERABILITY\tFIXED\tVERDICT\tREASON")
-	count := make(map[triage.Status]int)
+	count := make(map[verdict.Status]int)
 	upgrades := make(map[string]bool)
 	for _, r := range rows {
 		count[r.Verdict]++
-		if r.Verdict == triage.NotAffected {
+		if r.Verdict == verdict.NotAffected {
 			continue
 		}
-		if r.Verdict == triage.Affected && r.FixedVersion != "" {
+		if r.Verdict == verdict.Affected && r.FixedVersion != "" {
 			upgrades[r.Source] = true
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Source, r.SourceVersion, r.CVE, r.FixedVersion, r.Verdict, r.Reason)
@@ -107,6 +107,6 @@ func writeScan(w io.Writer, rows []triage.Row) error {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "\n%d affected, %d undetermined, %d not affected; %d source packages to upgrade\n",
-		count[triage.Affected], count[triage.Undetermined], count[triage.NotAffected], len(upgrades))
+		count[verdict.Affected], count[verdict.Undetermined], count[verdict.NotAffected], len(upgrades))
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // vulnerabilities: what matters, and what people decided about it.
@@ -40,12 +41,12 @@ type caseOf struct {
 }
 
 func (d *door) vulnerability(ctx context.Context, _ staff.Session, in *caseOf) (triage.Case, error) {
-	return d.Triage.Case(ctx, in.CVE+"/"+in.Source, triage.HostPage{Status: triage.Status(in.Verdict), After: in.After, Limit: in.Limit})
+	return d.Triage.Case(ctx, in.CVE+"/"+in.Source, verdict.HostPage{Status: verdict.Status(in.Verdict), After: in.After, Limit: in.Limit})
 }
 
 func (d *door) findings(ctx context.Context, _ staff.Session, in *part) (v1.Findings, error) {
 	all, err := d.Triage.Findings(ctx, in.ID)
-	all = pageOf(all, in.Page, func(f triage.Finding) string { return f.ID + "/" + f.Source })
+	all = pageOf(all, in.Page, func(f verdict.Finding) string { return f.ID + "/" + f.Source })
 	return v1.Findings{Findings: list(all)}, err
 }
 

@@ -29,7 +29,7 @@ var floors = [][]string{
 	4:  {"trustroot", "ledger", "once"},
 	5:  {"warrant"},
 	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview", "record", "group", "policy", "savedview"},
-	7:  {"agent", "estate", "setup", "staff/passkey", "staff/oidc", "intake/csaf", "intake/osv", "intake/ubuntu", "intake/publisher", "intake/debian", "intake/kev", "intake/epss", "intake/scanner", "intake/nvd", "intake/cve5", "intake/feed", "intake/mail", "intake/openvex"},
+	7:  {"agent", "estate", "verdict", "setup", "staff/passkey", "staff/oidc", "intake/csaf", "intake/osv", "intake/ubuntu", "intake/publisher", "intake/debian", "intake/kev", "intake/epss", "intake/scanner", "intake/nvd", "intake/cve5", "intake/feed", "intake/mail", "intake/openvex"},
 	8:  {"retirement", "drift", "triage"},
 	9:  {"curation", "deadline", "vex", "scans", "build", "silence"},
 	10: {"rollout", "suspicion", "score"},
@@ -223,6 +223,18 @@ func codeLines(source []byte) int {
 		first := file.Line(pos)
 		for n := range strings.Count(text, "\n") + 1 {
 			lines[first+n] = true
+		}
+	}
+}
+
+// TestJudgingKeepsNothing: verdict is handed what is installed and what is stated; it reaches no table, no ledger and no host.
+func TestJudgingKeepsNothing(t *testing.T) {
+	allowed := []string{"deb", "rpm", "pkgset", "wire", "intake"}
+	for _, p := range list(t, "./internal/verdict") {
+		for _, imp := range p.Imports {
+			if r, _ := room(imp); r != "" && !slices.Contains(allowed, r) {
+				t.Errorf("%s imports the room %s", p.ImportPath, r)
+			}
 		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/memo"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // Build is a named package set that hosts are installed from.
@@ -275,7 +275,7 @@ func (b *Builds) judge(ctx context.Context, x Build) error {
 }
 
 // update keeps what was found. Where no source speaks about the release nothing is known, which is not clean.
-func (b *Builds) update(ctx context.Context, tx *db.Tx, x Build, found []triage.Finding, spoken bool) error {
+func (b *Builds) update(ctx context.Context, tx *db.Tx, x Build, found []verdict.Finding, spoken bool) error {
 	since := map[string]time.Time{}
 	for _, f := range x.Findings {
 		since[f.Vulnerability] = f.Since
@@ -289,7 +289,7 @@ func (b *Builds) update(ctx context.Context, tx *db.Tx, x Build, found []triage.
 	}
 	for _, f := range found {
 		name := f.ID + "/" + f.Source
-		if f.Verdict.Status == triage.Undetermined {
+		if f.Verdict.Status == verdict.Undetermined {
 			x.Findings = append(x.Findings, Finding{Vulnerability: name, Version: f.Version, Doubt: f.Verdict.Reason})
 			continue
 		}
@@ -311,7 +311,7 @@ func (b *Builds) update(ctx context.Context, tx *db.Tx, x Build, found []triage.
 }
 
 // findings judges a set as that of a host, by the statements about its packages alone.
-func findings(x Build, set pkgset.Set, statements []intake.Statement) ([]triage.Finding, error) {
+func findings(x Build, set pkgset.Set, statements []intake.Statement) ([]verdict.Finding, error) {
 	named := map[string]bool{}
 	for _, p := range set {
 		named[p.Name], named[p.Source] = true, true
@@ -322,16 +322,18 @@ func findings(x Build, set pkgset.Set, statements []intake.Statement) ([]triage.
 			about = append(about, s)
 		}
 	}
-	fleet, place := triage.NewFleet(), "build"
+	fleet, place := verdict.NewFleet(), "build"
 	fleet.Learn(about)
-	if err := fleet.Place(place, triage.Class{Release: x.Release, SetDigest: x.PackageSet}, func() (pkgset.Set, error) { return set, nil }); err != nil {
+	if err := fleet.Place(place, verdict.Class{Release: x.Release, SetDigest: x.PackageSet}, func() (pkgset.Set, error) { return set, nil }); err != nil {
 		return nil, err
 	}
-	found := slices.DeleteFunc(fleet.Findings(place), func(f triage.Finding) bool {
-		return f.Verdict.Status != triage.Affected && f.Verdict.Status != triage.Undetermined
+	found := slices.DeleteFunc(fleet.Findings(place), func(f verdict.Finding) bool {
+		return f.Verdict.Status != verdict.Affected && f.Verdict.Status != verdict.Undetermined
 	})
-	slices.SortFunc(found, func(a, b triage.Finding) int { return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Source, b.Source)) })
-	return slices.CompactFunc(found, func(a, b triage.Finding) bool { return a.ID == b.ID && a.Source == b.Source }), nil
+	slices.SortFunc(found, func(a, b verdict.Finding) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Source, b.Source))
+	})
+	return slices.CompactFunc(found, func(a, b verdict.Finding) bool { return a.ID == b.ID && a.Source == b.Source }), nil
 }
 
 func (b *Builds) act(ctx context.Context, tx *db.Tx, who, kind, name string, detail map[string]any, facts ...string) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 type key struct {
@@ -202,7 +203,7 @@ func (d *Deadlines) standings(ctx context.Context, view triage.View) (map[string
 	kinds, single := map[string]Standing{}, decidedAlone(view)
 	names, err := d.Triage.Standings(ctx, func(place string) string {
 		s := of(place)
-		if host, _, _ := strings.Cut(place, "/"); single[host] {
+		if host, _ := verdict.HostOf(place); single[host] {
 			s.host = host
 		}
 		name := strings.Join(append([]string{s.host, s.Environment, s.Zone, s.Exposure, s.Criticality, s.Unit}, s.Groups...), "\x00")

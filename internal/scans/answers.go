@@ -7,7 +7,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/intake/scanner"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // maxSaid bounds the findings that a comparison lists; it counts all of them.
@@ -112,15 +112,15 @@ func (s *Scans) compareHost(ctx context.Context, h ScannedHost, findings []Findi
 	if err != nil {
 		return err
 	}
-	theirs := make(map[triage.Asked]bool, len(findings))
+	theirs := make(map[verdict.Asked]bool, len(findings))
 	for i, f := range findings {
 		x := Said{Finding: f, On: h}
-		var a triage.Answer
+		var a verdict.Answer
 		if known {
 			a = answers[i]
 		}
 		x.compare(a, known, installed)
-		theirs[triage.Asked{ID: f.ID, Source: a.Source}] = true
+		theirs[verdict.Asked{ID: f.ID, Source: a.Source}] = true
 		each(x)
 	}
 	if !known {
@@ -129,13 +129,13 @@ func (s *Scans) compareHost(ctx context.Context, h ScannedHost, findings []Findi
 	return s.onlyOurs(ctx, h, theirs, each)
 }
 
-func (s *Scans) answers(ctx context.Context, host string, findings []Finding) ([]triage.Answer, bool, error) {
+func (s *Scans) answers(ctx context.Context, host string, findings []Finding) ([]verdict.Answer, bool, error) {
 	if host == "" {
 		return nil, false, nil
 	}
-	asked := make([]triage.Asked, len(findings))
+	asked := make([]verdict.Asked, len(findings))
 	for i, f := range findings {
-		asked[i] = triage.Asked{ID: f.ID, Source: f.Source}
+		asked[i] = verdict.Asked{ID: f.ID, Source: f.Source}
 		if f.Source == Unknown {
 			asked[i].Source = ""
 		}
@@ -161,17 +161,17 @@ func (s *Scans) installed(ctx context.Context, host string) (map[string][]string
 }
 
 // onlyOurs adds our findings that the report does not have.
-func (s *Scans) onlyOurs(ctx context.Context, h ScannedHost, theirs map[triage.Asked]bool, each func(Said)) error {
+func (s *Scans) onlyOurs(ctx context.Context, h ScannedHost, theirs map[verdict.Asked]bool, each func(Said)) error {
 	ours, err := s.Triage.Findings(ctx, h.Host)
 	if err != nil {
 		return err
 	}
-	ours = slices.DeleteFunc(ours, func(f triage.Finding) bool {
-		return f.Verdict.Status == triage.Undetermined || theirs[triage.Asked{ID: f.ID, Source: f.Source}]
+	ours = slices.DeleteFunc(ours, func(f verdict.Finding) bool {
+		return f.Verdict.Status == verdict.Undetermined || theirs[verdict.Asked{ID: f.ID, Source: f.Source}]
 	})
-	asked := make([]triage.Asked, len(ours))
+	asked := make([]verdict.Asked, len(ours))
 	for i, f := range ours {
-		asked[i] = triage.Asked{ID: f.ID, Source: f.Source}
+		asked[i] = verdict.Asked{ID: f.ID, Source: f.Source}
 	}
 	answers, known, err := s.Triage.Answers(ctx, h.Host, asked)
 	if err != nil || !known {
@@ -220,7 +220,7 @@ func (s *Scans) About(ctx context.Context, vulnerability string, limit int) (cou
 		if err != nil {
 			return nil, nil, err
 		}
-		x.compare(append(answers, triage.Answer{})[0], known, installed)
+		x.compare(append(answers, verdict.Answer{})[0], known, installed)
 	}
 	return counts, said, nil
 }

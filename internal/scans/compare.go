@@ -7,7 +7,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/scanner"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // Relation is how a report's word and ours stand to each other.
@@ -51,16 +51,16 @@ const (
 // Said is what a report says about a vulnerability on a host, beside our own word.
 type Said struct {
 	Finding
-	On       ScannedHost    `json:"on"`
-	Relation Relation       `json:"relation"`
-	Class    Class          `json:"class"`
-	Reason   string         `json:"reason"` // a sentence for people
-	Ours     triage.Verdict `json:"ours"`
+	On       ScannedHost     `json:"on"`
+	Relation Relation        `json:"relation"`
+	Class    Class           `json:"class"`
+	Reason   string          `json:"reason"` // a sentence for people
+	Ours     verdict.Verdict `json:"ours"`
 }
 
 // compare holds a finding against our answer; known says whether the host has a package set, installed gives the versions of a
 // package in it.
-func (s *Said) compare(a triage.Answer, known bool, installed map[string][]string) {
+func (s *Said) compare(a verdict.Answer, known bool, installed map[string][]string) {
 	s.Ours = a.Verdict
 	switch {
 	case s.On.Host == "":
@@ -71,9 +71,9 @@ func (s *Said) compare(a triage.Answer, known bool, installed map[string][]strin
 		s.compareAffected(a, installed[s.Package])
 	case s.Claim == scanner.Undetermined:
 		s.say(OnlyTheirs, TheirDoubt, "the report says that it is under investigation")
-	case a.Verdict.Status == triage.Affected && s.Claim == scanner.Fixed:
+	case a.Verdict.Status == verdict.Affected && s.Claim == scanner.Fixed:
 		s.say(Contradiction, ClaimedFixed, "the report says fixed, and the package set says not: %s", a.Verdict.Reason)
-	case a.Verdict.Status == triage.Affected:
+	case a.Verdict.Status == verdict.Affected:
 		s.say(Contradiction, ClaimedFree, "the report says not affected; %s", a.Verdict.Reason)
 	default:
 		s.say(Agree, SameWord, "neither says affected")
@@ -84,7 +84,7 @@ func (s *Said) say(r Relation, c Class, format string, args ...any) {
 	s.Relation, s.Class, s.Reason = r, c, fmt.Sprintf(format, args...)
 }
 
-func (s *Said) compareAffected(a triage.Answer, installed []string) {
+func (s *Said) compareAffected(a verdict.Answer, installed []string) {
 	switch {
 	case !a.Stated && a.Version == "" && s.Source != Unknown:
 		s.say(OnlyTheirs, NotInstalled, "the host's package set has no package of the source %s", s.Source)
@@ -92,11 +92,11 @@ func (s *Said) compareAffected(a triage.Answer, installed []string) {
 		s.say(OnlyTheirs, FeedSilent, "no source of ours states anything about %s%s", s.ID, inSource(a.Source))
 	case a.Version == "":
 		s.say(Contradiction, NotInstalled, "stated about %s, of which the host's package set has no package", a.Source)
-	case a.Verdict.Status == triage.Affected:
+	case a.Verdict.Status == verdict.Affected:
 		s.say(Agree, SameWord, "both say affected; %s", a.Verdict.Reason)
-	case a.Verdict.Status == triage.FixedAfterReboot:
+	case a.Verdict.Status == verdict.FixedAfterReboot:
 		s.say(Agree, RebootLeft, "%s", a.Verdict.Reason)
-	case a.Verdict.Status == triage.Undetermined:
+	case a.Verdict.Status == verdict.Undetermined:
 		s.say(OnlyTheirs, VendorUnsure, "%s", a.Verdict.Reason)
 	default:
 		s.contradict(a, installed)
@@ -111,7 +111,7 @@ func inSource(source string) string {
 }
 
 // contradict says why a report can say affected where we say not.
-func (s *Said) contradict(a triage.Answer, installed []string) {
+func (s *Said) contradict(a verdict.Answer, installed []string) {
 	fixed, why := a.Verdict.Fixed, a.Verdict.Reason
 	switch {
 	case a.Statement.Status == intake.NotAffected:
@@ -142,11 +142,11 @@ func withoutEpoch(v string) string {
 }
 
 // alone says why a finding of ours is in no report that is about its host. credentialed: one of the reports had a login.
-func alone(a triage.Answer, credentialed bool) (Class, string) {
+func alone(a verdict.Answer, credentialed bool) (Class, string) {
 	switch {
 	case a.Statement.Urgency == "unimportant":
 		return Unimportant, "the vendor rates it unimportant, and scanners leave such out"
-	case a.Verdict.Status == triage.FixedAfterReboot:
+	case a.Verdict.Status == verdict.FixedAfterReboot:
 		return RebootLeft, "the scanner sees the fixed package and not the kernel that runs"
 	case !credentialed:
 		return ScanWithout, "the scan had no login and sees no packages"

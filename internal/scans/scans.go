@@ -14,7 +14,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake/scanner"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // MaxAge is how long a scanner may be silent. Source: R-202; the scans that NCSSR 2.0.5 section 4 and EN 319 401 ask for
@@ -49,8 +49,8 @@ type Estate interface {
 
 // Triage tells our own verdicts.
 type Triage interface {
-	Answers(ctx context.Context, host string, asked []triage.Asked) ([]triage.Answer, bool, error)
-	Findings(ctx context.Context, host string) ([]triage.Finding, error)
+	Answers(ctx context.Context, host string, asked []verdict.Asked) ([]verdict.Answer, bool, error)
+	Findings(ctx context.Context, host string) ([]verdict.Finding, error)
 }
 
 // Intake tells what is stated, by which packages of hosts that we do not know fold onto source packages.

@@ -11,6 +11,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // Card is what is open with one owner, unit or zone. A vulnerability leaves it when the fix is observed on the last of its hosts:
@@ -33,7 +34,7 @@ var properties = map[string]estate.Property{"owner": estate.ByOwner, "unit": est
 // Triage tells what affects which hosts.
 type Triage interface {
 	Vulnerabilities(ctx context.Context) (triage.View, error)
-	Shares(ctx context.Context, of func(host string) string, sets ...map[string]bool) (map[string]*triage.Share, error)
+	Shares(ctx context.Context, of func(host string) string, sets ...map[string]bool) (map[string]*verdict.Share, error)
 }
 
 // Estate tells a property of every host, by ID; the same pointer while none changed.
@@ -60,7 +61,7 @@ type Scores struct {
 type made struct {
 	version triage.Version
 	values  *map[string]string
-	shares  map[string]*triage.Share
+	shares  map[string]*verdict.Share
 	overdue map[string]bool
 }
 
@@ -93,8 +94,8 @@ func (s *Scores) Cards(ctx context.Context, by string) ([]Card, error) {
 	if m.shares == nil || m.version != view.Version || m.values != values || !sameSet(m.overdue, overdue) {
 		m = made{version: view.Version, values: values, overdue: overdue}
 		undecided, exploited := sets(view)
-		m.shares, err = s.triage.Shares(ctx, func(host string) string {
-			host, _, _ = strings.Cut(host, "/")
+		m.shares, err = s.triage.Shares(ctx, func(place string) string {
+			host, _ := verdict.HostOf(place)
 			return (*values)[host]
 		}, undecided, exploited, overdue)
 		if err != nil {
@@ -114,7 +115,7 @@ func sets(view triage.View) (undecided, exploited map[string]bool) {
 	return undecided, exploited
 }
 
-func cards(shares map[string]*triage.Share) []Card {
+func cards(shares map[string]*verdict.Share) []Card {
 	all := make([]Card, 0, len(shares))
 	for name, s := range shares {
 		all = append(all, Card{name, s.Hosts, s.Findings, s.Vulnerabilities, s.Of[0], s.Of[1], s.Of[2]})

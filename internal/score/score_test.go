@@ -9,6 +9,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // house is three hosts of which unit a has two, and one is in no unit; a root of the first is affected, too.
@@ -22,13 +23,13 @@ func (h *house) Vulnerabilities(context.Context) (triage.View, error) {
 	return triage.View{Rows: []triage.Vulnerability{{Name: "one", Decisions: []triage.Decision{{}}}, {Name: "two"}}}, nil
 }
 
-func (h *house) Shares(_ context.Context, of func(string) string, sets ...map[string]bool) (map[string]*triage.Share, error) {
+func (h *house) Shares(_ context.Context, of func(string) string, sets ...map[string]bool) (map[string]*verdict.Share, error) {
 	h.looks++
-	all := map[string]*triage.Share{}
+	all := map[string]*verdict.Share{}
 	for _, host := range []string{"x", "y", "z", "x/srv/root"} {
 		s := all[of(host)]
 		if s == nil {
-			s = &triage.Share{Hosts: 1, Vulnerabilities: 2}
+			s = &verdict.Share{Hosts: 1, Vulnerabilities: 2}
 			for _, set := range sets {
 				n := 0
 				for _, v := range []string{"one", "two"} {
@@ -45,8 +46,10 @@ func (h *house) Shares(_ context.Context, of func(string) string, sets ...map[st
 	return all, nil
 }
 
-func (h *house) Values(context.Context, estate.Property) (*map[string]string, error) { return &h.unit, nil }
-func (h *house) Overdue(context.Context) (map[string]bool, error)                    { return h.overdue, nil }
+func (h *house) Values(context.Context, estate.Property) (*map[string]string, error) {
+	return &h.unit, nil
+}
+func (h *house) Overdue(context.Context) (map[string]bool, error) { return h.overdue, nil }
 
 func TestCardsAreSortedAndMadeAgainWhenSomethingChanged(t *testing.T) {
 	h := &house{unit: map[string]string{"x": "a", "y": "a"}, overdue: map[string]bool{"two": true}}

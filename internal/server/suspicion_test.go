@@ -8,6 +8,7 @@ import (
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/suspicion"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // TestAnOwnVulnerabilityIsTriaged: what a report turned out to be is matched with hosts, queued for review, and decided.
@@ -22,7 +23,7 @@ func TestAnOwnVulnerabilityIsTriaged(t *testing.T) {
 	name := answered.Answer.Vulnerability
 	var c triage.Case
 	s.as("bob", http.MethodGet, "/vulnerabilities/"+name, nil, &c)
-	if !strings.HasPrefix(name, "PW-") || c.Counts[triage.Affected] == 0 || len(c.Statements) != 1 || c.Statements[0].Urgency != "high" {
+	if !strings.HasPrefix(name, "PW-") || c.Counts[verdict.Affected] == 0 || len(c.Statements) != 1 || c.Statements[0].Urgency != "high" {
 		t.Errorf("%s: %+v", name, c)
 	}
 	var queue v1.Advisories

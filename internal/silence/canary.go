@@ -12,7 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -45,14 +45,14 @@ func (c Canary) statement(release string) intake.Statement {
 // The set is what the host reported, with the package it carried beside it.
 func (c Canary) finds(h estate.Host, set pkgset.Set, said string) (bool, error) {
 	set = append(slices.Clone(set), pkgset.Package{Name: wire.CanaryPackage, Arch: "all", Version: said, Source: wire.CanaryPackage, SourceVersion: said})
-	fleet := triage.NewFleet()
+	fleet := verdict.NewFleet()
 	fleet.Learn([]intake.Statement{c.statement(h.Release)})
-	class := triage.Class{Release: h.Release, Environment: h.Environment, SetDigest: h.PackageSet}
+	class := verdict.Class{Release: h.Release, Environment: h.Environment, SetDigest: h.PackageSet}
 	if err := fleet.Place(h.ID, class, func() (pkgset.Set, error) { return set, nil }); err != nil {
 		return false, err
 	}
-	return slices.ContainsFunc(fleet.Findings(h.ID), func(f triage.Finding) bool {
-		return f.ID == c.ID && f.Verdict.Status == triage.Affected && f.Version == wire.CanaryVersion(c.seed, c.Host)
+	return slices.ContainsFunc(fleet.Findings(h.ID), func(f verdict.Finding) bool {
+		return f.ID == c.ID && f.Verdict.Status == verdict.Affected && f.Version == wire.CanaryVersion(c.seed, c.Host)
 	}), nil
 }
 

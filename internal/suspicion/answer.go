@@ -9,7 +9,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // Kinds of answer.
@@ -53,7 +53,7 @@ func (x *Suspicions) Answer(ctx context.Context, who, id string, a Answer) (s Su
 		return s, err
 	}
 	if a.Vulnerability != "" {
-		if _, err := x.Triage.Case(ctx, a.Vulnerability, triage.HostPage{}); err != nil {
+		if _, err := x.Triage.Case(ctx, a.Vulnerability, verdict.HostPage{}); err != nil {
 			return s, err
 		}
 	}

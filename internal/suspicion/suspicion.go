@@ -20,6 +20,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // Terms, all from the report on. Clock is the requirement's; that nobody has taken it is told after Unowned, that the
@@ -120,7 +121,7 @@ type Estate interface {
 
 // Triage knows the distinct vulnerabilities.
 type Triage interface {
-	Case(ctx context.Context, vulnerability string, page triage.HostPage) (triage.Case, error)
+	Case(ctx context.Context, vulnerability string, page verdict.HostPage) (triage.Case, error)
 }
 
 // Scans keeps the imported reports of penetration tests.

@@ -22,6 +22,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // world is Suspicions over a real database and a real intake; two CIRT analysts, a host with nginx.
@@ -53,7 +54,7 @@ func (w *world) Host(context.Context, string) (estate.Host, error) {
 func (w *world) PackageSet(context.Context, string) (pkgset.Set, error) {
 	return pkgset.Set{{Name: "nginx-core", Source: "nginx", Version: "1.22-1"}}, nil
 }
-func (w *world) Case(_ context.Context, vulnerability string, _ triage.HostPage) (triage.Case, error) {
+func (w *world) Case(_ context.Context, vulnerability string, _ verdict.HostPage) (triage.Case, error) {
 	if vulnerability != "CVE-2026-0001/openssl" {
 		return triage.Case{}, fault.New(fault.NotFound, "no source states anything")
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 func harmless() triage.Decision {
@@ -121,7 +122,7 @@ func TestUndoingIsADecision(t *testing.T) {
 	w := newWorld(t, dbtest.Open(t))
 	w.decide("alice", triage.Decision{Vulnerability: openssl, Kind: triage.Accept, Scope: triage.FleetScope, Reason: "patch it"})
 	w.decide("bob", triage.Decision{Vulnerability: openssl, Kind: triage.Reopen, Scope: triage.FleetScope, Reason: "wrong package"})
-	c, err := w.Case(t.Context(), openssl, triage.HostPage{})
+	c, err := w.Case(t.Context(), openssl, verdict.HostPage{})
 	if err != nil {
 		t.Fatal(err)
 	}

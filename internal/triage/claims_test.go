@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // claims is an OpenVEX document with a statement for each pair of a vulnerability and what is said of it.
@@ -34,7 +34,7 @@ func TestAClaimClearsNothing(t *testing.T) {
 	if after.Findings != before.Findings+2 || after.Vulnerabilities != before.Vulnerabilities+1 || len(after.Rows) != len(before.Rows)+1 {
 		t.Errorf("%d findings and %d vulnerabilities, before %d and %d: only the warning may add any", after.Findings, after.Vulnerabilities, before.Findings, before.Vulnerabilities)
 	}
-	c, err := w.Case(t.Context(), openssl, triage.HostPage{})
+	c, err := w.Case(t.Context(), openssl, verdict.HostPage{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestAClaimClearsNothing(t *testing.T) {
 			t.Errorf("%s is judged by the claim: %s", h.Host, h.Verdict.Reason)
 		}
 	}
-	if c, err = w.Case(t.Context(), "CVE-2026-9/vim", triage.HostPage{}); err != nil || len(c.Statements) != 1 || len(c.Hosts) != 0 {
+	if c, err = w.Case(t.Context(), "CVE-2026-9/vim", verdict.HostPage{}); err != nil || len(c.Statements) != 1 || len(c.Hosts) != 0 {
 		t.Errorf("a denial alone: %+v, %v; want it shown, and no host judged by it", c, err)
 	}
 	if len(c.History) != 0 {

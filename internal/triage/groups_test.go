@@ -8,6 +8,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // TestADecisionForAGroup holds for the group's hosts alone, goes before the environment's and after the host's own, and re-opens when
@@ -23,7 +24,7 @@ func TestADecisionForAGroup(t *testing.T) {
 	}
 	of := func() map[string]string {
 		t.Helper()
-		c, err := w.Case(t.Context(), openssl, triage.HostPage{})
+		c, err := w.Case(t.Context(), openssl, verdict.HostPage{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +68,7 @@ func TestADecisionForAGroup(t *testing.T) {
 		if err := w.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		c, err := w.Case(t.Context(), openssl, triage.HostPage{})
+		c, err := w.Case(t.Context(), openssl, verdict.HostPage{})
 		if err != nil {
 			t.Fatal(err)
 		}

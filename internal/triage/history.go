@@ -16,6 +16,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // Day is the totals of a day, at its first sweep.
@@ -38,7 +39,7 @@ type glance struct {
 	view     *View
 	changes  int // of the fleet
 	now      map[string]presence
-	departed map[*class]int
+	departed map[verdict.Had]int
 	left     map[string]int // hosts that left since the last sweep, by what they had
 	first    bool           // since this server started: who left before is not known
 }
@@ -102,15 +103,15 @@ func (t *Triage) glance(ctx context.Context, now time.Time) (g glance, same bool
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.past.presence != nil && t.past.changes == t.fleet.changes && t.past.day == now.Format(time.DateOnly) {
+	if t.past.presence != nil && t.past.changes == t.fleet.Changes() && t.past.day == now.Format(time.DateOnly) {
 		return g, true, nil
 	}
 	if t.view == nil || t.view.Version != t.version() {
 		t.view = t.look()
 	}
-	g = glance{view: t.view, changes: t.fleet.changes, now: make(map[string]presence, len(t.view.Rows)), departed: t.departed,
+	g = glance{view: t.view, changes: t.fleet.Changes(), now: make(map[string]presence, len(t.view.Rows)), departed: t.departed,
 		left: map[string]int{}, first: t.past.presence == nil}
-	t.departed = map[*class]int{}
+	t.departed = map[verdict.Had]int{}
 	for i := range t.view.Rows {
 		r := &t.view.Rows[i]
 		p := presence{affected: r.Affected, reboot: r.AfterReboot, undetermined: r.Undetermined}
@@ -120,8 +121,8 @@ func (t *Triage) glance(ctx context.Context, now time.Time) (g glance, same bool
 		}
 		g.now[r.Name] = p
 	}
-	for k, hosts := range g.departed {
-		for _, f := range t.fleet.findingsOf(k) {
+	for had, hosts := range g.departed {
+		for _, f := range t.fleet.FindingsOf(had) {
 			g.left[f.ID+"/"+f.Source] += hosts
 		}
 	}
@@ -182,7 +183,7 @@ func (t *Triage) ending(g glance, e Episode) (how ending) {
 	before := t.past.presence[e.Vulnerability]
 	how.seen = before.exposed()+before.undetermined > g.left[e.Vulnerability]
 	if g.first {
-		how.seen = t.fleet.CountHosts(id, source)[NotAffected] > 0
+		how.seen = t.fleet.CountHosts(id, source)[verdict.NotAffected] > 0
 	}
 	return how
 }
@@ -280,8 +281,8 @@ func (t *Triage) remember(g glance, now time.Time, written bool, failed error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if failed != nil {
-		for k, hosts := range g.departed {
-			t.departed[k] += hosts
+		for had, hosts := range g.departed {
+			t.departed[had] += hosts
 		}
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // touched gives where the hosts stand that a decision concerns now, each place once: those of its scope that are not known to
@@ -24,7 +25,7 @@ func (t *Triage) touched(ctx context.Context, root *trustroot.Root, d Decision) 
 		return nil, err
 	}
 	var hosts []string
-	if err := t.read(ctx, func() { hosts = t.fleet.touched(d, in) }); err != nil {
+	if err := t.read(ctx, func() { hosts = t.reached(d, in) }); err != nil {
 		return nil, err
 	}
 	return t.Places.PlacesOf(ctx, hosts)
@@ -41,29 +42,12 @@ func (t *Triage) Touched(ctx context.Context, d Decision) ([]trustroot.Place, er
 
 func isLimited(p trustroot.Person) bool { return len(p.Scopes) > 0 }
 
-func (f *Fleet) touched(d Decision, in groups) (hosts []string) {
+// reached gives the hosts that a decision concerns, one again for each of its roots; the caller reads.
+func (t *Triage) reached(d Decision, in groups) []string {
 	if host, one := strings.CutPrefix(d.Scope, "host/"); one {
 		return []string{host}
 	}
-	var concerned []map[int]Verdict // of each vulnerability
-	for _, name := range d.About() {
-		id, source, _ := strings.Cut(name, "/")
-		verdicts := f.verdicts(id, source)
-		maps.DeleteFunc(verdicts, func(_ int, v Verdict) bool { return v.Status == NotAffected })
-		concerned = append(concerned, verdicts)
-	}
-	reached := map[*class]bool{}
-	for name, k := range f.hosts {
-		has, known := reached[k]
-		if !known {
-			has = slices.ContainsFunc(concerned, func(v map[int]Verdict) bool { return k.one(v, "") >= 0 })
-			reached[k] = has
-		}
-		if host, _ := place(name); has && (inScope(d.Scope, k.Environment) || in.has(d.Scope, host)) {
-			hosts = append(hosts, host)
-		}
-	}
-	return hosts
+	return t.fleet.Concerned(d.About(), func(host, environment string) bool { return inScope(d.Scope, environment) || in.has(d.Scope, host) })
 }
 
 func inScope(scope, environment string) bool {
@@ -174,8 +158,8 @@ func (t *Triage) outgrown(ctx context.Context, all []PastDecision, why map[name]
 	}
 	stands := map[string]stand{}
 	standings, err := t.Standings(ctx, func(at string) string {
-		host, _ := place(at)
-		s := stand{t.fleet.hosts[at].Environment, places[host]}
+		host, _ := verdict.HostOf(at)
+		s := stand{t.fleet.Environment(at), places[host]}
 		key := strings.Join([]string{s.environment, s.Platform, s.Unit, s.Zone}, "\x00")
 		stands[key] = s
 		return key
@@ -197,7 +181,7 @@ func (t *Triage) outgrown(ctx context.Context, all []PastDecision, why map[name]
 				return err
 			}
 			if err := t.read(ctx, func() {
-				for _, host := range t.fleet.touched(d.Decision, in) {
+				for _, host := range t.reached(d.Decision, in) {
 					touched = append(touched, places[host])
 				}
 			}); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // many is the tracker with n more vulnerabilities in vim, the first fixed in a version of its own.
@@ -53,7 +54,7 @@ func TestManyAreDecidedAtOnce(t *testing.T) {
 			t.Fatalf("%d acts, %v; want one for each vulnerability", len(entries), err)
 		}
 		for _, name := range []string{names[0], names[n-1]} {
-			c, err := w.Case(t.Context(), name, triage.HostPage{})
+			c, err := w.Case(t.Context(), name, verdict.HostPage{})
 			if err != nil || len(c.History) != 1 || c.History[0].ID != made.ID || c.History[0].Together != n || c.History[0].Signed != entries[0].Act.Facts[0] {
 				t.Errorf("%s: the history is %+v, %v", name, c.History, err)
 			}
@@ -74,7 +75,7 @@ func TestManyAreDecidedAtOnce(t *testing.T) {
 		if err != nil || !again.InForce {
 			t.Fatal(err)
 		}
-		if c, err := w.Case(t.Context(), names[1], triage.HostPage{}); err != nil || len(c.History) != 2 || c.History[0].Ended != "superseded by "+again.ID {
+		if c, err := w.Case(t.Context(), names[1], verdict.HostPage{}); err != nil || len(c.History) != 2 || c.History[0].Ended != "superseded by "+again.ID {
 			t.Errorf("decided again: %+v, %v", c.History, err)
 		}
 	})

@@ -1,3 +1,5 @@
+// Package triage decides what matters: it shows each distinct vulnerability with the hosts it affects, and keeps people's signed
+// decisions about it and since when it was here. What affects a host is judged in verdict.
 package triage
 
 import (
@@ -16,6 +18,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -70,14 +73,14 @@ type Config struct {
 type Triage struct {
 	Config
 	mu        sync.RWMutex // guards what follows
-	fleet     *Fleet
+	fleet     *verdict.Fleet
 	knowledge *intake.Knowledge
 	placed    int64               // the last change of hosts in the fleet
 	inForce   []PastDecision      // by vulnerability; nil before the first sync
 	decided   int64               // the last change of decisions in it
 	view      *View               // nil: to be made again
 	roots     map[string][]string // the places of a host besides its own root
-	departed  map[*class]int      // hosts that left since the last sweep of the history, by what they had
+	departed  map[verdict.Had]int // hosts that left since the last sweep of the history, by what they had
 	past      recall
 	day       string // of which the ends of support are
 
@@ -88,7 +91,7 @@ type Triage struct {
 
 // New makes a Triage.
 func New(c Config) *Triage {
-	return &Triage{Config: c, fleet: NewFleet(), departed: map[*class]int{}, roots: map[string][]string{}, foreigners: map[string]string{}}
+	return &Triage{Config: c, fleet: verdict.NewFleet(), departed: map[verdict.Had]int{}, roots: map[string][]string{}, foreigners: map[string]string{}}
 }
 
 // Vulnerability is the unit of work: one ID in one source package, over all releases and hosts.
@@ -163,7 +166,7 @@ func (t *Triage) Vulnerabilities(ctx context.Context) (view View, err error) {
 	return view, err
 }
 
-func (t *Triage) version() Version { return Version{t.fleet.changes, t.decided} }
+func (t *Triage) version() Version { return Version{t.fleet.Changes(), t.decided} }
 
 // look makes the view; the caller holds the lock.
 func (t *Triage) look() *View {
@@ -189,8 +192,8 @@ func (t *Triage) look() *View {
 }
 
 // join makes vulnerabilities of counts, which are one for each release.
-func (t *Triage) join(counts []Count) []Vulnerability {
-	slices.SortStableFunc(counts, func(a, b Count) int {
+func (t *Triage) join(counts []verdict.Count) []Vulnerability {
+	slices.SortStableFunc(counts, func(a, b verdict.Count) int {
 		if c := strings.Compare(a.Source, b.Source); c != 0 {
 			return c
 		}
@@ -222,146 +225,31 @@ func (t *Triage) join(counts []Count) []Vulnerability {
 	return rows
 }
 
-// read runs do over what is stated, installed and decided now. Many read at once; do changes nothing.
-func (t *Triage) read(ctx context.Context, do func()) error {
-	t.mu.RLock()
-	seen, placed, decided, ready := t.knowledge, t.placed, t.decided, t.inForce != nil && t.day == t.Now().UTC().Format(time.DateOnly)
-	t.mu.RUnlock()
-	known, err := t.Intake.Knowledge(ctx)
-	if err != nil {
-		return err
-	}
-	_, upTo, err := t.Estate.HostSets(ctx, placed)
-	if err != nil {
-		return err
-	}
-	last, err := t.lastDecision(ctx)
-	if err != nil {
-		return err
-	}
-	if !ready || known != seen || upTo != placed || last != decided {
-		if err := t.sync(ctx); err != nil {
-			return err
-		}
-	}
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	do()
-	return nil
-}
-
-// sync brings the fleet up to date: what is stated, who has what, and what is decided.
-func (t *Triage) sync(ctx context.Context) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	known, err := t.Intake.Knowledge(ctx)
-	if err != nil {
-		return err
-	}
-	if known != t.knowledge {
-		if _, again := t.fleet.Learn(known.Statements); again {
-			t.placed = 0
-		}
-		t.knowledge, t.view = known, nil // signals changed, if nothing else
-	}
-	now := t.Now().UTC()
-	t.fleet.Support(known.Support, now)
-	t.day = now.Format(time.DateOnly)
-	changed, upTo, err := t.Estate.HostSets(ctx, t.placed)
-	if err != nil {
-		return err
-	}
-	t.leave(changed)
-	for _, h := range changed {
-		if h.SetDigest == "" {
-			continue
-		}
-		foreign, err := t.foreign(ctx, h)
-		if err != nil {
-			return err
-		}
-		c := Class{h.Release, h.Environment, h.SetDigest, Kernel{h.KernelRunning, h.KernelVersion, h.Root != ""}, foreign}
-		err = t.fleet.Place(h.HostID+h.Root, c, func() (pkgset.Set, error) { return t.Estate.PackageSet(ctx, h.SetDigest) })
-		if err != nil {
-			return err
-		}
-	}
-	t.placed = upTo
-	t.fleet.sort()
-	last, err := t.lastDecision(ctx)
-	if err != nil || t.inForce != nil && last == t.decided {
-		return err
-	}
-	all, err := t.current(ctx)
-	if err == nil {
-		t.inForce, t.decided = append([]PastDecision{}, all...), last
-	}
-	return err
-}
-
-// leave takes out of the fleet the places of changed hosts that have no package set any more: a host's own, or a root's.
-func (t *Triage) leave(changed []estate.HostSet) {
-	now := make(map[string]bool, len(changed))
-	roots := map[string][]string{}
-	for _, h := range changed {
-		now[h.HostID+h.Root] = h.SetDigest != ""
-		if h.Root != "" {
-			roots[h.HostID] = append(roots[h.HostID], h.HostID+h.Root)
-		}
-	}
-	for _, h := range changed {
-		if h.Root != "" {
-			continue
-		}
-		for _, place := range append(t.roots[h.HostID], h.HostID) {
-			if now[place] {
-				continue
-			}
-			if k := t.fleet.hosts[place]; k != nil {
-				t.departed[k]++
-			}
-			t.fleet.Remove(place)
-		}
-		if delete(t.roots, h.HostID); len(roots[h.HostID]) > 0 {
-			t.roots[h.HostID] = roots[h.HostID]
-		}
-	}
-}
-
-// hostCount counts hosts, however many roots each has.
-func (t *Triage) hostCount() int {
-	n := len(t.fleet.hosts)
-	for _, places := range t.roots {
-		n -= len(places)
-	}
-	return n
-}
-
 // Case is everything about one vulnerability: what sources state, contradictions included, hosts with their verdict, its
 // reason and the decision that holds for them, and all decisions ever made.
 type Case struct {
-	Name       string             `json:"vulnerability"`
-	Statements []intake.Statement `json:"statements"`
-	Provenance []intake.Document  `json:"provenance"` // of each statement: the bytes that say it
-	Mentions   []intake.Mention   `json:"mentions"`   // who speaks of it without naming a package
-	Counts     map[Status]int     `json:"counts"`     // hosts that have the source package, by verdict
-	Hosts      []CaseHost         `json:"hosts"`      // the page asked for
-	History    []PastDecision     `json:"history"`    // oldest first
-	Exploited  *intake.Exploited  `json:"exploited,omitempty"`
-	EPSS       float64            `json:"epss"`
-	Scores     []intake.CVSS      `json:"scores"` // by precedence: vendors', NVD's, the CVE record's; rules ask about the first
-	SSVC       *intake.SSVC       `json:"ssvc,omitempty"`
-	Text       string             `json:"text,omitempty"` // of NVD or the CVE record
+	Name       string                 `json:"vulnerability"`
+	Statements []intake.Statement     `json:"statements"`
+	Provenance []intake.Document      `json:"provenance"` // of each statement: the bytes that say it
+	Mentions   []intake.Mention       `json:"mentions"`   // who speaks of it without naming a package
+	Counts     map[verdict.Status]int `json:"counts"`     // hosts that have the source package, by verdict
+	Hosts      []CaseHost             `json:"hosts"`      // the page asked for
+	History    []PastDecision         `json:"history"`    // oldest first
+	Exploited  *intake.Exploited      `json:"exploited,omitempty"`
+	EPSS       float64                `json:"epss"`
+	Scores     []intake.CVSS          `json:"scores"` // by precedence: vendors', NVD's, the CVE record's; rules ask about the first
+	SSVC       *intake.SSVC           `json:"ssvc,omitempty"`
+	Text       string                 `json:"text,omitempty"` // of NVD or the CVE record
 }
 
 // CaseHost is one host in a case. Decision is the ID of the one that holds, empty when none does.
 type CaseHost struct {
-	HostVerdict
+	verdict.Judged
 	Decision string `json:"decision,omitempty"`
 }
 
 // Case gives the case of "CVE-…/source" with a page of its hosts, or fault.NotFound when nothing is stated and nothing was ever decided about it.
-func (t *Triage) Case(ctx context.Context, vulnerability string, page HostPage) (Case, error) {
+func (t *Triage) Case(ctx context.Context, vulnerability string, page verdict.HostPage) (Case, error) {
 	history, err := t.history(ctx, vulnerability)
 	if err != nil {
 		return Case{}, err
@@ -391,7 +279,7 @@ func (t *Triage) Case(ctx context.Context, vulnerability string, page HostPage) 
 	return c, err
 }
 
-func (t *Triage) caseOf(vulnerability string, history []PastDecision, page HostPage) Case {
+func (t *Triage) caseOf(vulnerability string, history []PastDecision, page verdict.HostPage) Case {
 	id, source, _ := strings.Cut(vulnerability, "/")
 	signal := t.knowledge.Signal(id)
 	c := Case{Name: vulnerability, Statements: t.fleet.Statements(id, source), Counts: t.fleet.CountHosts(id, source),
@@ -408,18 +296,7 @@ func (t *Triage) caseOf(vulnerability string, history []PastDecision, page HostP
 	}
 	c.Mentions = t.knowledge.Mentions(id, advisories...)
 	for _, h := range t.fleet.Hosts(id, source, page) {
-		c.Hosts = append(c.Hosts, CaseHost{HostVerdict: h})
+		c.Hosts = append(c.Hosts, CaseHost{Judged: h})
 	}
 	return c
-}
-
-// Findings judges one host and then each of its other roots, sorted by source and ID; what is not affected is left out. An unknown host has none.
-func (t *Triage) Findings(ctx context.Context, host string) (all []Finding, err error) {
-	err = t.read(ctx, func() {
-		all = t.fleet.Findings(host)
-		for _, place := range t.roots[host] {
-			all = append(all, t.fleet.Findings(place)...)
-		}
-	})
-	return all, err
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
 )
 
@@ -78,6 +79,10 @@ func (w *world) Memberships(context.Context) (map[string]estate.Membership, erro
 func (w *world) Places(context.Context) (map[string]trustroot.Place, error) { return w.places, nil }
 
 const openssl = "CVE-2026-1/openssl"
+
+func pkg(name, source, version string) pkgset.Package {
+	return pkgset.Package{Name: name, Arch: "amd64", Version: version, Source: source, SourceVersion: version}
+}
 
 func newWorld(t testing.TB, d *db.DB) *world {
 	t.Helper()
@@ -265,7 +270,7 @@ func TestDeciding(t *testing.T) {
 		if accepted, _ := w.Accepted(t.Context()); len(accepted) != 0 {
 			t.Errorf("an undone acceptance still counts: %+v", accepted)
 		}
-		c, err := w.Case(t.Context(), openssl, triage.HostPage{})
+		c, err := w.Case(t.Context(), openssl, verdict.HostPage{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +281,7 @@ func TestDeciding(t *testing.T) {
 		if d := cmp.Diff([]string{"hst_a affected false true", "hst_b affected true false", "hst_c not-affected true false"}, hosts); d != "" {
 			t.Error(d)
 		}
-		if d := cmp.Diff(map[triage.Status]int{triage.Affected: 2, triage.NotAffected: 1}, c.Counts); d != "" {
+		if d := cmp.Diff(map[verdict.Status]int{verdict.Affected: 2, verdict.NotAffected: 1}, c.Counts); d != "" {
 			t.Error(d)
 		}
 		if len(c.History) != 3 || c.History[0].Ended != "superseded by "+second.ID {
@@ -365,7 +370,7 @@ func TestARootOfAHostIsMatchedOnItsOwn(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	c, err := w.Case(t.Context(), openssl, triage.HostPage{Status: triage.Affected, After: "hst_c"})
+	c, err := w.Case(t.Context(), openssl, verdict.HostPage{Status: verdict.Affected, After: "hst_c"})
 	if err != nil || len(c.Hosts) != 1 || c.Hosts[0].Host != "hst_c" || c.Hosts[0].Root != "/srv/chroot" {
 		t.Errorf("the case has %+v (%v)", c.Hosts, err)
 	}

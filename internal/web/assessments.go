@@ -10,6 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // limits adds the clocks, the assessments and what waits for agreement.
@@ -39,7 +40,7 @@ func (s *site) limits(v *visit, body *caseBody) (err error) {
 
 // Here says whether a host is affected now, or could be: only then there is something to assess.
 func (b caseBody) Here() bool {
-	return b.Counts[triage.Affected]+b.Counts[triage.FixedAfterReboot]+b.Counts[triage.Undetermined] > 0
+	return b.Counts[verdict.Affected]+b.Counts[verdict.FixedAfterReboot]+b.Counts[verdict.Undetermined] > 0
 }
 
 // factor is one of the factors of an assessment in its form.

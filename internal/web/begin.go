@@ -12,7 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // beginBody is the second half of the guided set-up, for who signed in: upstream, host, findings. How far it has come is
@@ -89,7 +89,7 @@ func (s *site) setupFindings(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(findings, func(f triage.Finding) bool { return f.Verdict.Status == triage.Affected }) {
+	if slices.ContainsFunc(findings, func(f verdict.Finding) bool { return f.Verdict.Status == verdict.Affected }) {
 		v.w.Header().Set("HX-Redirect", "/hosts/"+url.PathEscape(v.r.PathValue("id"))+"?said=set-up")
 	}
 	v.w.WriteHeader(http.StatusNoContent)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 var boxes = regexp.MustCompile(`<input type="checkbox" name="vulnerability" value="([^"]+)" aria-label="[^"]+">`)
@@ -66,7 +67,7 @@ func TestManyAreDecidedInThePages(t *testing.T) {
 		t.Fatalf("%d %s %s", a.Code, a.Header().Get("Location"), a.Body)
 	}
 	for _, name := range names {
-		c, err := w.Triage.Case(t.Context(), name, triage.HostPage{})
+		c, err := w.Triage.Case(t.Context(), name, verdict.HostPage{})
 		if err != nil || len(c.History) != 1 || c.History[0].ID != d.ID || c.History[0].Together != 5 {
 			t.Errorf("%s: history %+v, %v", name, c.History, err)
 		}
@@ -171,7 +172,7 @@ func TestManyAreAgreedToInThePages(t *testing.T) {
 		t.Fatalf("%d %s", a.Code, a.Body)
 	}
 	for _, name := range names {
-		if c, err := w.Triage.Case(t.Context(), name, triage.HostPage{}); err != nil || len(c.History) != 1 || !c.History[0].EndedAt.IsZero() {
+		if c, err := w.Triage.Case(t.Context(), name, verdict.HostPage{}); err != nil || len(c.History) != 1 || !c.History[0].EndedAt.IsZero() {
 			t.Errorf("%s: history %+v, %v", name, c.History, err)
 		}
 	}

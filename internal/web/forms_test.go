@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
@@ -44,7 +45,7 @@ func TestADecisionIsSignedAsItIsShown(t *testing.T) {
 	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != path+"?said=decided" {
 		t.Fatalf("%d %s", a.Code, a.Body)
 	}
-	c, err := w.Triage.Case(t.Context(), "CVE-2026-1002/openssl", triage.HostPage{})
+	c, err := w.Triage.Case(t.Context(), "CVE-2026-1002/openssl", verdict.HostPage{})
 	if err != nil || len(c.History) != 1 || c.History[0].Person != "alice" {
 		t.Errorf("history %+v, %v", c.History, err)
 	}

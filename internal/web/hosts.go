@@ -15,7 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/silence"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -78,7 +78,7 @@ func facetOf[T ~string](name, title string, chosen T, n map[T]int) facet {
 
 type hostBody struct {
 	estate.Host
-	Findings cut[triage.Finding]
+	Findings cut[verdict.Finding]
 	Affected int
 	Packages cut[estate.Package]
 	Says     wire.Inventory
@@ -114,7 +114,7 @@ func (s *site) host(v *visit) error {
 		return err
 	}
 	for _, f := range findings {
-		if f.Verdict.Status == triage.Affected {
+		if f.Verdict.Status == verdict.Affected {
 			body.Affected++
 		}
 	}

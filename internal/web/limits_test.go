@@ -13,6 +13,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // limits leaves limits to look at: clocks, an assessment, a decision that waits for a second person, a policy that waits for
@@ -144,7 +145,7 @@ func TestNoImpactIsAgreedInThePages(t *testing.T) {
 	if a := w.ask(token, http.MethodPost, at+"/signatures", w.assertion(url.Values{}, triage.DecisionType, waiting.Payload)); a.Code != http.StatusSeeOther {
 		t.Fatalf("%d %s", a.Code, a.Body)
 	}
-	c, err := w.Triage.Case(t.Context(), waiting.Vulnerability, triage.HostPage{})
+	c, err := w.Triage.Case(t.Context(), waiting.Vulnerability, verdict.HostPage{})
 	if err != nil || len(c.History) != 1 || !c.History[0].EndedAt.IsZero() {
 		t.Errorf("history %+v, %v", c.History, err)
 	}

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -185,13 +184,13 @@ type importBody struct {
 
 // importRecords takes a file over, or tells what it would change.
 func (s *site) importRecords(v *visit) error {
-	form, file, err := v.upload()
+	form, file, err := v.file()
 	if err != nil {
 		return err
 	}
-	b, err := io.ReadAll(io.LimitReader(file, record.MaxImport+1))
+	b, err := whole(file, record.MaxImport)
 	if err != nil {
-		return fault.New(fault.Invalid, "the upload broke off; try again")
+		return err
 	}
 	format := record.CSV
 	if strings.HasSuffix(strings.ToLower(file.FileName()), ".json") {

@@ -36,7 +36,7 @@ func (s *site) scans(v *visit) error {
 
 // importReport streams the file of the form into the room.
 func (s *site) importReport(v *visit) error {
-	form, file, err := v.upload()
+	form, file, err := v.file()
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func (s *site) queue(v *visit, f queueFilter) (found []waiting, all int, err err
 
 // importSource streams the one file of the form into the source.
 func (s *site) importSource(v *visit) error {
-	_, file, err := v.upload()
+	_, file, err := v.file()
 	if err != nil {
 		return err
 	}

@@ -3,15 +3,11 @@ package web
 import (
 	"cmp"
 	"context"
-	"errors"
-	"io"
-	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/suspicion"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
@@ -51,9 +47,17 @@ func (s *site) suspicions(v *visit) error {
 
 // reportSuspicion takes the form with its file, which may be none.
 func (s *site) reportSuspicion(v *visit) error {
-	form, name, attached, err := v.formWithFile(suspicion.MaxEvidence)
+	form, file, err := v.upload()
 	if err != nil {
 		return err
+	}
+	var name string
+	var attached []byte
+	if file != nil {
+		name = file.FileName()
+		if attached, err = whole(file, suspicion.MaxEvidence); err != nil {
+			return err
+		}
 	}
 	made, err := s.Suspicions.Report(v.r.Context(), v.me(), suspicion.Claim{Title: line(form, "title"), Host: line(form, "host"), Package: line(form, "package"),
 		Place: line(form, "place"), Noticed: lines(form, "noticed")}, name, attached)
@@ -67,32 +71,6 @@ func (s *site) reportSuspicion(v *visit) error {
 func line(form url.Values, name string) string { return strings.TrimSpace(form.Get(name)) }
 func lines(form url.Values, name string) string {
 	return strings.ReplaceAll(line(form, name), "\r\n", "\n")
-}
-
-// formWithFile reads a form of small fields and at most one file of at most so many bytes.
-func (v *visit) formWithFile(most int64) (form url.Values, name string, file []byte, err error) {
-	broken := fault.New(fault.Invalid, "the form is malformed, or the upload broke off; try again")
-	parts, err := v.r.MultipartReader()
-	if err != nil {
-		return nil, "", nil, broken
-	}
-	for form = (url.Values{}); ; {
-		var part *multipart.Part
-		if part, err = parts.NextPart(); errors.Is(err, io.EOF) {
-			return form, name, file, nil
-		} else if err != nil {
-			return nil, "", nil, broken
-		}
-		content, err := io.ReadAll(io.LimitReader(part, most+1))
-		if err != nil {
-			return nil, "", nil, broken
-		}
-		if part.FileName() != "" {
-			name, file = part.FileName(), content
-		} else {
-			form.Set(part.FormName(), string(content))
-		}
-	}
 }
 
 type suspicionBody struct {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // facet is a way to narrow a list, with the number of rows for each choice under the other facets.
@@ -40,13 +41,13 @@ func (f filter) takes(r *triage.Vulnerability, without string) bool {
 
 func statesOf(r *triage.Vulnerability) (states []string) {
 	if r.Affected > 0 {
-		states = append(states, string(triage.Affected))
+		states = append(states, string(verdict.Affected))
 	}
 	if r.AfterReboot > 0 {
-		states = append(states, string(triage.FixedAfterReboot))
+		states = append(states, string(verdict.FixedAfterReboot))
 	}
 	if r.Undetermined > 0 {
-		states = append(states, string(triage.Undetermined))
+		states = append(states, string(verdict.Undetermined))
 	}
 	return states
 }
@@ -162,8 +163,8 @@ func facets(rows []triage.Vulnerability, f filter) []facet {
 		return out
 	}
 	return []facet{
-		pick("state", "State", f.state, string(triage.Affected), "affected", string(triage.FixedAfterReboot), "fixed after reboot",
-			string(triage.Undetermined), "undetermined"),
+		pick("state", "State", f.state, string(verdict.Affected), "affected", string(verdict.FixedAfterReboot), "fixed after reboot",
+			string(verdict.Undetermined), "undetermined"),
 		pick("decision", "Decision", f.decision, "none", "undecided", triage.Accept, "accepted", triage.Defer, "deferred",
 			triage.NotConcerned, "not affected", triage.Reject, "rejected"),
 		pick("kev", "Exploitation", f.kev, "yes", "known exploited"),

@@ -5,12 +5,13 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
 // Findings are the vulnerabilities on a host.
 type Findings struct {
-	Findings []triage.Finding `json:"findings"`
+	Findings []verdict.Finding `json:"findings"`
 }
 
 // Draft says what a person wants to decide about a vulnerability, or about several in one document.

@@ -1,23 +1,11 @@
-package triage
+package verdict
 
-import (
-	"context"
-	"strings"
-)
-
-// Share is a part of the hosts, with what affects them. The findings of all shares together are those of the view.
+// Share is a part of the hosts, with what affects them. The findings of all shares together are those of the fleet.
 type Share struct {
 	Hosts           int
 	Findings        int
 	Vulnerabilities int   // distinct
 	Of              []int // of those, how many are in each of the sets that were given
-}
-
-// Shares parts the hosts by whatever the caller tells apart, such as their owner, and gives each part by its name. Of is asked
-// once for each host, and for each root of one; sets are of vulnerabilities, by name.
-func (t *Triage) Shares(ctx context.Context, of func(host string) string, sets ...map[string]bool) (all map[string]*Share, err error) {
-	err = t.read(ctx, func() { all = t.fleet.shares(of, sets) })
-	return all, err
 }
 
 // counts holds a number for each name; those at its end that are 0 may be missing.
@@ -32,21 +20,23 @@ func (c *counts) add(other counts) {
 	}
 }
 
-// shares counts as standings and tallyChapter do: one pass over the hosts, one over the pairs of each class, one over the rules.
-func (f *Fleet) shares(of func(host string) string, sets []map[string]bool) map[string]*Share {
+// Shares parts the hosts by whatever the caller tells apart, such as their owner, and gives each part by its name. Of is asked
+// once for each place; sets are of vulnerabilities, by name. It counts as Standings and tallyChapter do: one pass over the hosts,
+// one over the pairs of each class, one over the rules.
+func (f *Fleet) Shares(of func(place string) string, sets ...map[string]bool) map[string]*Share {
 	var names []string
 	all, ids := map[string]*Share{}, map[string]int{}
 	held := make([]counts, len(f.pairs))
 	for _, k := range f.classes {
 		var here counts
-		for host := range k.hosts {
-			name := of(host)
+		for place := range k.hosts {
+			name := of(place)
 			n, known := ids[name]
 			if !known {
 				n, names = len(names), append(names, name)
 				ids[name], all[name] = n, &Share{Of: make([]int, len(sets))}
 			}
-			if !strings.Contains(host, "/") { // a root is no other host
+			if _, root := HostOf(place); root == "" { // a root is no other host
 				all[name].Hosts++
 			}
 			one := make(counts, n+1)

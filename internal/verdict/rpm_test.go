@@ -1,4 +1,4 @@
-package triage_test
+package verdict_test
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake/csaf"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/rpm"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // spec is a source package to build, with the versions of binary packages that have one of their own.
@@ -155,11 +155,11 @@ func holdAgainstRPM(t *testing.T, release, database string, set pkgset.Set, stat
 	for _, q := range questions {
 		want[q.id+" "+q.source] = want[q.id+" "+q.source] || before[[2]string{q.installed, q.fixed}]
 	}
-	f := triage.NewFleet()
+	f := verdict.NewFleet()
 	f.Learn(statements)
-	place(t, f, "h", triage.Class{Release: release}, set)
+	place(t, f, "h", verdict.Class{Release: release}, set)
 	for _, x := range f.Findings("h") {
-		if x.Verdict.Reason == "" || x.Verdict.Status != triage.Affected {
+		if x.Verdict.Reason == "" || x.Verdict.Status != verdict.Affected {
 			t.Errorf("%+v", x)
 		}
 		got[x.ID+" "+x.Source] = true

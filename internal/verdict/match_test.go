@@ -1,4 +1,4 @@
-package triage_test
+package verdict_test
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // sourceOf says of which source package the binary packages of these tests are.
@@ -32,7 +32,7 @@ func rpmPkg(name, source, version, module string) pkgset.Package {
 // fixes under conditions, is what choosing and judging statement by statement finds; and the counts are the sums of it.
 func TestFleetEqualsJudgingOneByOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		f := triage.NewFleet()
+		f := verdict.NewFleet()
 		learned := rpmStatements(t)
 		f.Learn(learned)
 		sets := map[string]pkgset.Set{}
@@ -41,7 +41,7 @@ func TestFleetEqualsJudgingOneByOne(t *testing.T) {
 		}
 		put := func() {
 			for host, set := range sets {
-				place(t, f, host, triage.Class{Release: "rocky-9", SetDigest: set.Digest()}, set)
+				place(t, f, host, verdict.Class{Release: "rocky-9", SetDigest: set.Digest()}, set)
 			}
 		}
 		put()
@@ -53,7 +53,7 @@ func TestFleetEqualsJudgingOneByOne(t *testing.T) {
 		}
 		for host, set := range sets {
 			want := oneByOne(set, learned)
-			got := map[string]triage.Status{}
+			got := map[string]verdict.Status{}
 			for _, x := range f.Findings(host) {
 				got[x.ID+"/"+x.Source] = x.Verdict.Status
 			}
@@ -111,8 +111,8 @@ func rpmSet(t *rapid.T) (set pkgset.Set) {
 // oneByOne is the rule in words: for each vulnerability of an installed source package, what is stated about the source goes
 // before what is stated about its binaries; the first that applies about each decides, and the worst of the binaries counts.
 // Nothing is determined of what another vendor made.
-func oneByOne(set pkgset.Set, learned []intake.Statement) map[string]triage.Status {
-	all := map[string]triage.Status{}
+func oneByOne(set pkgset.Set, learned []intake.Statement) map[string]verdict.Status {
+	all := map[string]verdict.Status{}
 	for _, id := range []string{"CVE-2026-0", "CVE-2026-1", "CVE-2026-2"} {
 		for _, source := range []string{"perl", "redis"} {
 			var parts pkgset.Set
@@ -139,16 +139,16 @@ func oneByOne(set pkgset.Set, learned []intake.Statement) map[string]triage.Stat
 			if module == ":" {
 				module = ""
 			}
-			worst := triage.NotAffected
+			worst := verdict.NotAffected
 			judge := func(s intake.Statement, p pkgset.Package, version string) {
 				if !epoch && version == p.SourceVersion {
 					s.FixedVersion = strings.TrimPrefix(s.FixedVersion, "1:")
 				}
-				status := triage.Judge("rocky-9", s.Package, version, s).Status
-				if p.RPM.Vendor != "" || status == triage.NotAffected && mixed {
-					status = triage.Undetermined
+				status := verdict.Judge("rocky-9", s.Package, version, s).Status
+				if p.RPM.Vendor != "" || status == verdict.NotAffected && mixed {
+					status = verdict.Undetermined
 				}
-				if gravity := []triage.Status{triage.NotAffected, triage.Undetermined, triage.Affected}; slices.Index(gravity, status) > slices.Index(gravity, worst) {
+				if gravity := []verdict.Status{verdict.NotAffected, verdict.Undetermined, verdict.Affected}; slices.Index(gravity, status) > slices.Index(gravity, worst) {
 					worst = status
 				}
 			}
@@ -161,7 +161,7 @@ func oneByOne(set pkgset.Set, learned []intake.Statement) map[string]triage.Stat
 					}
 				}
 			}
-			if worst != triage.NotAffected {
+			if worst != verdict.NotAffected {
 				all[id+"/"+source] = worst
 			}
 		}

@@ -1,4 +1,4 @@
-package triage_test
+package verdict_test
 
 import (
 	"slices"
@@ -12,7 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake/osv"
 	"github.com/patchwarrant/patchwarrant/internal/intake/ubuntu"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // ubuntuHost has packages as Ubuntu writes them into dpkg's status: lines of name, version and Source field.
@@ -70,13 +70,13 @@ func TestUbuntusKernels(t *testing.T) {
 		firmware           = "linux-firmware 20220329.git681281e4-0ubuntu3.23"
 		nvidia             = "linux-modules-nvidia-535-5.15.0-89-generic 5.15.0-89.99+1 linux-restricted-modules"
 	)
-	generic := func(number, upload string) triage.Kernel {
-		return triage.Kernel{Release: number + "-generic", Version: "#" + upload + "-Ubuntu SMP Tue Nov 14 13:30:08 UTC 2023"}
+	generic := func(number, upload string) verdict.Kernel {
+		return verdict.Kernel{Release: number + "-generic", Version: "#" + upload + "-Ubuntu SMP Tue Nov 14 13:30:08 UTC 2023"}
 	}
 	cases := []struct {
 		name   string
 		set    []string
-		kernel triage.Kernel
+		kernel verdict.Kernel
 		want   []string // source, verdict and a part of the reason
 	}{
 		{"runs the fix, the old image and its headers are still there", []string{oldImage, newImage, oldModules, newModules, headers, libc, meta, tools, firmware, nvidia}, generic("5.15.0-91", "101"), nil},
@@ -87,11 +87,11 @@ func TestUbuntusKernels(t *testing.T) {
 		{"the unsigned image", []string{"linux-image-unsigned-5.15.0-91-generic 5.15.0-91.101 linux"}, generic("5.15.0-89", "99"), nil},
 		{"the unsigned image runs, a fixed one waits", []string{"linux-image-unsigned-5.15.0-89-generic 5.15.0-89.99 linux", newImage}, generic("5.15.0-89", "99"),
 			[]string{"linux fixed-after-reboot still runs"}},
-		{"unknown what runs: the oldest counts", []string{oldImage, newImage}, triage.Kernel{Release: "5.15.0-91-generic", Version: "#1 SMP"}, []string{"linux affected older"}},
+		{"unknown what runs: the oldest counts", []string{oldImage, newImage}, verdict.Kernel{Release: "5.15.0-91-generic", Version: "#1 SMP"}, []string{"linux affected older"}},
 		{"a cloud's kernel, with its modules", []string{"linux-image-5.15.0-1050-aws 5.15.0-1050.55 linux-signed-aws", "linux-modules-5.15.0-1050-aws 5.15.0-1050.55 linux-aws",
-			"linux-aws-headers-5.15.0-1050 5.15.0-1050.55 linux-aws"}, triage.Kernel{Release: "5.15.0-1050-aws", Version: "#55-Ubuntu SMP"}, []string{"linux-aws affected 5.15.0-1050.55 is older"}},
+			"linux-aws-headers-5.15.0-1050 5.15.0-1050.55 linux-aws"}, verdict.Kernel{Release: "5.15.0-1050-aws", Version: "#55-Ubuntu SMP"}, []string{"linux-aws affected 5.15.0-1050.55 is older"}},
 		{"the same, upgraded but not booted", []string{"linux-image-5.15.0-1050-aws 5.15.0-1050.55 linux-signed-aws", "linux-image-5.15.0-1051-aws 5.15.0-1051.56 linux-signed-aws"},
-			triage.Kernel{Release: "5.15.0-1050-aws", Version: "#55-Ubuntu SMP"}, []string{"linux-aws fixed-after-reboot kernel 5.15.0-1050.55 still runs"}},
+			verdict.Kernel{Release: "5.15.0-1050-aws", Version: "#55-Ubuntu SMP"}, []string{"linux-aws fixed-after-reboot kernel 5.15.0-1050.55 still runs"}},
 		{"a newer line for new hardware runs, libc's headers are of the old", []string{"linux-image-6.5.0-14-generic 6.5.0-14.14~22.04.1 linux-signed-hwe-6.5",
 			"linux-image-6.5.0-15-generic 6.5.0-15.15~22.04.1 linux-signed-hwe-6.5", libc}, generic("6.5.0-14", "14~22.04.1"),
 			[]string{"linux undetermined no image of linux is installed that could run, only packages built beside it", "linux-hwe-6.5 fixed-after-reboot kernel 6.5.0-14.14~22.04.1 still runs"}},
@@ -101,10 +101,10 @@ func TestUbuntusKernels(t *testing.T) {
 	for _, c := range cases {
 		for from, statements := range map[string][]intake.Statement{"OSV": record.Statements, "notices": notice.Statements} {
 			t.Run(c.name+", by "+from, func(t *testing.T) {
-				f := triage.NewFleet()
+				f := verdict.NewFleet()
 				slices.SortStableFunc(statements, intake.Compare)
 				f.Learn(statements)
-				place(t, f, "h", triage.Class{Release: "jammy", Kernel: c.kernel}, ubuntuHost(t, c.set...))
+				place(t, f, "h", verdict.Class{Release: "jammy", Kernel: c.kernel}, ubuntuHost(t, c.set...))
 				var got []string
 				for i, x := range f.Findings("h") {
 					got = append(got, x.Source+" "+string(x.Verdict.Status)+" "+x.Verdict.Reason)

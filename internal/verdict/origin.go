@@ -1,11 +1,9 @@
-package triage
+package verdict
 
 import (
-	"context"
 	"slices"
 	"strings"
 
-	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
@@ -24,9 +22,6 @@ func vendor(release string, p pkgset.Package) string {
 	return p.RPM.Vendor
 }
 
-// mostOrigins bounds how many hosts' origins are remembered.
-const mostOrigins = 200_000
-
 // foreigner gives the name of an origin that is no distribution's. An archive of ours hands on what others made, and one
 // without a name says nothing.
 func foreigner(o wire.Origin) string {
@@ -36,41 +31,27 @@ func foreigner(o wire.Origin) string {
 	return o.Origin
 }
 
-// foreign gives Class.Foreign of a place. A package that apt's lists do not have any more in this version, or from a
-// distribution too, is not foreign.
-func (t *Triage) foreign(ctx context.Context, h estate.HostSet) (string, error) {
-	if h.Origins == "" {
+// Foreign gives Class.Foreign of what a host says of its packages' origins; set is asked only where one may be foreign. A package
+// that apt's lists do not have any more in this version, or from a distribution too, is not foreign.
+func Foreign(o wire.Origins, set func() (pkgset.Set, error)) (string, error) {
+	foreign := func(of []int) bool {
+		return len(of) > 0 && !slices.ContainsFunc(of, func(n int) bool { return foreigner(o.Sources[n]) == "" })
+	}
+	if !slices.ContainsFunc(o.Of, foreign) {
 		return "", nil
 	}
-	if known, ok := t.foreigners[h.Origins]; ok {
-		return known, nil
-	}
-	o, err := t.Origins(ctx, h.Origins)
-	if err != nil || o.PackageSet != h.SetDigest {
+	packages, err := set()
+	if err != nil {
 		return "", err
 	}
-	var set pkgset.Set
 	var lines []string
-	for i, of := range o.Of {
-		if len(of) == 0 || slices.ContainsFunc(of, func(n int) bool { return foreigner(o.Sources[n]) == "" }) {
-			continue
-		}
-		if set == nil {
-			if set, err = t.Estate.PackageSet(ctx, h.SetDigest); err != nil {
-				return "", err
-			}
-		}
-		if i < len(set) {
-			lines = append(lines, set[i].Name+":"+set[i].Arch+"\t"+foreigner(o.Sources[of[0]])+"\n")
+	for i, of := range o.Of[:min(len(o.Of), len(packages))] {
+		if foreign(of) {
+			lines = append(lines, packages[i].Name+":"+packages[i].Arch+"\t"+foreigner(o.Sources[of[0]])+"\n")
 		}
 	}
 	slices.Sort(lines)
-	text := strings.Join(lines, "")
-	if len(t.foreigners) >= mostOrigins {
-		clear(t.foreigners)
-	}
-	t.foreigners[h.Origins] = text
-	return text, nil
+	return strings.Join(lines, ""), nil
 }
 
 // makers gives who made a package of a class, when it is known and not the distribution.

@@ -1,4 +1,4 @@
-package triage_test
+package verdict_test
 
 import (
 	"cmp"
@@ -12,14 +12,14 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 func pkg(name, source, version string) pkgset.Package {
 	return pkgset.Package{Name: name, Arch: "amd64", Version: version, Source: source, SourceVersion: version}
 }
 
-func place(t interface{ Fatal(...any) }, f *triage.Fleet, host string, c triage.Class, set pkgset.Set) {
+func place(t interface{ Fatal(...any) }, f *verdict.Fleet, host string, c verdict.Class, set pkgset.Set) {
 	if err := f.Place(host, c, func() (pkgset.Set, error) { return set, nil }); err != nil {
 		t.Fatal(err)
 	}
@@ -34,15 +34,15 @@ func TestTallyIsTheSumOfTheHosts(t *testing.T) {
 	versions := []string{"1-1", "1-1+deb12u1", "1-2", "1:0-1", "2-1~bpo12+1", "2-1"}
 	sources := []string{"curl", "linux", "vim"}
 	rapid.Check(t, func(t *rapid.T) {
-		f := triage.NewFleet()
+		f := verdict.NewFleet()
 		learned := statements(t, sources, versions)
 		f.Learn(learned)
 		hosts := rapid.IntRange(0, 6).Draw(t, "hosts")
 		for i := range hosts * 2 { // some are placed twice
 			set := set(t, sources, versions)
-			c := triage.Class{Release: "bookworm", SetDigest: set.Digest()}
+			c := verdict.Class{Release: "bookworm", SetDigest: set.Digest()}
 			if rapid.Bool().Draw(t, "kernel") {
-				c.Kernel = triage.Kernel{Release: "6.1", Version: "#1 SMP Debian " + rapid.SampledFrom(versions).Draw(t, "running") + " (2026-01-01)"}
+				c.Kernel = verdict.Kernel{Release: "6.1", Version: "#1 SMP Debian " + rapid.SampledFrom(versions).Draw(t, "running") + " (2026-01-01)"}
 			}
 			place(t, f, fmt.Sprint(i%max(hosts, 1)), c, set)
 		}
@@ -91,7 +91,7 @@ func set(t *rapid.T, sources, versions []string) pkgset.Set {
 // tally is what is counted, by "ID/source".
 type tally struct{ Affected, AfterReboot, Undetermined int }
 
-func counts(f *triage.Fleet) map[string]tally {
+func counts(f *verdict.Fleet) map[string]tally {
 	all := map[string]tally{}
 	for _, c := range f.Tally() {
 		all[c.Statement.ID+"/"+c.Source] = tally{c.Affected, c.AfterReboot, c.Undetermined}
@@ -99,16 +99,16 @@ func counts(f *triage.Fleet) map[string]tally {
 	return all
 }
 
-func bruteForce(f *triage.Fleet, hosts int, learned []intake.Statement) map[string]tally {
+func bruteForce(f *verdict.Fleet, hosts int, learned []intake.Statement) map[string]tally {
 	all := map[string]tally{}
-	count := func(name string, s triage.Status) {
+	count := func(name string, s verdict.Status) {
 		c := all[name]
 		switch s {
-		case triage.Affected:
+		case verdict.Affected:
 			c.Affected++
-		case triage.FixedAfterReboot:
+		case verdict.FixedAfterReboot:
 			c.AfterReboot++
-		case triage.Undetermined:
+		case verdict.Undetermined:
 			c.Undetermined++
 		default:
 			return
@@ -123,7 +123,7 @@ func bruteForce(f *triage.Fleet, hosts int, learned []intake.Statement) map[stri
 	perHost := all
 	all = map[string]tally{}
 	for _, s := range distinct(learned) {
-		every := f.Hosts(s.ID, s.Package, triage.HostPage{})
+		every := f.Hosts(s.ID, s.Package, verdict.HostPage{})
 		for _, v := range every {
 			count(s.ID+"/"+s.Package, v.Verdict.Status)
 		}
@@ -152,50 +152,50 @@ func distinct(learned []intake.Statement) (all []intake.Statement) {
 }
 
 // pages gives what Hosts does, in pages of two and by status, and checks CountHosts.
-func pages(f *triage.Fleet, s intake.Statement) (all []triage.HostVerdict) {
+func pages(f *verdict.Fleet, s intake.Statement) (all []verdict.Judged) {
 	for status, n := range f.CountHosts(s.ID, s.Package) {
 		got := 0
-		for p := (triage.HostPage{Status: status, Limit: 2}); ; {
+		for p := (verdict.HostPage{Status: status, Limit: 2}); ; {
 			page := f.Hosts(s.ID, s.Package, p)
 			if len(page) == 0 {
 				break
 			}
 			all, got, p.After = append(all, page...), got+len(page), page[len(page)-1].Host
 		}
-		if skipped := f.Hosts(s.ID, s.Package, triage.HostPage{Status: status, Skip: 1}); got != n || len(skipped) != n-1 {
+		if skipped := f.Hosts(s.ID, s.Package, verdict.HostPage{Status: status, Skip: 1}); got != n || len(skipped) != n-1 {
 			panic(fmt.Sprintf("%s: counted %d, in pages %d, without the first %d", status, n, got, len(skipped)))
 		}
 	}
-	slices.SortFunc(all, func(a, b triage.HostVerdict) int { return cmp.Compare(a.Host, b.Host) })
+	slices.SortFunc(all, func(a, b verdict.Judged) int { return cmp.Compare(a.Host, b.Host) })
 	return all
 }
 
 func TestKernelVerdicts(t *testing.T) {
 	old, new := pkg("linux-image-6.1.0-37-amd64", "linux", "6.1.140-1"), pkg("linux-image-6.1.0-40-amd64", "linux", "6.1.153-1")
 	headers := pkg("linux-libc-dev", "linux", "6.1.140-1")
-	running := func(release, version string) triage.Kernel {
-		return triage.Kernel{Release: release, Version: "#1 SMP PREEMPT_DYNAMIC Debian " + version + " (2025-09-20)"}
+	running := func(release, version string) verdict.Kernel {
+		return verdict.Kernel{Release: release, Version: "#1 SMP PREEMPT_DYNAMIC Debian " + version + " (2025-09-20)"}
 	}
 	cases := []struct {
 		name   string
 		set    pkgset.Set
-		kernel triage.Kernel
-		want   triage.Status // "" for not affected
+		kernel verdict.Kernel
+		want   verdict.Status // "" for not affected
 	}{
 		{"runs the fix, the old image is still there", pkgset.Set{old, new, headers}, running("6.1.0-40-amd64", "6.1.153-1"), ""},
-		{"installed, not running", pkgset.Set{old, new}, running("6.1.0-37-amd64", "6.1.140-1"), triage.FixedAfterReboot},
-		{"same release, upgraded since the boot", pkgset.Set{pkg("linux-image-6.1.0-40-amd64", "linux", "6.1.158-1")}, running("6.1.0-40-amd64", "6.1.140-1"), triage.FixedAfterReboot},
-		{"not installed", pkgset.Set{old}, running("6.1.0-37-amd64", "6.1.140-1"), triage.Affected},
-		{"unknown what runs: the oldest image counts", pkgset.Set{old, new}, triage.Kernel{}, triage.Affected},
-		{"somebody else's kernel runs", pkgset.Set{old, new}, triage.Kernel{Release: "6.8.0", Version: "#1 SMP"}, triage.Affected},
-		{"headers only", pkgset.Set{headers}, running("6.8.0", "6.8.1-1"), triage.Undetermined},
+		{"installed, not running", pkgset.Set{old, new}, running("6.1.0-37-amd64", "6.1.140-1"), verdict.FixedAfterReboot},
+		{"same release, upgraded since the boot", pkgset.Set{pkg("linux-image-6.1.0-40-amd64", "linux", "6.1.158-1")}, running("6.1.0-40-amd64", "6.1.140-1"), verdict.FixedAfterReboot},
+		{"not installed", pkgset.Set{old}, running("6.1.0-37-amd64", "6.1.140-1"), verdict.Affected},
+		{"unknown what runs: the oldest image counts", pkgset.Set{old, new}, verdict.Kernel{}, verdict.Affected},
+		{"somebody else's kernel runs", pkgset.Set{old, new}, verdict.Kernel{Release: "6.8.0", Version: "#1 SMP"}, verdict.Affected},
+		{"headers only", pkgset.Set{headers}, running("6.8.0", "6.8.1-1"), verdict.Undetermined},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			f := triage.NewFleet()
+			f := verdict.NewFleet()
 			f.Learn([]intake.Statement{fixedIn("CVE-2026-1", "linux", "6.1.153-1")})
-			place(t, f, "h", triage.Class{Release: "bookworm", Kernel: c.kernel}, c.set)
-			got := triage.Status("")
+			place(t, f, "h", verdict.Class{Release: "bookworm", Kernel: c.kernel}, c.set)
+			got := verdict.Status("")
 			for _, x := range f.Findings("h") {
 				got = x.Verdict.Status
 			}
@@ -207,7 +207,7 @@ func TestKernelVerdicts(t *testing.T) {
 }
 
 func TestLearnMakesOnlyChangedBooksAgain(t *testing.T) {
-	f := triage.NewFleet()
+	f := verdict.NewFleet()
 	first := []intake.Statement{fixedIn("CVE-2026-1", "curl", "1-1"), fixedIn("CVE-2026-2", "vim", "1-1")}
 	if n, _ := f.Learn(first); n != 2 {
 		t.Errorf("%d books made, want 2", n)
@@ -219,18 +219,18 @@ func TestLearnMakesOnlyChangedBooksAgain(t *testing.T) {
 	if n, _ := f.Learn(second); n != 1 {
 		t.Errorf("%d books made for one new advisory", n)
 	}
-	place(t, f, "h", triage.Class{Release: "bookworm"}, pkgset.Set{pkg("curl", "curl", "1-1"), pkg("vim", "vim", "0-1")})
+	place(t, f, "h", verdict.Class{Release: "bookworm"}, pkgset.Set{pkg("curl", "curl", "1-1"), pkg("vim", "vim", "0-1")})
 	if n, _ := f.Learn(first[:1]); n != 2 || len(f.Tally()) != 0 {
 		t.Errorf("%d books, %v: what is no longer stated must go", n, f.Tally())
 	}
 }
 
 func TestPrecedenceDecidesAndContradictionsStay(t *testing.T) {
-	f := triage.NewFleet()
+	f := verdict.NewFleet()
 	tracker, archive := fixedIn("CVE-2026-1", "curl", "2-1"), fixedIn("CVE-2026-1", "curl", "1-1")
 	archive.Source = "archive"
 	f.Learn([]intake.Statement{tracker, archive})
-	place(t, f, "h", triage.Class{Release: "bookworm"}, pkgset.Set{pkg("curl", "curl", "1-1")})
+	place(t, f, "h", verdict.Class{Release: "bookworm"}, pkgset.Set{pkg("curl", "curl", "1-1")})
 	if got := f.Tally(); len(got) != 1 || got[0].Affected != 1 || got[0].Statement.Source != "t" {
 		t.Errorf("tally %+v", got)
 	}
@@ -240,10 +240,10 @@ func TestPrecedenceDecidesAndContradictionsStay(t *testing.T) {
 }
 
 func TestAHostWhoseReleaseNobodySpeaksAboutIsUnjudged(t *testing.T) {
-	f := triage.NewFleet()
+	f := verdict.NewFleet()
 	f.Learn([]intake.Statement{fixedIn("CVE-2026-1", "curl", "2-1")})
-	place(t, f, "a", triage.Class{Release: "trixie"}, pkgset.Set{pkg("curl", "curl", "1-1")})
-	place(t, f, "b", triage.Class{Release: "bookworm"}, pkgset.Set{pkg("bash", "bash", "1-1")})
+	place(t, f, "a", verdict.Class{Release: "trixie"}, pkgset.Set{pkg("curl", "curl", "1-1")})
+	place(t, f, "b", verdict.Class{Release: "bookworm"}, pkgset.Set{pkg("bash", "bash", "1-1")})
 	if got := f.Unjudged(); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("unjudged %v", got)
 	}
@@ -251,12 +251,12 @@ func TestAHostWhoseReleaseNobodySpeaksAboutIsUnjudged(t *testing.T) {
 
 // TestOurOwnStatements speak of what others made, too; and one of them makes no release one that is spoken about.
 func TestOurOwnStatements(t *testing.T) {
-	f := triage.NewFleet()
+	f := verdict.NewFleet()
 	s := fixedIn("PW-2026-0001", "gate", "2-1")
 	s.Source = intake.Own
 	f.Learn([]intake.Statement{s})
-	place(t, f, "a", triage.Class{Release: "bookworm", Foreign: "gate\tus"}, pkgset.Set{pkg("gate", "gate", "1-1")})
-	if got := f.Findings("a"); len(got) != 1 || got[0].Verdict.Status != triage.Affected {
+	place(t, f, "a", verdict.Class{Release: "bookworm", Foreign: "gate\tus"}, pkgset.Set{pkg("gate", "gate", "1-1")})
+	if got := f.Findings("a"); len(got) != 1 || got[0].Verdict.Status != verdict.Affected {
 		t.Errorf("found %+v", got)
 	}
 	if got := f.Unjudged(); !slices.Equal(got, []string{"a"}) {
@@ -265,8 +265,8 @@ func TestOurOwnStatements(t *testing.T) {
 }
 
 func TestPlaceAsksForASetOnce(t *testing.T) {
-	f := triage.NewFleet()
-	c := triage.Class{Release: "bookworm", SetDigest: "d"}
+	f := verdict.NewFleet()
+	c := verdict.Class{Release: "bookworm", SetDigest: "d"}
 	asked := 0
 	ask := func() (pkgset.Set, error) { asked++; return pkgset.Set{pkg("curl", "curl", "1-1")}, nil }
 	for _, host := range []string{"a", "b", "a"} {
@@ -275,7 +275,7 @@ func TestPlaceAsksForASetOnce(t *testing.T) {
 		}
 	}
 	broken := errors.New("no such set")
-	if err := f.Place("a", triage.Class{}, func() (pkgset.Set, error) { return nil, broken }); !errors.Is(err, broken) {
+	if err := f.Place("a", verdict.Class{}, func() (pkgset.Set, error) { return nil, broken }); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	f.Learn([]intake.Statement{fixedIn("CVE-2026-1", "curl", "2-1")})

@@ -1,4 +1,4 @@
-package triage_test
+package verdict_test
 
 import (
 	"bufio"
@@ -19,7 +19,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
+	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
 
 // shared gives the path of a file of the shared sample data, or skips the test where it is absent.
@@ -36,7 +36,7 @@ func shared(t testing.TB, name string) string {
 	return path
 }
 
-func scanShared(t *testing.T) []triage.Row {
+func scanShared(t *testing.T) []verdict.Row {
 	t.Helper()
 	status, err := os.Open(shared(t, "inventory/debian12-host.dpkg-status"))
 	if err != nil {
@@ -56,7 +56,7 @@ func scanShared(t *testing.T) []triage.Row {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return triage.Scan("bookworm", pkgset.FromStatus(installed), reading.Statements)
+	return verdict.Scan("bookworm", pkgset.FromStatus(installed), reading.Statements)
 }
 
 // oracleRow is what the test itself knows: the source versions dpkg-query printed on the host, and the tracker's records
@@ -104,7 +104,7 @@ func oracleRows(t *testing.T) map[oracleRow]bool {
 // is older than the fixed one or no fix exists.
 func TestScanAgreesWithIndependentComputation(t *testing.T) {
 	rows := scanShared(t)
-	got := make(map[oracleRow]triage.Status, len(rows))
+	got := make(map[oracleRow]verdict.Status, len(rows))
 	for _, r := range rows {
 		got[oracleRow{r.Source, r.SourceVersion, r.CVE, r.FixedVersion}] = r.Verdict
 	}
@@ -116,7 +116,7 @@ func TestScanAgreesWithIndependentComputation(t *testing.T) {
 		t.Fatalf("rows differ from the oracle's:\n%s", d)
 	}
 	affected := 0
-	for r, verdict := range got {
+	for r, status := range got {
 		older := r.fixed == ""
 		if !older {
 			installed := parse(t, r.version)
@@ -125,8 +125,8 @@ func TestScanAgreesWithIndependentComputation(t *testing.T) {
 		if older {
 			affected++
 		}
-		if (verdict == triage.Affected) != older {
-			t.Errorf("%+v: %s, the oracle says affected: %v", r, verdict, older)
+		if (verdict == verdict.Affected) != older {
+			t.Errorf("%+v: %s, the oracle says affected: %v", r, status, older)
 		}
 	}
 	t.Logf("%d rows, %d affected", len(rows), affected)
@@ -135,7 +135,7 @@ func TestScanAgreesWithIndependentComputation(t *testing.T) {
 	}
 }
 
-func keys(m map[oracleRow]triage.Status) map[oracleRow]bool {
+func keys(m map[oracleRow]verdict.Status) map[oracleRow]bool {
 	set := make(map[oracleRow]bool, len(m))
 	for r := range m {
 		set[r] = true
@@ -167,9 +167,9 @@ func TestScanAgreesWithDpkg(t *testing.T) {
 		}
 		at := [2]string{r.Source, r.SourceVersion}
 		e := edges[at]
-		if r.Verdict == triage.Affected && (e.above == "" || deb.Compare(r.FixedVersion, e.above) < 0) {
+		if r.Verdict == verdict.Affected && (e.above == "" || deb.Compare(r.FixedVersion, e.above) < 0) {
 			e.above = r.FixedVersion
-		} else if r.Verdict == triage.NotAffected && (e.below == "" || deb.Compare(r.FixedVersion, e.below) > 0) {
+		} else if r.Verdict == verdict.NotAffected && (e.below == "" || deb.Compare(r.FixedVersion, e.below) > 0) {
 			e.below = r.FixedVersion
 		}
 		edges[at] = e

@@ -1,16 +1,6 @@
-package triage
+package verdict
 
-import (
-	"context"
-	"slices"
-)
-
-// Standings gives for each vulnerability that hosts are affected by, or were until their next boot, the distinct standings
-// of those hosts, sorted. A standing is whatever the caller tells apart, such as a zone; it is asked once for each host.
-func (t *Triage) Standings(ctx context.Context, of func(host string) string) (all map[string][]string, err error) {
-	err = t.read(ctx, func() { all = t.fleet.standings(of) })
-	return all, err
-}
+import "slices"
 
 // bits is a set of small numbers.
 type bits []uint64
@@ -31,9 +21,11 @@ func (b *bits) join(other bits) {
 	}
 }
 
-// standings costs one pass over the hosts, one over the pairs of each class, and one over the rules: findings are not
-// enumerated. A rule's affected holdings are a prefix sum of sets, as they are of numbers in tallyChapter.
-func (f *Fleet) standings(of func(host string) string) map[string][]string {
+// Standings gives for each vulnerability that hosts are affected by, or were until their next boot, the distinct standings
+// of those hosts, sorted. A standing is whatever the caller tells apart, such as a zone; of is asked once for each place. It costs
+// one pass over the hosts, one over the pairs of each class, and one over the rules: findings are not enumerated. A rule's
+// affected holdings are a prefix sum of sets, as they are of numbers in tallyChapter.
+func (f *Fleet) Standings(of func(place string) string) map[string][]string {
 	var names []string
 	ids := map[string]int{}
 	held := make([]bits, len(f.pairs))

@@ -1,4 +1,4 @@
-package triage
+package verdict
 
 import (
 	"cmp"
@@ -53,6 +53,9 @@ type class struct {
 	pairs    []int // sorted
 	hosts    map[string]bool
 }
+
+// Had is what a place had when it was taken out: the same for all places of one class.
+type Had struct{ class *class }
 
 // NewFleet makes a fleet without hosts and statements.
 func NewFleet() *Fleet {
@@ -188,14 +191,25 @@ func (f *Fleet) Place(host string, c Class, set func() (pkgset.Set, error)) erro
 	return nil
 }
 
-// Remove takes a host out.
-func (f *Fleet) Remove(host string) {
-	if k := f.hosts[host]; k != nil {
+// Remove takes a host out, if it is in.
+func (f *Fleet) Remove(host string) (had Had, was bool) {
+	k := f.hosts[host]
+	if k != nil {
 		f.leave(host, k)
 		f.order = nil
 		f.changes++
 	}
+	return Had{k}, k != nil
 }
+
+// Len is how many places there are.
+func (f *Fleet) Len() int { return len(f.hosts) }
+
+// Changes counts how often what is counted changed.
+func (f *Fleet) Changes() int { return f.changes }
+
+// Environment gives that of a place which is in the fleet.
+func (f *Fleet) Environment(place string) string { return f.hosts[place].Environment }
 
 func (f *Fleet) leave(host string, k *class) {
 	if k == nil {

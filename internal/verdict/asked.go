@@ -1,10 +1,6 @@
-package triage
+package verdict
 
-import (
-	"context"
-
-	"github.com/patchwarrant/patchwarrant/internal/intake"
-)
+import "github.com/patchwarrant/patchwarrant/internal/intake"
 
 // Asked names a vulnerability that someone asks about on a host. An empty Source stands for whichever source package of the
 // host the vulnerability is stated about.
@@ -19,14 +15,8 @@ type Answer struct {
 	Statement intake.Statement // the leading one, where it is stated
 }
 
-// Answers tells of vulnerabilities on one host, in the order asked. known is false for a host without a package set.
-func (t *Triage) Answers(ctx context.Context, host string, asked []Asked) (answers []Answer, known bool, err error) {
-	err = t.read(ctx, func() { answers, known = t.fleet.Answers(host, asked) })
-	return answers, known, err
-}
-
-// Answers is Triage.Answers.
-func (f *Fleet) Answers(host string, asked []Asked) ([]Answer, bool) {
+// Answers tells of vulnerabilities on one host, in the order asked. known is false for a host that is not in the fleet.
+func (f *Fleet) Answers(host string, asked []Asked) (answers []Answer, known bool) {
 	k := f.hosts[host]
 	if k == nil {
 		return nil, false
@@ -35,7 +25,7 @@ func (f *Fleet) Answers(host string, asked []Asked) ([]Answer, bool) {
 	for _, id := range k.pairs {
 		installed[f.pairs[id].source] = id
 	}
-	answers := make([]Answer, 0, len(asked))
+	answers = make([]Answer, 0, len(asked))
 	for _, a := range asked {
 		if a.Source == "" {
 			answers = append(answers, f.answerAny(k, a.ID))

@@ -1,4 +1,4 @@
-package triage
+package verdict
 
 import (
 	"cmp"
@@ -18,33 +18,33 @@ type Finding struct {
 	Root    string  `json:"root,omitempty"` // of the host's roots; empty: /
 }
 
-// place takes a place of the fleet apart. A host is one place, and each of its other roots is one of its own, named by the
+// HostOf takes a place of the fleet apart. A host is one place, and each of its other roots is one of its own, named by the
 // host's ID and the root's path: a chroot is patched apart from what is around it.
-func place(name string) (host, root string) {
-	if i := strings.IndexByte(name, '/'); i >= 0 {
-		return name[:i], name[i:]
+func HostOf(place string) (host, root string) {
+	if i := strings.IndexByte(place, '/'); i >= 0 {
+		return place[:i], place[i:]
 	}
-	return name, ""
+	return place, ""
 }
 
 // Findings judges one place, sorted by source and ID; what is not affected is left out.
-func (f *Fleet) Findings(host string) []Finding {
-	k := f.hosts[host]
+func (f *Fleet) Findings(place string) []Finding {
+	k := f.hosts[place]
 	if k == nil {
 		return []Finding{}
 	}
-	all := f.findingsOf(k)
-	_, root := place(host)
+	all := f.FindingsOf(Had{k})
+	_, root := HostOf(place)
 	for i := range all {
 		all[i].Root = root
 	}
 	return all
 }
 
-// findingsOf judges what the hosts of a class have, also of one that no host is in any more.
-func (f *Fleet) findingsOf(k *class) []Finding {
+// FindingsOf judges by what is stated now what a place had.
+func (f *Fleet) FindingsOf(had Had) []Finding {
 	all := []Finding{}
-	for _, id := range k.pairs {
+	for _, id := range had.class.pairs {
 		p := &f.pairs[id]
 		from := p.chapter.above(p.key)
 		switch {
@@ -71,8 +71,8 @@ func (f *Fleet) findingsOf(k *class) []Finding {
 	return all
 }
 
-// HostVerdict is one host's verdict for one vulnerability.
-type HostVerdict struct {
+// Judged is a host with its verdict for one vulnerability.
+type Judged struct {
 	Host        string  `json:"host"`
 	Root        string  `json:"root,omitempty"` // of the host's roots; empty: /
 	Release     string  `json:"release"`
@@ -91,15 +91,15 @@ type HostPage struct {
 
 // Hosts judges hosts that have the source package for one vulnerability, sorted by host; what is not affected is included,
 // so that each verdict's reason can be shown.
-func (f *Fleet) Hosts(vulnerability, source string, p HostPage) []HostVerdict {
+func (f *Fleet) Hosts(vulnerability, source string, p HostPage) []Judged {
 	verdicts := f.verdicts(vulnerability, source)
-	f.sort()
+	f.Sort()
 	from, found := slices.BinarySearch(f.order, p.After)
 	if found {
 		from++
 	}
 	holds := make(map[*class]int) // the class's pair of the source package; -1: none that counts
-	var all []HostVerdict
+	var all []Judged
 	for _, host := range f.order[from:] {
 		k := f.hosts[host]
 		id, known := holds[k]
@@ -114,8 +114,8 @@ func (f *Fleet) Hosts(vulnerability, source string, p HostPage) []HostVerdict {
 			p.Skip--
 			continue
 		}
-		of, root := place(host)
-		all = append(all, HostVerdict{of, root, k.Release, k.Environment, f.pairs[id].version, verdicts[id]})
+		of, root := HostOf(host)
+		all = append(all, Judged{of, root, k.Release, k.Environment, f.pairs[id].version, verdicts[id]})
 		if len(all) == p.Limit {
 			break
 		}
@@ -123,8 +123,8 @@ func (f *Fleet) Hosts(vulnerability, source string, p HostPage) []HostVerdict {
 	return all
 }
 
-// sort puts the hosts in order, where that is not done. Until the next change, all that only asks is safe for concurrent use.
-func (f *Fleet) sort() {
+// Sort puts the hosts in order, where that is not done. Until the next change, all that only asks is safe for concurrent use.
+func (f *Fleet) Sort() {
 	if f.order == nil {
 		f.order = slices.Sorted(maps.Keys(f.hosts))
 		if f.order == nil {
@@ -189,6 +189,30 @@ func (f *Fleet) Statements(vulnerability, source string) []intake.Statement {
 	}
 	slices.SortStableFunc(all, func(x, y intake.Statement) int { return cmp.Compare(x.Release, y.Release) })
 	return all
+}
+
+// Concerned gives the hosts that are not known to be unaffected by all of some vulnerabilities ("ID/source"), of those that in
+// lets by; one host again for each of its roots.
+func (f *Fleet) Concerned(vulnerabilities []string, in func(host, environment string) bool) (hosts []string) {
+	var concerned []map[int]Verdict // of each vulnerability
+	for _, name := range vulnerabilities {
+		id, source, _ := strings.Cut(name, "/")
+		verdicts := f.verdicts(id, source)
+		maps.DeleteFunc(verdicts, func(_ int, v Verdict) bool { return v.Status == NotAffected })
+		concerned = append(concerned, verdicts)
+	}
+	reached := map[*class]bool{}
+	for place, k := range f.hosts {
+		has, known := reached[k]
+		if !known {
+			has = slices.ContainsFunc(concerned, func(v map[int]Verdict) bool { return k.one(v, "") >= 0 })
+			reached[k] = has
+		}
+		if host, _ := HostOf(place); has && in(host, k.Environment) {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
 }
 
 // Unjudged gives the hosts whose release no source speaks about, sorted: nothing is known of them, which is not "not affected".

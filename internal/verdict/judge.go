@@ -1,6 +1,6 @@
-// Package triage decides what matters: it judges every installed source package by what sources state, shows each distinct
-// vulnerability with the hosts it affects, and keeps people's signed decisions about it.
-package triage
+// Package verdict judges installed packages by what sources state: which host has which vulnerability, and why. It works in
+// memory, asks nobody and keeps nothing; what is installed and stated, and now, come in.
+package verdict
 
 import (
 	"cmp"
