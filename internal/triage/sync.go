@@ -67,7 +67,8 @@ func (t *Triage) sync(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		c := verdict.Class{h.Release, h.Environment, h.SetDigest, verdict.Kernel{h.KernelRunning, h.KernelVersion, h.Root != ""}, foreign}
+		c := verdict.Class{Release: h.Release, Environment: h.Environment, SetDigest: h.SetDigest, Foreign: foreign,
+			Kernel: verdict.Kernel{Release: h.KernelRunning, Version: h.KernelVersion, None: h.Root != ""}}
 		err = t.fleet.Place(h.HostID+h.Root, c, func() (pkgset.Set, error) { return t.Estate.PackageSet(ctx, h.SetDigest) })
 		if err != nil {
 			return err

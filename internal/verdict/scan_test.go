@@ -125,7 +125,7 @@ func TestScanAgreesWithIndependentComputation(t *testing.T) {
 		if older {
 			affected++
 		}
-		if (verdict == verdict.Affected) != older {
+		if (status == verdict.Affected) != older {
 			t.Errorf("%+v: %s, the oracle says affected: %v", r, status, older)
 		}
 	}
