@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"maps"
 	"os"
@@ -14,8 +15,11 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
-// maxSpool bounds the bytes that are kept while no server answers.
-const maxSpool = 16 << 20
+// Bounds of what is kept while no server answers, in bytes: of all, and of the list, which one check-in must carry.
+const (
+	maxSpool  = 16 << 20
+	maxListed = wire.MaxDocument / 2
+)
 
 // spooled is the list of the states kept while no server answers, oldest first, and how many of them the bound has cost.
 // Outcomes of work are not in it: an errand keeps its own file until its report was taken, however long that is.
@@ -67,7 +71,11 @@ func (a *Agent) bound(s spooled, most int64) error {
 		if err != nil {
 			return err
 		}
-		if total <= most && len(s.States) <= wire.MaxSpooled || len(s.States) <= 1 {
+		list, err := json.Marshal(s.States)
+		if err != nil {
+			return err
+		}
+		if total <= most && len(list) <= maxListed && len(s.States) <= wire.MaxSpooled || len(s.States) <= 1 {
 			return writeJSON(a.spoolList(), 0o600, s)
 		}
 		s.States = s.States[1:]

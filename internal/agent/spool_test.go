@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +53,27 @@ func TestTheSpoolLetsTheOldestGo(t *testing.T) {
 	}
 	if s := a.readSpool(); len(s.States) != 0 {
 		t.Errorf("after it was told: %+v", s)
+	}
+}
+
+// TestTheSpoolFitsIntoACheckIn, of a host with many trees too: else the server would never hear of it again.
+func TestTheSpoolFitsIntoACheckIn(t *testing.T) {
+	a := &Agent{places: Places{State: t.TempDir()}}
+	if err := os.MkdirAll(a.places.spool(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	digest := envelope.Digest(nil)
+	state := wire.State{At: time.Unix(1, 0), PackageSet: digest, Inventory: digest, Trees: map[string]string{}}
+	for n := range wire.MaxRoots {
+		state.Trees[fmt.Sprintf("/srv/%03d/%s", n, strings.Repeat("x", 100))] = digest
+	}
+	if err := a.bound(spooled{wire.Spooled{States: slices.Repeat([]wire.State{state}, wire.MaxSpooled)}}, maxSpool); err != nil {
+		t.Fatal(err)
+	}
+	s := a.readSpool()
+	b, err := json.Marshal(wire.CheckIn{Spooled: &s.Spooled, Trees: state.Trees})
+	if err != nil || len(b) > wire.MaxDocument || len(s.States) < 10 || s.Dropped != int64(wire.MaxSpooled-len(s.States)) {
+		t.Errorf("a check-in of %d bytes with %d states, %d dropped, %v", len(b), len(s.States), s.Dropped, err)
 	}
 }
 

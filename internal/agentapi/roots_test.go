@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 // configure changes the local configuration, as the host's administrator does.
@@ -157,18 +159,15 @@ func TestStatesAreKeptWhileNoServerAnswers(t *testing.T) {
 	}
 	acts, err := w.ledger.List(t.Context(), ledger.Filter{Subject: "host/" + w.machine.host, KindPrefix: "host.caught-up", Limit: 10})
 	check(t, err)
-	var detail struct {
-		States []struct {
-			PackageSet string `json:"package_set"`
-		}
-		Dropped int
-	}
-	check(t, json.Unmarshal(acts[0].Act.Detail, &detail))
-	if len(detail.States) != 2 || detail.Dropped != 0 {
-		t.Fatalf("told: %+v", detail)
+	var told wire.Spooled
+	b, err := blob.ReadAll(t.Context(), w.blobs, acts[0].Act.Facts[0], 1<<20)
+	check(t, err)
+	check(t, json.Unmarshal(b, &told))
+	if len(told.States) != 2 || told.Dropped != 0 {
+		t.Fatalf("told: %+v", told)
 	}
 	for n, version := range []string{"3.0.15-1~deb12u2", "3.0.15-1~deb12u3"} {
-		set, err := w.estate.PackageSet(t.Context(), detail.States[n].PackageSet)
+		set, err := w.estate.PackageSet(t.Context(), told.States[n].PackageSet)
 		check(t, err)
 		if p, _ := set.Find("libssl3", "amd64"); p.Version != version {
 			t.Errorf("state %d has %s, want %s", n, p.Version, version)

@@ -186,7 +186,7 @@ func (d *Door) keep(ctx context.Context, host, digest string, b []byte) error {
 	if err != nil || has {
 		return err
 	}
-	if err := d.quota.take(host, int64(len(b)), d.Estate.Now()); err != nil {
+	if err := d.bytes.Take(host, int64(len(b)), d.Estate.Now()); err != nil {
 		return err
 	}
 	_, err = blob.PutBytes(ctx, d.Blobs, b)

@@ -307,7 +307,15 @@ func (b *Builds) update(ctx context.Context, tx *db.Tx, x Build, found []verdict
 	if err := saveFindings(ctx, tx, x); err != nil || len(began)+len(ended) == 0 {
 		return err
 	}
-	return b.act(ctx, tx, "server", "build.judged", x.Name, map[string]any{"began": began, "ended": ended, "open": open}, x.PackageSet)
+	lists, err := json.Marshal(map[string][]string{"began": began, "ended": ended})
+	if err != nil {
+		return err
+	}
+	fact, err := blob.PutBytes(ctx, b.Blobs, lists) // of an old image they are more than an act may hold
+	if err != nil {
+		return err
+	}
+	return b.act(ctx, tx, "server", "build.judged", x.Name, map[string]any{"began": len(began), "ended": len(ended), "open": open}, x.PackageSet, fact)
 }
 
 // findings judges a set as that of a host, by the statements about its packages alone.

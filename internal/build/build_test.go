@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
@@ -21,10 +23,17 @@ type world struct {
 	known *intake.Knowledge
 	now   time.Time
 	acts  []string
+	facts []string // of judgements
 }
 
 func (w *world) Append(_ context.Context, _ *db.Tx, a proof.Act) (int64, error) {
+	if b, err := envelope.Encode(a); err != nil || len(b) > proof.MaxEntry {
+		return 0, fmt.Errorf("an act of %d bytes, %v", len(b), err)
+	}
 	w.acts = append(w.acts, a.Kind+" "+string(a.Detail))
+	if a.Kind == "build.judged" {
+		w.facts = append(w.facts, a.Facts[1])
+	}
 	return int64(len(w.acts)), nil
 }
 func (w *world) Knowledge(context.Context) (*intake.Knowledge, error) { return w.known, nil }
@@ -103,10 +112,27 @@ func TestABuildIsAFindingWithItsOwnTime(t *testing.T) {
 			kinds = append(kinds, strings.Fields(a)[0])
 		}
 		if got := strings.Join(kinds, " "); got != "build.registered build.judged build.judged build.registered build.judged build.dropped" ||
-			!strings.Contains(w.acts[4], `"ended":["CVE-2026-0001/openssl","CVE-2026-0002/openssl"]`) {
+			!strings.Contains(w.acts[4], `"ended":2`) {
 			t.Errorf("acts %v", w.acts)
 		}
+		if b, err := blob.ReadAll(ctx, w.Blobs, w.facts[len(w.facts)-1], 1<<20); string(b) != `{"began":[],"ended":["CVE-2026-0001/openssl","CVE-2026-0002/openssl"]}` || err != nil {
+			t.Errorf("the fact of the last judgement: %s, %v", b, err)
+		}
 	})
+}
+
+// TestAnOldImageIsJudged: thousands of vulnerabilities at once are no more than an act may tell.
+func TestAnOldImageIsJudged(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	var ids []string
+	for n := range 5000 {
+		ids = append(ids, fmt.Sprintf("CVE-2020-%05d", n))
+	}
+	w.state(ids...)
+	x, err := w.Register(t.Context(), "carol", New{Name: "base-10", Days: 14, Release: "bookworm", Status: []byte(status)})
+	if err != nil || len(x.Findings) != len(ids) {
+		t.Errorf("%d findings, %v", len(x.Findings), err)
+	}
 }
 
 func TestABuildIsRefusedAtTheDoor(t *testing.T) {

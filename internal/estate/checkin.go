@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
@@ -15,6 +17,8 @@ import (
 type event struct {
 	kind   string
 	detail map[string]any
+	more   int64 // that it tells at once, beside itself
+	fact   any   // what is too much for an act, which cites it; nil: nothing
 }
 
 func errCloned() error {
@@ -29,7 +33,8 @@ type facts struct {
 }
 
 // CheckIn takes over what a host says. It gives the host as it now is and the digests whose bytes the server lacks; while
-// there are any, contact is kept but the facts wait. Refused with CLONED when the counter does not grow.
+// there are any, contact is kept but the facts wait. Refused with CLONED when the counter does not grow, and with QUOTA where a host
+// floods the record, see DailyNews.
 func (e *Estate) CheckIn(ctx context.Context, hostID string, c wire.CheckIn) (host Host, need []string, err error) {
 	need, err = e.lacking(ctx, c)
 	if err != nil {
@@ -53,7 +58,12 @@ func (e *Estate) CheckIn(ctx context.Context, hostID string, c wire.CheckIn) (ho
 			err = e.Flush(ctx)
 		}
 	} else {
-		host, err = e.take(ctx, hostID, c, f, now)
+		if host.ClonedAt.IsZero() {
+			err = e.news.Take(hostID, news(before, host, events), now)
+		}
+		if err == nil {
+			host, err = e.take(ctx, hostID, c, f, now)
+		}
 	}
 	if err == nil && !host.RetiredAt.IsZero() {
 		err = errRetired()
@@ -87,13 +97,30 @@ func (e *Estate) take(ctx context.Context, hostID string, c wire.CheckIn, f *fac
 			}
 		}
 		for _, v := range events {
-			if err := e.act(ctx, tx, v.kind, subject(hostID), subject(hostID), v.detail); err != nil {
+			facts, err := e.keep(ctx, v)
+			if err != nil {
+				return err
+			}
+			if err := e.act(ctx, tx, v.kind, subject(hostID), subject(hostID), v.detail, facts...); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return host, err
+}
+
+// keep gives the digest of an event's fact, if it has one.
+func (e *Estate) keep(ctx context.Context, v event) ([]string, error) {
+	if v.fact == nil {
+		return nil, nil
+	}
+	b, err := envelope.Encode(v.fact)
+	if err != nil {
+		return nil, err
+	}
+	digest, err := blob.PutBytes(ctx, e.Blobs, b)
+	return []string{digest}, err
 }
 
 // hear decides what a check-in makes of a host, and which acts it is worth.
@@ -103,20 +130,20 @@ func (h Host) hear(c wire.CheckIn, f *facts, now time.Time) (Host, []event) {
 	}
 	if c.Counter <= h.Counter {
 		h.ClonedAt = now
-		return h, []event{{"host.cloned", map[string]any{"counter": c.Counter, "expected_over": h.Counter}}}
+		return h, []event{{kind: "host.cloned", detail: map[string]any{"counter": c.Counter, "expected_over": h.Counter}}}
 	}
 	var events []event
 	if !h.SilentAt.IsZero() {
-		events = append(events, event{"host.returned", map[string]any{"silent_at": h.SilentAt, "last_seen": h.LastSeen}})
+		events = append(events, event{kind: "host.returned", detail: map[string]any{"silent_at": h.SilentAt, "last_seen": h.LastSeen}})
 	}
 	if c.ReportKey != h.SeenReportKey {
-		events = append(events, event{"host.report-key-changed", map[string]any{"registered": h.ReportKey, "seen": c.ReportKey}})
+		events = append(events, event{kind: "host.report-key-changed", detail: map[string]any{"registered": h.ReportKey, "seen": c.ReportKey}})
 	}
 	if c.Log.Size < h.Log.Size {
-		events = append(events, event{"host.log-went-back", map[string]any{"size": c.Log.Size, "before": h.Log.Size}})
+		events = append(events, event{kind: "host.log-went-back", detail: map[string]any{"size": c.Log.Size, "before": h.Log.Size}})
 	}
 	if c.Alarm != h.Alarm {
-		events = append(events, event{"host.alarm-changed", map[string]any{"alarm": c.Alarm, "before": h.Alarm}})
+		events = append(events, event{kind: "host.alarm-changed", detail: map[string]any{"alarm": c.Alarm, "before": h.Alarm}})
 	}
 	h.Counter, h.LastSeen, h.SilentAt = c.Counter, now, time.Time{}
 	h.SeenReportKey, h.Log, h.Alarm = c.ReportKey, c.Log, c.Alarm
@@ -125,7 +152,7 @@ func (h Host) hear(c wire.CheckIn, f *facts, now time.Time) (Host, []event) {
 		h.ScannedAt = c.ScannedAt.UTC().Truncate(time.Microsecond)
 	}
 	if c.ClockJump != 0 {
-		events = append(events, event{"host.clock-jumped", map[string]any{"seconds": c.ClockJump}})
+		events = append(events, event{kind: "host.clock-jumped", detail: map[string]any{"seconds": c.ClockJump}})
 	}
 	if f != nil {
 		events = append(events, h.rootEvents(c, f)...)
@@ -241,19 +268,20 @@ func (h Host) rootEvents(c wire.CheckIn, f *facts) []event {
 	var events []event
 	for _, path := range slices.Sorted(maps.Keys(h.Roots)) {
 		if _, there := f.roots[path]; !there {
-			events = append(events, event{"host.root-gone", map[string]any{"root": path, "package_set": h.Roots[path].PackageSet}})
+			events = append(events, event{kind: "host.root-gone", detail: map[string]any{"root": path, "package_set": h.Roots[path].PackageSet}})
 		}
 	}
 	for _, path := range slices.Sorted(maps.Keys(f.roots)) {
 		if _, known := h.Roots[path]; !known {
-			events = append(events, event{"host.root-reported", map[string]any{"root": path}})
+			events = append(events, event{kind: "host.root-reported", detail: map[string]any{"root": path}})
 		}
 		if n := f.roots[path].Lagging; n > h.Roots[path].Lagging {
-			events = append(events, event{"host.copies-lag", map[string]any{"root": path, "files": n}})
+			events = append(events, event{kind: "host.copies-lag", detail: map[string]any{"root": path, "files": n}})
 		}
 	}
 	if c.Spooled != nil {
-		events = append(events, event{"host.caught-up", map[string]any{"states": c.Spooled.States, "dropped": c.Spooled.Dropped}})
+		n := len(c.Spooled.States)
+		events = append(events, event{kind: "host.caught-up", detail: map[string]any{"states": n, "dropped": c.Spooled.Dropped}, more: int64(n), fact: c.Spooled})
 	}
 	return events
 }

@@ -156,6 +156,9 @@ func (e *Estate) Authenticate(ctx context.Context, cert *x509.Certificate) (host
 	if cert.Subject.CommonName != host.ID {
 		return Host{}, fault.New(fault.Unauthenticated, "the certificate names another host")
 	}
+	if !e.Now().Before(cert.NotAfter) { // TLS looks when a connection begins, which may be long ago
+		return Host{}, fault.New(fault.Unauthenticated, "the certificate ended at %s", cert.NotAfter.UTC().Format(time.RFC3339))
+	}
 	if print == host.cert {
 		return host, nil
 	}
@@ -171,6 +174,9 @@ func (e *Estate) Authenticate(ctx context.Context, cert *x509.Certificate) (host
 
 // Renew makes the host's next certificate.
 func (e *Estate) Renew(ctx context.Context, host string, csr []byte) ([]byte, error) {
+	if err := e.news.Take(host, 1, e.Now()); err != nil {
+		return nil, err
+	}
 	cert, expires, err := e.CA.Host(host, csr)
 	if err != nil {
 		return nil, err

@@ -112,11 +112,13 @@ type Estate struct {
 	Config
 	directory directory
 	beats     heartbeats
+	news      Quota
 }
 
 // New makes an Estate.
 func New(c Config) *Estate {
-	return &Estate{Config: c, beats: heartbeats{of: map[string]heartbeat{}, seed: maphash.MakeSeed()}}
+	return &Estate{Config: c, beats: heartbeats{of: map[string]heartbeat{}, seed: maphash.MakeSeed()},
+		news: Quota{What: "pieces of news", Most: DailyNews}}
 }
 
 // Host gives one host, or NotFound.

@@ -7,8 +7,11 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -192,6 +195,80 @@ func TestBytesThatAreNoPackageSetAreRefused(t *testing.T) {
 	}
 }
 
+// TestALongAbsenceIsTold: whatever a host kept while no server answered fits into the ledger, which bounds an act.
+func TestALongAbsenceIsTold(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	h, _ := w.enrol("web1")
+	c := w.put(1, "1")
+	c.Spooled = &wire.Spooled{Dropped: 3}
+	for n := range wire.MaxSpooled {
+		trees := map[string]string{}
+		for _, root := range []string{"/", "/srv/a", "/srv/b"} {
+			trees[root] = envelope.Digest([]byte(root + fmt.Sprint(n)))
+		}
+		c.Spooled.States = append(c.Spooled.States, wire.State{At: w.now, PackageSet: c.PackageSet, Inventory: c.Inventory, Trees: trees})
+	}
+	_, need, err := w.CheckIn(t.Context(), h.ID, c)
+	check(t, err)
+	last := w.log.acts[len(w.log.acts)-1]
+	if len(need) > 0 || last.Kind != "host.caught-up" {
+		t.Fatalf("needs %v, the last act is %s", need, last.Kind)
+	}
+	if b, err := envelope.Encode(last); err != nil || len(b) > proof.MaxEntry {
+		t.Errorf("an act of %d bytes, %v", len(b), err)
+	}
+	b, err := blob.ReadAll(t.Context(), w.Blobs, last.Facts[0], 1<<20)
+	check(t, err)
+	var told wire.Spooled
+	if err := json.Unmarshal(b, &told); err != nil || !reflect.DeepEqual(&told, c.Spooled) {
+		t.Errorf("told %d states, %d dropped, %v", len(told.States), told.Dropped, err)
+	}
+}
+
+// TestAHostDoesNotFloodTheRecord: whoever speaks in a host's name has acts written only so often, and keeps no other host from being
+// heard; that a host was cloned is told all the same.
+func TestAHostDoesNotFloodTheRecord(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	h, _ := w.enrol("web1")
+	other, _ := w.enrol("web2")
+	w.news.Most = 10
+	counter := int64(0)
+	alarm := func() error {
+		counter++
+		c := w.put(counter, "1")
+		c.Alarm = fmt.Sprint(counter)
+		_, _, err := w.CheckIn(t.Context(), h.ID, c)
+		return err
+	}
+	for range 5 { // each changes something, and is an act
+		check(t, alarm())
+	}
+	acts := len(w.log.acts)
+	for range 3 {
+		if err := alarm(); fault.CodeOf(err) != wire.Quota {
+			t.Errorf("over the quota: %v", err)
+		}
+	}
+	if _, err := w.Renew(t.Context(), h.ID, csr(t)); fault.CodeOf(err) != wire.Quota {
+		t.Errorf("renewed over the quota: %v", err)
+	}
+	quiet := w.put(counter, "1")
+	quiet.Alarm = "5"
+	_, _, err := w.CheckIn(t.Context(), h.ID, quiet)
+	check(t, err) // no news
+	_, _, err = w.CheckIn(t.Context(), other.ID, w.put(1, "1"))
+	check(t, err)
+	if len(w.log.acts) != acts {
+		t.Errorf("acts %v", w.log.acts[acts:])
+	}
+	if _, _, err := w.CheckIn(t.Context(), h.ID, quiet); fault.CodeOf(err) != wire.Cloned || len(w.log.acts) != acts+1 {
+		t.Errorf("the same counter again: %v", err)
+	}
+	w.now = w.now.Add(24 * time.Hour)
+	_, _, err = w.CheckIn(t.Context(), other.ID, w.put(2, "2"))
+	check(t, err)
+}
+
 func TestHearDecidesByTheCounter(t *testing.T) {
 	for _, c := range []struct {
 		name        string
@@ -300,6 +377,10 @@ func TestRenewedCertificateReplacesTheOldAtItsFirstUse(t *testing.T) {
 	}
 	if _, err := w.Authenticate(t.Context(), old); fault.KindOf(err) != fault.Unauthenticated {
 		t.Errorf("the old certificate: %v", err)
+	}
+	w.now = renewed.NotAfter
+	if _, err := w.Authenticate(t.Context(), renewed); fault.KindOf(err) != fault.Unauthenticated {
+		t.Errorf("a certificate that ended while its connection stayed open: %v", err)
 	}
 }
 

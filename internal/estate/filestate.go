@@ -31,12 +31,16 @@ func (e *Estate) FileStates(ctx context.Context, host string) (all []FileState, 
 
 // keepFileStates notes the trees that differ from before.
 func keepFileStates(ctx context.Context, tx *db.Tx, before, after Host, now time.Time) error {
-	for _, tree := range slices.Sorted(maps.Keys(after.Trees)) {
-		if digest := after.Trees[tree]; digest != before.Trees[tree] {
-			if err := saveFileState(ctx, tx, after.ID, FileState{tree, digest, now}); err != nil {
-				return err
-			}
+	for _, tree := range newTrees(before, after) {
+		if err := saveFileState(ctx, tx, after.ID, FileState{tree, after.Trees[tree], now}); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// newTrees names the trees whose state is another than before, sorted.
+func newTrees(before, after Host) []string {
+	same := func(tree string) bool { return after.Trees[tree] == before.Trees[tree] }
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(after.Trees)), same)
 }

@@ -207,7 +207,7 @@ const Cloned = "CLONED"
 // Retired is the code of the refusal of a host that two people took out of service: its identity is gone for good.
 const Retired = "RETIRED"
 
-// Quota is the code of the refusal of an object that is more than a host may upload in a day.
+// Quota is the code of the refusal of what is more than a host may bring in a day: bytes of objects, or news for the record.
 const Quota = "QUOTA"
 
 // Problem is how the door answers an error (after RFC 9457): the kind and code of package fault, and a sentence.
