@@ -126,10 +126,8 @@ func (f *feeds) collect(ctx context.Context, who string, s Source) (intake.Recei
 	if !ok {
 		return intake.Receipt{}, fault.New(fault.Internal, "source %s is configured and not kept", s.Name)
 	}
-	home := *f.client
-	home.CheckRedirect = publisher.StayHome
 	c := source.Collection
-	site := publisher.Site{Client: &home, URL: s.URL, IsDocument: c.IsDocument, Largest: c.MaxDocument, Signed: c.Verify != nil, Verify: c.Verify}
+	site := publisher.Site{Client: f.client, URL: s.URL, IsDocument: c.IsDocument, Largest: c.MaxDocument, Signed: c.Verify != nil, Verify: c.Verify}
 	known, err := f.intake.Documents(ctx, s.Name, false)
 	if err != nil {
 		return intake.Receipt{}, err

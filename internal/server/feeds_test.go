@@ -67,3 +67,26 @@ func TestASourceIsFetchedFromItsAddress(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNobodySendsTheServerElsewhere: neither a source nor an archive, nor whoever stands between, makes the server ask another address.
+func TestNobodySendsTheServerElsewhere(t *testing.T) {
+	var inside atomic.Int32
+	secret := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { inside.Add(1) }))
+	defer secret.Close()
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, secret.URL+"/latest/meta-data", http.StatusFound)
+	}))
+	defer site.Close()
+	w := open(t, "[[source]]\nname = \"debian-tracker\"\nurl = \""+site.URL+"/json\"\n")
+	_, err := w.server.feeds.Fetch(t.Context(), "", "debian-tracker")
+	if err == nil || !strings.Contains(err.Error(), "configure that address") {
+		t.Errorf("a source: %v", err)
+	}
+	if answer, err := w.server.mirror.Client.Get(site.URL + "/dists/bookworm/InRelease"); err == nil {
+		answer.Body.Close()
+		t.Error("an archive led elsewhere")
+	}
+	if n := inside.Load(); n != 0 {
+		t.Errorf("asked inside %d times", n)
+	}
+}

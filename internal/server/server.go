@@ -29,6 +29,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/intake/publisher"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/job"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
@@ -154,10 +155,11 @@ func (s *Server) furnish() error {
 	s.once = once.New(once.Config{DB: s.db, Now: s.now})
 	s.views = savedview.New(savedview.Config{DB: s.db, Ledger: s.ledger, Now: s.now})
 	packages := pool.New(s.blobs)
-	s.feeds = &feeds{sources: s.config.Sources, intake: s.intake, blobs: s.blobs, client: &http.Client{Timeout: 30 * time.Minute},
+	download := &http.Client{Timeout: 30 * time.Minute, CheckRedirect: publisher.StayHome}
+	s.feeds = &feeds{sources: s.config.Sources, intake: s.intake, blobs: s.blobs, client: download,
 		tags: map[string]validators{}, kept: s.intake.Source}
 	s.mirror, err = mirror.New(mirror.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Pool: packages,
-		Client: &http.Client{Timeout: 30 * time.Minute}, Configured: upstreams, Now: s.now})
+		Client: download, Configured: upstreams, Now: s.now})
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,8 @@ var errMissing = errors.New("not found")
 // StayHome is a http.Client's CheckRedirect that follows only within the first origin.
 func StayHome(next *http.Request, via []*http.Request) error {
 	if len(via) > 5 || !sameOrigin(next.URL, via[0].URL) {
-		return fault.New(fault.Invalid, "it sends us on to %s, which is not its own origin", next.URL.Host)
+		return fault.New(fault.Invalid, "it sends us on to %s://%s, which is not its own origin; if that is right, configure that address",
+			next.URL.Scheme, next.URL.Host)
 	}
 	return nil
 }
