@@ -157,6 +157,9 @@ func (a *About) join(b *About) *About {
 	return &joined
 }
 
+// maxNote bounds text that goes into rows, acts and messages, in bytes.
+const maxNote = 500
+
 // Clip bounds a text from outside: valid UTF-8, at most so many bytes and a mark where it was cut.
 func Clip(s string, most int) string {
 	s = strings.TrimSpace(strings.ToValidUTF8(s, "?"))

@@ -64,7 +64,7 @@ func (in *Intake) Deliver(ctx context.Context, who, source string, d Delivery) (
 	if src.Collection == nil {
 		return Receipt{}, fault.New(fault.Invalid, "source %s is one file, not a collection of documents", source)
 	}
-	receipt := Receipt{From: clip(d.From)}
+	receipt := Receipt{From: Clip(d.From, maxNote)}
 	err = in.deliver(ctx, who, src, d, &receipt)
 	return in.finish(ctx, who, src, receipt, err)
 }
@@ -172,13 +172,13 @@ func endingOf(path string) string {
 
 // keep puts a document among the blobs, unless it is too large.
 func (in *Intake) keep(ctx context.Context, c Collection, d Delivery, f File) (*staged, error) {
-	s := &staged{Document: Document{Path: f.Path, From: clip(f.From), FetchedAt: in.Now(), Listed: f.Listed}, beside: map[string][]byte{}}
+	s := &staged{Document: Document{Path: f.Path, From: Clip(f.From, maxNote), FetchedAt: in.Now(), Listed: f.Listed}, beside: map[string][]byte{}}
 	if f.Missing {
 		s.bad = fault.New(fault.Invalid, "the publisher lists it, and does not have it")
 		return s, nil
 	}
 	if s.From == "" {
-		s.From = clip(d.From)
+		s.From = Clip(d.From, maxNote)
 	}
 	b, err := io.ReadAll(io.LimitReader(f.Body, c.MaxDocument+1))
 	if err != nil {
@@ -198,7 +198,7 @@ func (in *Intake) keep(ctx context.Context, c Collection, d Delivery, f File) (*
 func (in *Intake) judge(ctx context.Context, src Source, d Delivery, old Document, s *staged) (Document, error) {
 	next, err := in.accept(ctx, src, d, old, s)
 	if fault.KindOf(err) == fault.Invalid || fault.CodeOf(err) == fault.BadSignature {
-		old.Refused, old.RefusedDigest = clip(err.Error()), s.Digest
+		old.Refused, old.RefusedDigest = Clip(err.Error(), maxNote), s.Digest
 		return old, nil
 	}
 	return next, err
@@ -277,7 +277,7 @@ func (in *Intake) importArchive(ctx context.Context, who string, src Source, r i
 	if err != nil {
 		return Receipt{}, fmt.Errorf("receive %s: %w", src.Name, err)
 	}
-	receipt := Receipt{From: clip(from), Bytes: size}
+	receipt := Receipt{From: Clip(from, maxNote), Bytes: size}
 	if size > src.MaxBytes {
 		err = fault.New(fault.Invalid, "larger than %d bytes, which is the most the source may have", src.MaxBytes)
 	} else {

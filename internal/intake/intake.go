@@ -51,7 +51,7 @@ func New(c Config) *Intake {
 func (in *Intake) source(name string) (Source, error) {
 	i := slices.IndexFunc(in.Sources, func(s Source) bool { return s.Name == name })
 	if i < 0 {
-		return Source{}, fault.New(fault.NotFound, "no source of advisories is named %q", clip(name))
+		return Source{}, fault.New(fault.NotFound, "no source of advisories is named %q", Clip(name, maxNote))
 	}
 	return in.Sources[i], nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 )
 
@@ -68,7 +69,7 @@ func (in *Intake) Import(ctx context.Context, who, source string, r io.Reader, f
 	if err != nil {
 		return Receipt{}, fmt.Errorf("receive %s: %w", source, err)
 	}
-	receipt := Receipt{From: clip(from), Bytes: size, Digest: digest}
+	receipt := Receipt{From: Clip(from, maxNote), Bytes: size, Digest: digest}
 	reading, err := in.parse(ctx, src, digest, size)
 	if err == nil {
 		err = in.receive(ctx, who, src, reading, &receipt, "")
@@ -119,7 +120,7 @@ func (in *Intake) receive(ctx context.Context, who string, src Source, reading R
 		counts := reading.counts()
 		if reason == "" {
 			err = shrunk(state.Counts, counts)
-		} else if receipt.Reason = clip(reason); state.Shrunk != receipt.Digest {
+		} else if receipt.Reason = Clip(reason, maxNote); state.Shrunk != receipt.Digest {
 			err = fault.New(fault.Conflict, "source %s does not wait for anyone to accept these bytes; look again", src.Name)
 		}
 		if err != nil {
@@ -200,7 +201,7 @@ func (in *Intake) refuse(ctx context.Context, who string, src Source, receipt Re
 		if !known {
 			state = SourceState{Name: src.Name, DueAt: now.Add(src.MaxAge)}
 		}
-		state.RefusedAt, state.Refused, state.Shrunk = now, clip(why.Error()), ""
+		state.RefusedAt, state.Refused, state.Shrunk = now, Clip(why.Error(), maxNote), ""
 		if errors.Is(why, errShrunk) {
 			state.Shrunk = receipt.Digest
 		}
@@ -212,7 +213,7 @@ func (in *Intake) refuse(ctx context.Context, who string, src Source, receipt Re
 			facts = nil
 		}
 		return in.act(ctx, tx, who, "source.refused", src.Name, facts,
-			refusal{From: receipt.From, Bytes: receipt.Bytes, Reason: clip(why.Error())})
+			refusal{From: receipt.From, Bytes: receipt.Bytes, Reason: Clip(why.Error(), maxNote)})
 	})
 }
 
@@ -236,8 +237,8 @@ func (in *Intake) AcceptShrink(ctx context.Context, who, source, digest, reason 
 	if err != nil {
 		return Receipt{}, err
 	}
-	if reason = strings.TrimSpace(reason); who == "" || reason == "" {
-		return Receipt{}, fault.New(fault.Invalid, "accepting that a source shrank needs a person and a reason")
+	if reason, err = ledger.Reason(reason); err != nil {
+		return Receipt{}, err
 	}
 	state, err := in.state(ctx, source)
 	if err != nil {
@@ -326,13 +327,4 @@ func compareRevisions(before, after map[string]string) revisions {
 	}
 	slices.SortFunc(changes, func(a, b revision) int { return strings.Compare(a.ID, b.ID) })
 	return changes
-}
-
-// clip bounds text that goes into rows, acts and messages.
-func clip(s string) string {
-	const most = 500
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strings.ToValidUTF8(s, "?")
 }

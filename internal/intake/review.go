@@ -120,7 +120,7 @@ func (in *Intake) Review(ctx context.Context, who string, r Review) error {
 				return err
 			}
 			if !due {
-				return fault.New(fault.Conflict, "advisory %s of %s waits for no review; look at the queue again", clip(id), clip(r.Source))
+				return fault.New(fault.Conflict, "advisory %s of %s waits for no review; look at the queue again", Clip(id, maxNote), Clip(r.Source, maxNote))
 			}
 			looked = append(looked, [2]string{id, revision})
 			if err := saveReview(ctx, tx, who, r, id, now); err != nil {
@@ -135,6 +135,6 @@ func (in *Intake) Review(ctx context.Context, who string, r Review) error {
 		if err != nil {
 			return err
 		}
-		return in.act(ctx, tx, who, "advisory.reviewed", r.Source, []string{fact}, reviewed{len(ids), r.Relevant, clip(r.Reason)})
+		return in.act(ctx, tx, who, "advisory.reviewed", r.Source, []string{fact}, reviewed{len(ids), r.Relevant, Clip(r.Reason, maxNote)})
 	})
 }

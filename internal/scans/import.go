@@ -53,7 +53,7 @@ type refusal struct {
 // Import takes a report's bytes from r, for a person. They become a fact before they are read. What is no report, or is
 // damaged, is fault.Invalid and the act report.refused. The same bytes again give the report they are, and change nothing.
 func (s *Scans) Import(ctx context.Context, who string, r io.Reader, d Delivery) (report Report, unchanged bool, err error) {
-	d.From, d.About = clip(d.From), clip(strings.ToLower(strings.TrimSpace(d.About)))
+	d.From, d.About = intake.Clip(d.From, 500), intake.Clip(strings.ToLower(strings.TrimSpace(d.About)), 500)
 	head := bufio.NewReaderSize(r, scanner.Head)
 	most := int64(scanner.MaxBytes + 1)
 	var unknown error
@@ -89,7 +89,7 @@ func (s *Scans) Import(ctx context.Context, who string, r io.Reader, d Delivery)
 func (s *Scans) refuse(ctx context.Context, who string, d Delivery, digest string, size int64, why error) error {
 	if fault.KindOf(why) == fault.Invalid {
 		err := s.DB.Write(ctx, func(tx *db.Tx) error {
-			return s.act(ctx, tx, who, "report.refused", "scan-report/"+digest, []string{digest}, refusal{d.From, size, clip(why.Error())})
+			return s.act(ctx, tx, who, "report.refused", "scan-report/"+digest, []string{digest}, refusal{d.From, size, intake.Clip(why.Error(), 500)})
 		})
 		if err != nil {
 			return err
@@ -274,13 +274,4 @@ func (s *Scans) act(ctx context.Context, tx *db.Tx, who, kind, subject string, f
 	}
 	_, err = s.Ledger.Append(ctx, tx, proof.Act{Kind: kind, Subject: subject, At: s.Now(), Who: who, Facts: facts, Detail: json.RawMessage(b)})
 	return err
-}
-
-// clip bounds text that goes into rows and acts.
-func clip(s string) string {
-	const most = 500
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strings.ToValidUTF8(s, "?")
 }

@@ -218,11 +218,7 @@ func (s *site) agreeing(ctx context.Context, root *trustroot.Root, w triage.Wait
 }
 
 func (s *site) agreeDecision(v *visit) error {
-	form, err := v.form()
-	if err != nil {
-		return err
-	}
-	sig, err := signature(form)
+	sig, err := v.signature()
 	if err != nil {
 		return err
 	}

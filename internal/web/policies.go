@@ -209,11 +209,7 @@ func approvedBy(a deadline.Adoption, person string) bool {
 }
 
 func (s *site) signPolicy(v *visit) error {
-	form, err := v.form()
-	if err != nil {
-		return err
-	}
-	sig, err := signature(form)
+	sig, err := v.signature()
 	if err != nil {
 		return err
 	}

@@ -156,11 +156,7 @@ func signable(root *trustroot.Root, class, author string, p trustroot.Person, al
 }
 
 func (s *site) signSnapshot(v *visit) error {
-	form, err := v.form()
-	if err != nil {
-		return err
-	}
-	sig, err := signature(form)
+	sig, err := v.signature()
 	if err != nil {
 		return err
 	}

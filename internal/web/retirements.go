@@ -46,11 +46,7 @@ func (s *site) proposeRetirement(v *visit) error {
 }
 
 func (s *site) approveRetirement(v *visit) error {
-	form, err := v.form()
-	if err != nil {
-		return err
-	}
-	sig, err := signature(form)
+	sig, err := v.signature()
 	if err != nil {
 		return err
 	}

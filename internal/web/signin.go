@@ -194,6 +194,15 @@ func (s *site) signOut(v *visit) error {
 // passkeyPrefix stands before the credential ID in a passkey's key ID. Source: envelope.Key.
 const passkeyPrefix = "webauthn:"
 
+// signature reads the one that a form hands in.
+func (v *visit) signature() (envelope.Signature, error) {
+	form, err := v.form()
+	if err != nil {
+		return envelope.Signature{}, err
+	}
+	return signature(form)
+}
+
 // signature reads a signature from a form: a passkey's assertion in base64url parts, or what ssh-keygen printed.
 func signature(form url.Values) (envelope.Signature, error) {
 	if armoured := form.Get("sshsig"); armoured != "" {

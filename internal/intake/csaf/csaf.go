@@ -62,7 +62,7 @@ func (p parser) parse(_ string, r io.Reader) (intake.Reading, error) {
 	for _, v := range d.Vulnerabilities {
 		s := speech{parser: p, document: &d, vulnerability: &v, known: known, related: related}
 		if s.id = v.id(d.Document.Tracking.ID); !name.MatchString(s.id) {
-			return intake.Reading{}, fault.New(fault.Invalid, "CSAF: %q is no name of a vulnerability", clip(s.id))
+			return intake.Reading{}, fault.New(fault.Invalid, "CSAF: %q is no name of a vulnerability", intake.Clip(s.id, 200))
 		}
 		if err := s.read(); err != nil {
 			return intake.Reading{}, err
@@ -112,7 +112,7 @@ func (s *speech) read() error {
 	for _, word := range slices.Sorted(maps.Keys(s.vulnerability.Status)) {
 		status, ok := statuses[word]
 		if !ok {
-			return fault.New(fault.Invalid, "CSAF: %s: unknown product status %q", s.id, clip(word))
+			return fault.New(fault.Invalid, "CSAF: %s: unknown product status %q", s.id, intake.Clip(word, 200))
 		}
 		if status == "" {
 			continue
@@ -121,7 +121,7 @@ func (s *speech) read() error {
 		sources := map[string]bool{} // platforms of which the status names source packages
 		for _, id := range ids {
 			if _, ok := s.known[id]; !ok {
-				return fault.New(fault.Invalid, "CSAF: %s: the product %q is not defined in the document", s.id, clip(id))
+				return fault.New(fault.Invalid, "CSAF: %s: the product %q is not defined in the document", s.id, intake.Clip(id, 200))
 			}
 			if pack := s.pack(id); pack.source {
 				sources[pack.platform] = true
@@ -170,14 +170,14 @@ func (s *speech) gather() {
 // state adds the statement about one product.
 func (s *speech) state(id string, status intake.Status, sources map[string]bool) {
 	pack, w := s.pack(id), s.words[id]
-	one := intake.Statement{ID: s.id, Status: status, Urgency: clip(cmp.Or(w.impact, s.Document.Severity.Text)), Vector: clip(w.vector),
-		Description: clip(cmp.Or(s.Title, s.Document.Title))}
+	one := intake.Statement{ID: s.id, Status: status, Urgency: intake.Clip(cmp.Or(w.impact, s.Document.Severity.Text), 200), Vector: intake.Clip(w.vector, 200),
+		Description: intake.Clip(cmp.Or(s.Title, s.Document.Title), 200)}
 	if pack.release == "" && !s.all {
 		return
 	}
 	if pack.release == "" {
 		p := s.known[id]
-		one.Package, one.Release = clip(cmp.Or(p.Name, id, Product)), Product
+		one.Package, one.Release = intake.Clip(cmp.Or(p.Name, id, Product), 200), Product
 		if status == intake.Fixed { // the product that is named is the fixed one
 			one.Status, one.Note = intake.NotAffected, "fixed in this version"
 		}
@@ -204,15 +204,15 @@ func (s *speech) state(id string, status intake.Status, sources map[string]bool)
 // explain says why there is no fix, or why nothing is affected.
 func (s *speech) explain(one *intake.Statement, w words) {
 	if strings.Contains(strings.TrimSpace(w.impact), " ") { // a sentence: why nothing is affected, no rating
-		one.Urgency, one.Note = clip(s.Document.Severity.Text), clip(w.impact)
+		one.Urgency, one.Note = intake.Clip(s.Document.Severity.Text, 200), intake.Clip(w.impact, 200)
 	}
 	switch {
 	case one.Status == intake.NotAffected && w.label != "" && one.Note == "":
-		one.Note = strings.ReplaceAll(clip(w.label), "_", " ")
+		one.Note = strings.ReplaceAll(intake.Clip(w.label, 200), "_", " ")
 	case one.Status == intake.Undetermined && one.Note == "":
 		one.Expectation, one.Note = "investigating", "the publisher is investigating"
 	case one.Status == intake.Open && w.remedy != "":
-		one.Note = clip(w.remedyDetails)
+		one.Note = intake.Clip(w.remedyDetails, 200)
 		switch details := strings.ToLower(w.remedyDetails); {
 		case strings.HasPrefix(details, "out of support"):
 			one.Expectation = "end-of-life"
@@ -257,7 +257,7 @@ func (s *speech) packageOf(p pack, text string) pack {
 	case purl.Type == packageurl.TypeRPM && rpm.ValidName(purl.Name):
 		p.name, p.scheme, p.source = purl.Name, intake.RPM, qualifiers["arch"] == "src" || qualifiers["arch"] == "source"
 		if module := strings.SplitN(qualifiers["rpmmod"], ":", 3); len(module) >= 2 {
-			p.module = clip(module[0] + ":" + module[1])
+			p.module = intake.Clip(module[0]+":"+module[1], 200)
 		}
 		if p.version = purl.Version; p.version != "" {
 			if epoch := qualifiers["epoch"]; epoch != "" && epoch != "0" {
@@ -280,13 +280,4 @@ func (s *speech) packageOf(p pack, text string) pack {
 		p.release, p.condition = intake.ReleaseNamed(qualifiers["distro"])
 	}
 	return p
-}
-
-// clip bounds foreign text that goes into statements and messages.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strings.ToValidUTF8(s, "?")
 }

@@ -78,7 +78,7 @@ func ParseArchive(r io.Reader) (intake.Reading, error) {
 		return intake.Reading{}, fault.New(fault.Invalid, "Debian archive: something follows the document at byte %d", d.InputOffset())
 	}
 	if !validRelease(a.Release) {
-		return intake.Reading{}, fault.New(fault.Invalid, "Debian archive: %q is no name of a release", clip(a.Release))
+		return intake.Reading{}, fault.New(fault.Invalid, "Debian archive: %q is no name of a release", intake.Clip(a.Release, 80))
 	}
 	var reading intake.Reading
 	for _, h := range a.Sources {
@@ -97,7 +97,7 @@ func ParseArchive(r io.Reader) (intake.Reading, error) {
 
 func (h ArchiveHistory) check() error {
 	if !deb.ValidName(h.Source) {
-		return fault.New(fault.Invalid, "%q is no source package name", clip(h.Source))
+		return fault.New(fault.Invalid, "%q is no source package name", intake.Clip(h.Source, 80))
 	}
 	for _, e := range h.Entries {
 		if err := deb.ValidVersion(e.Version); err != nil {
@@ -105,7 +105,7 @@ func (h ArchiveHistory) check() error {
 		}
 		for _, id := range e.CVEs {
 			if !validID(id) {
-				return fault.New(fault.Invalid, "changelog of %s: %q is no name of a vulnerability", h.Source, clip(id))
+				return fault.New(fault.Invalid, "changelog of %s: %q is no name of a vulnerability", h.Source, intake.Clip(id, 80))
 			}
 		}
 	}

@@ -77,7 +77,7 @@ func (p *listParser) line(line string) error {
 	case trimmed == line || !strings.HasPrefix(line, "\t") && !strings.HasPrefix(line, " "):
 		m := p.head.FindStringSubmatch(line)
 		if m == nil {
-			return fault.New(fault.Invalid, "Debian %s: line %d is no entry: %q", p.what, p.number, clip(line))
+			return fault.New(fault.Invalid, "Debian %s: line %d is no entry: %q", p.what, p.number, intake.Clip(line, 80))
 		}
 		p.entries++
 		p.advisory, p.title, p.ids = "", "", []string{m[1]}
@@ -114,7 +114,7 @@ func (p *listParser) cross(line string) {
 func (p *listParser) pack(line string) error {
 	m := packageLine.FindStringSubmatch(line)
 	if m == nil || !deb.ValidName(m[2]) {
-		return fault.New(fault.Invalid, "Debian %s: line %d names no package: %q", p.what, p.number, clip(line))
+		return fault.New(fault.Invalid, "Debian %s: line %d names no package: %q", p.what, p.number, intake.Clip(line, 80))
 	}
 	s := intake.Statement{Package: m[2], Release: m[1], Advisory: p.advisory, Description: p.title}
 	if s.Release == "" {
@@ -123,7 +123,7 @@ func (p *listParser) pack(line string) error {
 	if len(p.releases) > 0 && !slices.Contains(p.releases, s.Release) {
 		return nil
 	}
-	switch version, text := m[3], clip(m[4]); version {
+	switch version, text := m[3], intake.Clip(m[4], 80); version {
 	case "<not-affected>":
 		s.Status, s.Note = intake.NotAffected, text
 	case "<unfixed>":
@@ -136,7 +136,7 @@ func (p *listParser) pack(line string) error {
 		return nil
 	default:
 		if s.Status, s.FixedVersion = intake.Fixed, version; deb.ValidVersion(version) != nil {
-			s.Status, s.FixedVersion, s.Note = intake.Undetermined, "", "the list's fixed version is no Debian version: "+clip(version)
+			s.Status, s.FixedVersion, s.Note = intake.Undetermined, "", "the list's fixed version is no Debian version: "+intake.Clip(version, 80)
 		}
 	}
 	for _, id := range p.ids {

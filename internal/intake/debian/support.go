@@ -35,7 +35,7 @@ func Support(p string, r io.Reader) (intake.Reading, error) {
 	m := supportFile.FindStringSubmatch(path.Base(p))
 	switch {
 	case m == nil:
-		return intake.Reading{}, fault.New(fault.Invalid, "support data: %q is no file of distro-info-data or debian-security-support", clip(p))
+		return intake.Reading{}, fault.New(fault.Invalid, "support data: %q is no file of distro-info-data or debian-security-support", intake.Clip(p, 80))
 	case m[1] != "":
 		return releases(m[1], r)
 	case m[2] != "" && codenames[m[2]] == "":
@@ -103,14 +103,14 @@ func packages(release string, r io.Reader) (intake.Reading, error) {
 			}
 			day, err := time.Parse(time.DateOnly, fields[2])
 			if err != nil {
-				return reading, fault.New(fault.Invalid, "support data: line %d: %q is no date", number, clip(fields[2]))
+				return reading, fault.New(fault.Invalid, "support data: line %d: %q is no date", number, intake.Clip(fields[2], 80))
 			}
 			s.Version, s.Until = fields[1], day
 		}
 		if !supported.MatchString(s.Package) {
 			return reading, fault.New(fault.Invalid, "support data: line %d names no package", number)
 		}
-		s.Note = clip(strings.Join(fields[words:], " "))
+		s.Note = intake.Clip(strings.Join(fields[words:], " "), 80)
 		reading.Support = append(reading.Support, s)
 	}
 	if err := lines.Err(); err != nil {

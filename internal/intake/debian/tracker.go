@@ -112,7 +112,7 @@ func (p *trackerParser) document(d *json.Decoder) error {
 		}
 		source := t.(string) // the decoder gives only strings as keys
 		if !deb.ValidName(source) || p.seen[source] {
-			return fault.New(fault.Invalid, "Debian tracker: %q is no source package name, or stands twice", clip(source))
+			return fault.New(fault.Invalid, "Debian tracker: %q is no source package name, or stands twice", intake.Clip(source, 80))
 		}
 		p.seen[source] = true
 		var issues map[string]trackerIssue
@@ -154,14 +154,14 @@ func damaged(d *json.Decoder, what string, err error) error {
 func (p *trackerParser) source(source string, issues map[string]trackerIssue) error {
 	for id, issue := range issues {
 		if !validID(id) {
-			return fault.New(fault.Invalid, "Debian tracker: source %s: %q is no name of a vulnerability", source, clip(id))
+			return fault.New(fault.Invalid, "Debian tracker: source %s: %q is no name of a vulnerability", source, intake.Clip(id, 80))
 		}
 		for release, record := range issue.Releases {
 			if len(p.releases) > 0 && !slices.Contains(p.releases, release) {
 				continue
 			}
 			if !validRelease(release) {
-				return fault.New(fault.Invalid, "Debian tracker: source %s: %q is no name of a release", source, clip(release))
+				return fault.New(fault.Invalid, "Debian tracker: source %s: %q is no name of a release", source, intake.Clip(release, 80))
 			}
 			p.spoken = true
 			if !p.wants(source) {
@@ -199,31 +199,23 @@ func (r trackerRelease) statement() intake.Statement {
 	case r.Status == "resolved" && r.FixedVersion == "":
 		s.Status, s.Note = intake.Undetermined, "the tracker says resolved without a fixed version"
 	case r.Status == "resolved":
-		s.Status, s.Note = intake.Undetermined, "the tracker's fixed version is no Debian version: "+clip(r.FixedVersion)
+		s.Status, s.Note = intake.Undetermined, "the tracker's fixed version is no Debian version: "+intake.Clip(r.FixedVersion, 80)
 	case r.Status == "open":
 		s.Status = intake.Open
 	case r.Status == "undetermined":
 		s.Status = intake.Undetermined
 	default:
-		s.Status, s.Note = intake.Undetermined, "the tracker gives an unknown status: "+clip(r.Status)
+		s.Status, s.Note = intake.Undetermined, "the tracker gives an unknown status: "+intake.Clip(r.Status, 80)
 	}
 	switch {
 	case r.NextPointUpdate:
 		s.Expectation = "next-point-update"
 	case r.NoDSAReason != "":
-		s.Expectation = clip(r.NoDSAReason)
+		s.Expectation = intake.Clip(r.NoDSAReason, 80)
 	case r.NoDSA != "":
 		s.Expectation = "no-dsa"
 	case r.Urgency == "end-of-life":
 		s.Expectation = "end-of-life"
-	}
-	return s
-}
-
-// clip bounds foreign text that goes into messages and notes.
-func clip(s string) string {
-	if len(s) > 80 {
-		return strings.ToValidUTF8(s[:80], "") + "…"
 	}
 	return s
 }

@@ -101,7 +101,7 @@ func Parse(releases ...string) intake.DocumentParser {
 			if err != nil {
 				return intake.Reading{}, fault.New(fault.Invalid, "OSV: record %s: %w", d.ID, err)
 			}
-			s.Release, s.Condition, s.Description = release, condition, clip(cmp.Or(d.Summary, d.Details))
+			s.Release, s.Condition, s.Description = release, condition, intake.Clip(cmp.Or(d.Summary, d.Details), 200)
 			if strings.Contains(a.Specific.Availability, "Livepatch") {
 				s.Condition = "livepatch"
 			}
@@ -131,14 +131,14 @@ func (d record) each(a affected, s intake.Statement) []intake.Statement {
 	if !cve.MatchString(d.ID) {
 		s.Advisory = d.ID
 	}
-	s.Urgency, s.Vector = clip(cmp.Or(a.Specific.Urgency, rating(d.Severity), classOf(d.Summary))), vector(d.Severity)
+	s.Urgency, s.Vector = intake.Clip(cmp.Or(a.Specific.Urgency, rating(d.Severity), classOf(d.Summary)), 200), vector(d.Severity)
 	if s.Urgency == "end-of-life" {
 		s.Expectation = "end-of-life"
 	}
 	var all []intake.Statement
 	for _, one := range a.Database.Map.CVEs { // the vulnerabilities that the advisory fixes in this package of this release
 		if cve.MatchString(one.ID) {
-			s.ID, s.Urgency, s.Vector = one.ID, clip(cmp.Or(rating(one.Severity), s.Urgency)), cmp.Or(vector(one.Severity), s.Vector)
+			s.ID, s.Urgency, s.Vector = one.ID, intake.Clip(cmp.Or(rating(one.Severity), s.Urgency), 200), cmp.Or(vector(one.Severity), s.Vector)
 			all = append(all, s)
 		}
 	}
@@ -179,7 +179,7 @@ func (a affected) statement(scheme intake.Scheme) (intake.Statement, error) {
 		valid, compare, validVersion = rpm.ValidName, rpm.Compare, rpm.ValidVersion
 	}
 	if !valid(s.Package) {
-		return s, fault.New(fault.Invalid, "%q is no name of a package", clip(s.Package))
+		return s, fault.New(fault.Invalid, "%q is no name of a package", intake.Clip(s.Package, 200))
 	}
 	s.Status, s.Note = intake.Undetermined, "the record gives no range of versions"
 	for _, r := range a.Ranges {
@@ -203,7 +203,7 @@ func (a affected) statement(scheme intake.Scheme) (intake.Statement, error) {
 		case end == "":
 			s.Status, s.FixedVersion, s.Note = intake.Open, "", ""
 		case validVersion(end) != nil:
-			return s, fault.New(fault.Invalid, "%s: %q is no version", s.Package, clip(end))
+			return s, fault.New(fault.Invalid, "%s: %q is no version", s.Package, intake.Clip(end, 200))
 		case s.Status == intake.Undetermined, s.Status == intake.Fixed && compare(end, s.FixedVersion) > 0:
 			s.Status, s.FixedVersion, s.Note = intake.Fixed, end, ""
 		}
@@ -241,13 +241,4 @@ func classOf(summary string) string {
 		return word
 	}
 	return ""
-}
-
-// clip bounds foreign text that goes into statements and messages.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strings.ToValidUTF8(s, "?")
 }

@@ -34,7 +34,7 @@ func releaseOf(ecosystem, purl string) (release, condition string, scheme intake
 		condition = "pro"
 		if _, pocket, ok := strings.Cut(purl, "distro=esm-"); ok {
 			pocket, _, _ = strings.Cut(pocket, "/")
-			condition = "esm-" + clip(pocket)
+			condition = "esm-" + intake.Clip(pocket, 200)
 		}
 	}
 	return release, condition, intake.Deb

@@ -8,7 +8,6 @@ import (
 	"io"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -72,7 +71,7 @@ func Notices(releases ...string) intake.DocumentParser {
 func (n notice) statements(releases []string) (all []intake.Statement, err error) {
 	ids := slices.DeleteFunc(slices.Clone(n.CVEs), func(id string) bool { return !name.MatchString(id) })
 	if !name.MatchString(n.ID) {
-		return nil, fault.New(fault.Invalid, "Ubuntu notices: %q is no name of a notice", clip(n.ID))
+		return nil, fault.New(fault.Invalid, "Ubuntu notices: %q is no name of a notice", intake.Clip(n.ID, 200))
 	}
 	if n.Hidden {
 		return nil, nil
@@ -82,7 +81,7 @@ func (n notice) statements(releases []string) (all []intake.Statement, err error
 	}
 	for release, packages := range n.Packages {
 		if !codename.MatchString(release) {
-			return nil, fault.New(fault.Invalid, "Ubuntu notices: %s: %q is no release", n.ID, clip(release))
+			return nil, fault.New(fault.Invalid, "Ubuntu notices: %s: %q is no release", n.ID, intake.Clip(release, 200))
 		}
 		if len(releases) > 0 && !slices.Contains(releases, release) {
 			continue
@@ -96,7 +95,7 @@ func (n notice) statements(releases []string) (all []intake.Statement, err error
 			if err != nil {
 				return nil, fault.New(fault.Invalid, "Ubuntu notices: %s: %w", n.ID, err)
 			}
-			s.Release, s.Advisory, s.Description = release, n.ID, clip(n.Title)
+			s.Release, s.Advisory, s.Description = release, n.ID, intake.Clip(n.Title, 200)
 			for _, id := range ids {
 				s.ID = id
 				all = append(all, s)
@@ -109,22 +108,13 @@ func (n notice) statements(releases []string) (all []intake.Statement, err error
 func (p noticedPackage) statement() (intake.Statement, error) {
 	s := intake.Statement{Package: p.Name, Binary: !p.Source, Status: intake.Fixed, FixedVersion: p.Version}
 	if !deb.ValidName(p.Name) {
-		return s, fault.New(fault.Invalid, "%q is no name of a package", clip(p.Name))
+		return s, fault.New(fault.Invalid, "%q is no name of a package", intake.Clip(p.Name, 200))
 	}
 	if deb.ValidVersion(p.Version) != nil {
 		s.Status, s.FixedVersion, s.Note = intake.Undetermined, "", "the notice names no version"
 	}
 	if p.Pocket != "" && p.Pocket != "security" && p.Pocket != "updates" {
-		s.Condition = clip(p.Pocket)
+		s.Condition = intake.Clip(p.Pocket, 200)
 	}
 	return s, nil
-}
-
-// clip bounds foreign text that goes into statements and messages.
-func clip(s string) string {
-	const most = 200
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strings.ToValidUTF8(s, "?")
 }

@@ -224,9 +224,9 @@ func (o *oval) statements() (all []intake.Statement, err error) {
 		}
 		for _, c := range d.CVEs {
 			if !name.MatchString(c.ID) {
-				return nil, fault.New(fault.Invalid, "Ubuntu OVAL: %q is no name of a vulnerability", clip(c.ID))
+				return nil, fault.New(fault.Invalid, "Ubuntu OVAL: %q is no name of a vulnerability", intake.Clip(c.ID, 200))
 			}
-			s := intake.Statement{Release: o.release, ID: c.ID, Advisory: notice, Urgency: clip(c.Priority), Vector: clip(c.Vector), Description: clip(d.Title)}
+			s := intake.Statement{Release: o.release, ID: c.ID, Advisory: notice, Urgency: intake.Clip(c.Priority, 200), Vector: intake.Clip(c.Vector, 200), Description: intake.Clip(d.Title, 200)}
 			for _, test := range tests {
 				if notice != "" {
 					all = append(all, o.binaries(s, test[0])...)
@@ -278,7 +278,7 @@ func said(s intake.Statement, text string) (intake.Statement, bool) {
 	}
 	s.Package = m[2]
 	if pocket, _, pro := strings.Cut(m[3], "/"); pro { // esm-infra/focal
-		s.Condition = clip(pocket)
+		s.Condition = intake.Clip(pocket, 200)
 	}
 	switch what := m[4]; {
 	case strings.Contains(what, "has been fixed") && deb.ValidVersion(m[5]) == nil:
@@ -292,7 +292,7 @@ func said(s intake.Statement, text string) (intake.Statement, bool) {
 	case strings.Contains(what, "needs fixing"), strings.Contains(what, "pending"):
 		s.Status = intake.Open
 	default:
-		s.Status, s.Note = intake.Undetermined, clip(what)
+		s.Status, s.Note = intake.Undetermined, intake.Clip(what, 200)
 	}
 	return s, true
 }
