@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,15 +30,41 @@ func run() int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintln(os.Stderr, "patchwarrant: "+complaint(err))
+	code := exitFailed
 	if _, tried := errors.AsType[*failure](err); !tried {
+		code = exitUsage
+	} else if fault.KindOf(err) == fault.Conflict {
+		code = exitConflict
+	}
+	if slices.Contains(os.Args[1:], "--json") {
+		if err := printJSON(os.Stderr, troubleOf(err, code)); err != nil {
+			return exitFailed
+		}
+		return code
+	}
+	fmt.Fprintln(os.Stderr, "patchwarrant: "+complaint(err))
+	if code == exitUsage {
 		fmt.Fprintf(os.Stderr, "usage: %s\n       %s --help tells more\n", c.UseLine(), c.CommandPath())
-		return exitUsage
 	}
-	if fault.KindOf(err) == fault.Conflict {
-		return exitConflict
+	return code
+}
+
+// trouble is an error as --json prints it, to standard error.
+type trouble struct {
+	Kind   string `json:"kind"` // see package fault; usage: the command line is wrong; failed: trouble on this machine
+	Code   string `json:"code,omitempty"`
+	Detail string `json:"detail"`
+	Exit   int    `json:"exit"`
+}
+
+func troubleOf(err error, exit int) trouble {
+	t := trouble{Kind: "failed", Code: fault.CodeOf(err), Detail: err.Error(), Exit: exit}
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		t.Kind = string(f.Kind)
+	} else if exit == exitUsage {
+		t.Kind = "usage"
 	}
-	return exitFailed
+	return t
 }
 
 func newRootCommand() *cobra.Command {
