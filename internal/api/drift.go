@@ -17,7 +17,9 @@ func (d *door) drift() {
 
 func (d *door) fleetDrift(ctx context.Context, _ staff.Session, in *Page) (v1.Drift, error) {
 	all, err := d.Drift.Fleet(ctx)
-	all = pageOf(all, *in, func(k drift.Kind) string { return k.Host })
+	if err == nil {
+		all, err = pageOf(all, *in, func(k drift.Kind) string { return k.Host })
+	}
 	return v1.Drift{Kinds: list(all)}, err
 }
 

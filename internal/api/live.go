@@ -28,6 +28,7 @@ type liveRequest struct {
 // live tells of new acts as server-sent events, so that pages know when to look again. The source of truth is the ledger:
 // an event lost is no act lost.
 func (d *door) live(ctx context.Context, _ staff.Session, in *liveRequest) (*huma.StreamResponse, error) {
+	who := callerOf(ctx)
 	next := in.LastEventID + 1
 	if in.LastEventID < 0 {
 		last, err := d.Ledger.List(ctx, ledger.Filter{Newest: true, Limit: 1})
@@ -45,17 +46,24 @@ func (d *door) live(ctx context.Context, _ staff.Session, in *liveRequest) (*hum
 		w.WriteHeader(http.StatusOK)
 		ctx, cancel := context.WithTimeout(c.Context(), liveFor)
 		defer cancel()
-		if err := d.tell(ctx, w, next); err != nil && ctx.Err() == nil {
+		if err := d.tell(ctx, w, who, next); err != nil && ctx.Err() == nil {
 			d.Log.Debug("tell of acts", "error", err)
 		}
 	}}, nil
 }
 
-// tell writes an event for each act from an index on, until ctx is done.
-func (d *door) tell(ctx context.Context, w http.ResponseWriter, next int64) error {
+// tell writes an event for each act from an index on, until ctx is done or whoever listens has lost their leave.
+func (d *door) tell(ctx context.Context, w http.ResponseWriter, who caller, next int64) error {
 	tick := time.NewTicker(liveEvery)
 	defer tick.Stop()
 	for flush := http.NewResponseController(w).Flush; ; {
+		session, err := d.Staff.AuthenticateUnattended(ctx, who.token, who.from)
+		if err == nil {
+			err = d.Staff.Authorize(ctx, session, staff.Read, who.from)
+		}
+		if err != nil {
+			return err
+		}
 		entries, err := d.Ledger.List(ctx, ledger.Filter{From: next})
 		if err != nil {
 			return err

@@ -1,6 +1,10 @@
 package api
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
+)
 
 // Page is a part of a list. Without a limit the whole list comes.
 type Page struct {
@@ -14,13 +18,18 @@ type part struct {
 	Page
 }
 
-// pageOf takes the page from a list in memory whose elements are named by name.
-func pageOf[T any](all []T, p Page, name func(T) string) []T {
+// pageOf takes the page from a list in memory whose elements are named by name. It is a Conflict where the last one of the page before
+// has left the list: where to go on is not known, and to begin again would tell some twice.
+func pageOf[T any](all []T, p Page, name func(T) string) ([]T, error) {
 	if p.After != "" {
-		all = all[slices.IndexFunc(all, func(x T) bool { return name(x) == p.After })+1:]
+		i := slices.IndexFunc(all, func(x T) bool { return name(x) == p.After })
+		if i < 0 {
+			return nil, fault.New(fault.Conflict, "the list changed: %.200q is not in it any more; begin with its first page", p.After)
+		}
+		all = all[i+1:]
 	}
 	if p.Limit > 0 {
 		all = all[:min(len(all), p.Limit)]
 	}
-	return all
+	return all, nil
 }

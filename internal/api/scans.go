@@ -72,9 +72,11 @@ type comparison struct {
 func (d *door) compareReport(ctx context.Context, _ staff.Session, in *comparison) (scans.Comparison, error) {
 	c, err := d.Scans.Compare(ctx, in.ID, scans.Filter{Relation: scans.Relation(in.Relation), Class: scans.Class(in.Class), Host: in.Host, Banner: in.Banner,
 		Text: in.Text})
-	c.Rows = pageOf(c.Rows, in.Page, func(s scans.Said) string {
-		return fmt.Sprintf("%d/%s/%s/%s/%t", s.N, s.ID, s.Source, s.Claim, s.Banner)
-	})
+	if err == nil {
+		c.Rows, err = pageOf(c.Rows, in.Page, func(s scans.Said) string {
+			return fmt.Sprintf("%d/%s/%s/%s/%t", s.N, s.ID, s.Source, s.Claim, s.Banner)
+		})
+	}
 	return c, err
 }
 

@@ -25,7 +25,7 @@ func (d *door) sources() {
 	serve(d, operation{"source-documents", http.MethodGet, "/sources/{id}/documents", "The documents of a source that is a collection: where each came from, who signed it, and why it was refused",
 		staff.Read}, d.listDocuments)
 	serve(d, operation{"accept-shrink", http.MethodPost, "/sources/{id}/shrinks", "Put in force what was refused because it states much less than before",
-		staff.ImportAdvisories}, d.acceptShrink)
+		staff.AcceptShrink}, d.acceptShrink)
 	serve(d, operation{"advisories", http.MethodGet, "/advisories", "Advisories that wait for review", staff.Read}, d.queue)
 	serve(d, operation{"review-advisories", http.MethodPost, "/advisories/reviews", "Say whether advisories are relevant",
 		staff.Decide}, d.review)
@@ -45,7 +45,10 @@ type documentsOf struct {
 
 func (d *door) listDocuments(ctx context.Context, _ staff.Session, in *documentsOf) (v1.Documents, error) {
 	all, err := d.Intake.Documents(ctx, in.ID, in.Refused)
-	page := pageOf(all, Page{Limit: in.Limit, After: in.After}, func(x intake.Document) string { return x.Path })
+	if err != nil {
+		return v1.Documents{}, err
+	}
+	page, err := pageOf(all, Page{Limit: in.Limit, After: in.After}, func(x intake.Document) string { return x.Path })
 	return v1.Documents{All: len(all), Documents: list(page)}, err
 }
 

@@ -29,7 +29,9 @@ func (d *door) vulnerabilities() {
 
 func (d *door) view(ctx context.Context, _ staff.Session, in *Page) (triage.View, error) {
 	view, err := d.Triage.Vulnerabilities(ctx)
-	view.Rows = pageOf(view.Rows, *in, func(v triage.Vulnerability) string { return v.Name })
+	if err == nil {
+		view.Rows, err = pageOf(view.Rows, *in, func(v triage.Vulnerability) string { return v.Name })
+	}
 	return view, err
 }
 
@@ -46,7 +48,9 @@ func (d *door) vulnerability(ctx context.Context, _ staff.Session, in *caseOf) (
 
 func (d *door) findings(ctx context.Context, _ staff.Session, in *part) (v1.Findings, error) {
 	all, err := d.Triage.Findings(ctx, in.ID)
-	all = pageOf(all, in.Page, func(f verdict.Finding) string { return f.ID + "/" + f.Source })
+	if err == nil {
+		all, err = pageOf(all, in.Page, func(f verdict.Finding) string { return f.ID + "/" + f.Source })
+	}
 	return v1.Findings{Findings: list(all)}, err
 }
 

@@ -3,6 +3,8 @@ package server
 import (
 	"net/http"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,7 +40,19 @@ func TestADutyEndsWhenSomebodyTakesIt(t *testing.T) {
 	if err := s.ask(s.tokens["alice"], http.MethodPost, "/duties/taken", v1.DutySubject{Subject: "host/of/nobody"}, nil); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("hosts are taken: %v", err)
 	}
-	s.as("alice", http.MethodPost, "/duties/taken", take, nil)
+	var taken atomic.Int32
+	var both sync.WaitGroup
+	for range 4 {
+		both.Go(func() {
+			if s.ask(s.tokens["alice"], http.MethodPost, "/duties/taken", take, nil) == nil {
+				taken.Add(1)
+			}
+		})
+	}
+	both.Wait()
+	if n, told := taken.Load(), s.acts(s.mustLogin("frank"), "duty.taken"); n != 1 || told != 1 {
+		t.Errorf("taken %d times at once, told %d times", n, told)
+	}
 	if _, found := find(take.Subject); found {
 		t.Error("it was taken, and is shown")
 	}

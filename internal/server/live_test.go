@@ -42,4 +42,15 @@ func TestNewActsAreTold(t *testing.T) {
 	if strings.Contains(answer.Header.Get("Cache-Control"), "public") {
 		t.Error("events may be kept on the way")
 	}
+
+	// Whoever has no leave any more is told nothing more, though the stream was open before.
+	if err := w.ask(w.mustLogin("erin"), http.MethodPost, "/accounts/alice/notice", v1.Reason{Reason: "leaves"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.mustLogin("carol")
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "person/carol") {
+			t.Fatalf("told to who left: %s", lines.Text())
+		}
+	}
 }

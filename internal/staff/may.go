@@ -18,6 +18,7 @@ const (
 	Read             Action = "read"               // see hosts, vulnerabilities, snapshots, orders, runs, the ledger
 	Audit            Action = "audit"              // replay the ledger; take evidence out
 	ImportAdvisories Action = "import-advisories"  // feed a source
+	AcceptShrink     Action = "accept-shrink"      // put in force what a source states although it is much less than before
 	ConfigureMirror  Action = "configure-mirror"   // pin an upstream repository
 	RefreshMirror    Action = "refresh-mirror"     // look at an upstream again
 	Decide           Action = "decide"             // on a vulnerability
@@ -65,6 +66,7 @@ var may = map[Action][]string{
 	Read:             {cirt, product, risk, operations, owner, admin, auditor},
 	Audit:            {cirt, product, risk, operations, owner, auditor},
 	ImportAdvisories: {cirt, admin},
+	AcceptShrink:     {cirt, admin},
 	ConfigureMirror:  {admin},
 	RefreshMirror:    {product, admin},
 	Decide:           {cirt, product, risk},
