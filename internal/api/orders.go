@@ -122,5 +122,5 @@ func (d *door) halt(ctx context.Context, s staff.Session, in *because) (none, er
 }
 
 func (d *door) resume(ctx context.Context, s staff.Session, in *because) (none, error) {
-	return none{}, d.Rollouts.Resume(ctx, s.Person.ID, in.ID, in.Body.Reason)
+	return none{}, d.Changes.Resume(ctx, s.Person.ID, in.ID, in.Body.Reason)
 }

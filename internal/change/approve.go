@@ -9,7 +9,9 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot/admit"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -78,8 +80,8 @@ func (c *Changes) placesNow(ctx context.Context, root *trustroot.Root, order str
 // unmoved refuses to go on under a root that another replaced since it was read; tx has appended an act.
 func (c *Changes) unmoved(ctx context.Context, tx *db.Tx, root *trustroot.Root) error {
 	now, err := c.Root.RootInForce(ctx, tx)
-	if err == nil && now != warrant.RefOf(root) {
-		err = fault.Refuse(fault.RootRollback, "trust root version %d came into force meanwhile: withdraw the order and propose it again", now.Version)
+	if err == nil {
+		err = staff.Unmoved(warrant.RefOf(root), now)
 	}
 	return err
 }
@@ -106,6 +108,29 @@ func approval(root *trustroot.Root, o Order, now []trustroot.Place, who string, 
 	}
 	rule, _ := root.Rule(o.Class)
 	return approvals[0], admit.Person(rule.Seats, approvals[0].Person, slices.Concat(o.Places, now)...)
+}
+
+// Resume lets the halted rollout of an order go on: the approval of a person who is not its author, and the scopes of whose roles cover
+// its hosts, where it says that they stand and where they stand now.
+func (c *Changes) Resume(ctx context.Context, who, order, reason string) error {
+	root, err := c.Root.CurrentRoot(ctx)
+	if err != nil {
+		return err
+	}
+	o, err := c.Get(ctx, order)
+	if err != nil {
+		return err
+	}
+	now, err := c.placesNow(ctx, root, order)
+	if err != nil {
+		return err
+	}
+	p, _ := root.Person(who)
+	rule, _ := root.Rule(o.Class)
+	if err := admit.Person(rule.Seats, p, slices.Concat(o.Places, now)...); err != nil {
+		return fmt.Errorf("resume order %s: %w", order, err)
+	}
+	return c.Rollouts.Resume(ctx, who, order, reason)
 }
 
 // signedEnvelope is the order as hosts get it.
@@ -171,10 +196,11 @@ func (c *Changes) Withdraw(ctx context.Context, who, order, reason string) error
 }
 
 func (c *Changes) end(ctx context.Context, who, order, reason, state string, decide func(Order) error) error {
-	if reason == "" {
-		return fault.New(fault.Invalid, "a reason is needed")
+	reason, err := ledger.Reason(reason)
+	if err != nil {
+		return err
 	}
-	err := c.DB.Write(ctx, func(tx *db.Tx) error {
+	err = c.DB.Write(ctx, func(tx *db.Tx) error {
 		o, err := load(ctx, tx, order)
 		if err != nil {
 			return err

@@ -2,11 +2,14 @@ package change
 
 import (
 	"fmt"
-	"github.com/google/go-cmp/cmp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
@@ -172,6 +175,74 @@ func TestWhoIsLimitedToOtherHostsIsRefusedAtTheDoor(t *testing.T) {
 	w.ok(w.sign("alice", o))
 	w.ok(w.sign("carol", o))
 	w.want("state", w.state(o.ID).State, Warranted)
+
+	w.ok(w.Rollouts.Halt(t.Context(), "dave", o.ID, "look first")) // whoever sees trouble stops it
+	if err := w.Resume(t.Context(), "dave", o.ID, "it is fine"); fault.CodeOf(err) != fault.Scope {
+		t.Errorf("dave lets it go on: %v", err)
+	}
+	w.ok(w.Resume(t.Context(), "alice", o.ID, "it is fine"))
+}
+
+// TestPeopleAtTheSameTime: of an order that is approved, withdrawn and rejected at once one thing comes; each signature counts once, and
+// what was warranted has one rollout. So is a halted rollout resumed by one.
+func TestPeopleAtTheSameTime(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := begin(t, d)
+		came := map[string]int{}
+		for range 12 {
+			o := w.propose(w.proposal(Stage))
+			atOnce(func() error { return w.sign("alice", o) }, func() error { return w.sign("alice", o) },
+				func() error { return w.sign("carol", o) }, func() error { return w.sign("carol", o) },
+				func() error { return w.Withdraw(t.Context(), "bob", o.ID, "wrong") }, func() error { return w.Reject(t.Context(), "dave", o.ID, "no") })
+			got, acts := w.state(o.ID), strings.Fields(w.acts(o.ID))
+			approved, ends := 0, 0
+			for _, a := range acts {
+				switch a {
+				case "order.approved":
+					approved++
+				case "order." + Warranted, "order." + Withdrawn, "order." + Rejected:
+					ends++
+					w.want("state", got.State, strings.TrimPrefix(a, "order."))
+				}
+			}
+			if ends != 1 || approved != len(got.Signatures) || approved > 2 || got.State == Warranted && approved != 2 {
+				t.Errorf("%s with %d signatures: %v", got.State, len(got.Signatures), acts)
+			}
+			came[got.State]++
+			if got.State != Warranted {
+				w.want("rollout", w.of("rollout/"+o.ID), "")
+				continue
+			}
+			w.want("rollout", w.of("rollout/"+o.ID), "rollout.started")
+			w.ok(w.Rollouts.Halt(t.Context(), "dave", o.ID, "look first"))
+			resume := func() error { return w.Resume(t.Context(), "alice", o.ID, "fine") }
+			if done := atOnce(resume, resume, resume); done != 1 {
+				t.Errorf("resumed %d times", done)
+			}
+		}
+		t.Log(came)
+		if r, err := w.log.Audit(t.Context(), nil); err != nil || len(r.Findings) > 0 {
+			t.Errorf("the ledger: %+v, %v", r, err)
+		}
+	})
+}
+
+// atOnce does several things at the same time and gives how many came to pass.
+func atOnce(all ...func() error) (done int) {
+	var running sync.WaitGroup
+	var came atomic.Int32
+	start := make(chan struct{})
+	for _, do := range all {
+		running.Go(func() {
+			<-start
+			if do() == nil {
+				came.Add(1)
+			}
+		})
+	}
+	close(start)
+	running.Wait()
+	return int(came.Load())
 }
 
 func TestAnOrderOfAnOlderTrustRootTakesNoApprovals(t *testing.T) {

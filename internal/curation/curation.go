@@ -34,6 +34,8 @@ type Ledger interface {
 // Root gives the trust root in force.
 type Root interface {
 	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
+	// RootInForce names it as tx sees it, for good once tx has appended an act.
+	RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error)
 }
 
 // Mirror gives verified upstreams.

@@ -146,6 +146,15 @@ func TestSignaturesThatDoNotCount(t *testing.T) {
 	if got := w.acts.kinds(); got != "snapshot.proposed" {
 		t.Errorf("acts: %s", got)
 	}
+	w.replaced = true
+	if err := sign("alice", "alice", s.Payload); fault.CodeOf(err) != fault.RootRollback {
+		t.Errorf("while another trust root comes into force: %v", err)
+	}
+	w.replaced, w.now = false, w.people.Root.ExpiresAt
+	if err := sign("alice", "alice", s.Payload); fault.CodeOf(err) != fault.RootExpired {
+		t.Errorf("under an expired trust root: %v", err)
+	}
+	w.now = warranttest.Now
 	if err := sign("alice", "alice", s.Payload); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot/admit"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -16,9 +17,12 @@ import (
 
 // Sign takes who's signature over a curation record (the digest of its payload). When it fills the quorum of the class
 // curation, the snapshot is signed: from then on it is published and never changes. Codes: SIGNATURE, AUTHOR,
-// ROOT-ROLLBACK, CLASS.
+// ROOT-EXPIRED, ROOT-ROLLBACK, CLASS.
 func (c *Curation) Sign(ctx context.Context, who, record string, signature envelope.Signature) (s Snapshot, err error) {
 	root, err := c.Root.CurrentRoot(ctx)
+	if err == nil {
+		err = root.Current(c.Now())
+	}
 	if err != nil {
 		return s, fmt.Errorf("sign curation record %s: %w", record, err)
 	}
@@ -36,6 +40,13 @@ func (c *Curation) Sign(ctx context.Context, who, record string, signature envel
 		}
 		s.Signatures = append(s.Signatures, signed)
 		err := c.act(ctx, tx, "snapshot.approved", "snapshot/"+s.Ref.SHA256, "person/"+who, []string{record}, map[string]any{"key": signature.KeyID, "kind": signature.Kind})
+		if err != nil {
+			return err
+		}
+		now, err := c.Root.RootInForce(ctx, tx)
+		if err == nil {
+			err = staff.Unmoved(warrant.RefOf(root), now)
+		}
 		if err != nil {
 			return err
 		}

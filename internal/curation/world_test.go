@@ -53,9 +53,19 @@ type world struct {
 	public  []byte // our repository's key
 	blobDir string
 	mirror  *mirror.Mirror
+
+	replaced bool // another trust root came into force
 }
 
 func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) { return w.people.Root, nil }
+
+// RootInForce is another one's where it was replaced meanwhile.
+func (w *world) RootInForce(context.Context, *db.Tx) (warrant.RootRef, error) {
+	if w.replaced {
+		return warrant.RootRef{Version: w.people.Root.Version + 1}, nil
+	}
+	return warrant.RefOf(w.people.Root), nil
+}
 
 func begin(t *testing.T, d *db.DB, now time.Time) *world {
 	t.Helper()

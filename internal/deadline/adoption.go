@@ -11,6 +11,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot/admit"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -121,9 +122,12 @@ func (d *Deadlines) Propose(ctx context.Context, who string, p policy.Policy) (a
 func policySubject(a Adoption) string { return fmt.Sprintf("policy/%d", a.Version) }
 
 // Sign takes who's signature over a proposed policy. With the quorum of class policy complete it is in force, in the place of
-// the one before. Codes: SIGNATURE, AUTHOR, ROOT-ROLLBACK, CLASS.
+// the one before. Codes: SIGNATURE, AUTHOR, ROOT-EXPIRED, ROOT-ROLLBACK, CLASS.
 func (d *Deadlines) Sign(ctx context.Context, who, digest string, signature envelope.Signature) (a Adoption, err error) {
 	root, err := d.Root.CurrentRoot(ctx)
+	if err == nil {
+		err = root.Current(d.Now())
+	}
 	if err != nil {
 		return a, err
 	}
@@ -136,6 +140,13 @@ func (d *Deadlines) Sign(ctx context.Context, who, digest string, signature enve
 		}
 		a.Approvals = append(a.Approvals, Approval{who, d.Now().UTC().Truncate(time.Microsecond), signature})
 		_, err := d.act(ctx, tx, "person/"+who, "policy.approved", policySubject(a), []string{digest}, map[string]any{"key": signature.KeyID, "kind": signature.Kind})
+		if err != nil {
+			return err
+		}
+		now, err := d.Root.RootInForce(ctx, tx)
+		if err == nil {
+			err = staff.Unmoved(warrant.RefOf(root), now)
+		}
 		if err != nil {
 			return err
 		}

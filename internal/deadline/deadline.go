@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
 // Ledger is the log that every change of state is written to.
@@ -25,6 +26,8 @@ type Ledger interface {
 // Root gives the trust root in force.
 type Root interface {
 	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
+	// RootInForce names it as tx sees it, for good once tx has appended an act.
+	RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error)
 }
 
 // Triage tells what affects the fleet.

@@ -23,6 +23,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
 )
 
@@ -40,9 +41,18 @@ type world struct {
 	episode   triage.Episode
 	unread    map[string]bool
 	standings []deadline.Standing // of the hosts affected, by host "0", "1", …
+	replaced  bool                // another trust root came into force
 }
 
 func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) { return w.people.Root, nil }
+
+// RootInForce is another one's where it was replaced meanwhile.
+func (w *world) RootInForce(context.Context, *db.Tx) (warrant.RootRef, error) {
+	if w.replaced {
+		return warrant.RootRef{Version: w.people.Root.Version + 1}, nil
+	}
+	return warrant.RefOf(w.people.Root), nil
+}
 func (w *world) Vulnerabilities(context.Context) (triage.View, error) {
 	v := triage.View{}
 	if w.row.Affected+w.row.AfterReboot > 0 {
@@ -472,6 +482,15 @@ func TestPolicyIsInForceOnceOthersSigned(t *testing.T) {
 		if err := sign("bob"); fault.CodeOf(err) != fault.Author {
 			t.Errorf("its author signs: %v", err)
 		}
+		w.replaced = true
+		if err := sign("alice"); fault.CodeOf(err) != fault.RootRollback {
+			t.Errorf("while another trust root comes into force: %v", err)
+		}
+		w.replaced, w.now = false, w.people.Root.ExpiresAt
+		if err := sign("alice"); fault.CodeOf(err) != fault.RootExpired {
+			t.Errorf("under an expired trust root: %v", err)
+		}
+		w.now = warranttest.Now
 		if err := sign("alice"); err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
@@ -15,7 +14,9 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/id"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot/admit"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -103,13 +104,11 @@ func Decode(payload []byte) (Document, error) {
 	return r, err
 }
 
-const maxReason = 4000 // bytes
-
 // Propose makes the document by which others retire a host. The trust root's rule for the class says who, and by
 // when.
 func (s *Retirements) Propose(ctx context.Context, who, host, reason string) (r Retirement, err error) {
-	if reason = strings.TrimSpace(reason); reason == "" || len(reason) > maxReason {
-		return r, fault.New(fault.Invalid, "a reason of at most %d bytes is needed", maxReason)
+	if reason, err = ledger.Reason(reason); err != nil {
+		return r, err
 	}
 	root, err := s.Root.CurrentRoot(ctx)
 	if err == nil {
@@ -189,10 +188,12 @@ func (s *Retirements) Approve(ctx context.Context, who, retirement string, sig e
 		if err != nil {
 			return err
 		}
-		if now, err := s.Root.RootInForce(ctx, tx); err != nil {
+		inForce, err := s.Root.RootInForce(ctx, tx)
+		if err == nil {
+			err = staff.Unmoved(warrant.RefOf(root), inForce)
+		}
+		if err != nil {
 			return err
-		} else if now != warrant.RefOf(root) {
-			return fault.Refuse(fault.RootRollback, "trust root version %d came into force meanwhile: propose the retirement again", now.Version)
 		}
 		return s.retire(ctx, tx, root, now, &r)
 	})
@@ -263,8 +264,9 @@ func (s *Retirements) retire(ctx context.Context, tx *db.Tx, root *trustroot.Roo
 
 // End takes a proposed retirement back, or says no to it.
 func (s *Retirements) End(ctx context.Context, who, retirement, reason string) error {
-	if reason = strings.TrimSpace(reason); reason == "" || len(reason) > maxReason {
-		return fault.New(fault.Invalid, "a reason of at most %d bytes is needed", maxReason)
+	reason, err := ledger.Reason(reason)
+	if err != nil {
+		return err
 	}
 	return s.DB.Write(ctx, func(tx *db.Tx) error {
 		r, err := s.waiting(ctx, tx, retirement)

@@ -16,6 +16,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
@@ -243,8 +244,9 @@ func (s *Rollouts) Resume(ctx context.Context, who, order, reason string) error 
 }
 
 func (s *Rollouts) turn(ctx context.Context, who, order, reason, from, to, kind string, decide func(*Rollout, []Run) error) error {
-	if reason == "" {
-		return fault.New(fault.Invalid, "a reason is needed")
+	reason, err := ledger.Reason(reason)
+	if err != nil {
+		return err
 	}
 	return s.DB.Write(ctx, func(tx *db.Tx) error {
 		r, runs, err := load(ctx, tx, order)

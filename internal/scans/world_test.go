@@ -25,6 +25,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/scans"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
 // world is the room over real ledger, blobs, intake and triage; hosts are given.
@@ -57,6 +58,10 @@ func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) {
 }
 
 func (w *world) Roots(context.Context, int64) ([]envelope.Envelope, error) { return nil, nil }
+
+func (w *world) RootInForce(context.Context, *db.Tx) (warrant.RootRef, error) {
+	return warrant.RootRef{}, fault.New(fault.NotFound, "none")
+}
 
 func (w *world) Known(context.Context) (map[string][]string, error) { return w.names, nil }
 

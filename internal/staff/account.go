@@ -7,6 +7,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 )
 
@@ -95,9 +96,12 @@ func (s *Staff) Accounts(ctx context.Context) ([]Account, error) {
 // GiveNotice records that a person leaves: sessions and tokens end, nothing is let in again, and a clock of a day runs
 // until the trust root drops them. Their signatures count on hosts until it does: only a quorum changes that.
 func (s *Staff) GiveNotice(ctx context.Context, who, person, why string) error {
-	return s.change(ctx, "give notice", who, person, func(tx *db.Tx, a account) error {
-		if why == "" || !a.noticed.IsZero() {
-			return fault.New(fault.Conflict, "notice needs a reason, and is given once")
+	return s.change(ctx, "give notice", who, person, func(tx *db.Tx, a account) (err error) {
+		if why, err = ledger.Reason(why); err != nil {
+			return err
+		}
+		if !a.noticed.IsZero() {
+			return fault.New(fault.Conflict, "notice is given once")
 		}
 		a.noticed, a.noticedBy, a.noticedWhy, a.leaveLate = s.Now(), who, why, time.Time{}
 		if err := saveAccount(ctx, tx, a); err != nil {
@@ -115,9 +119,12 @@ func (s *Staff) GiveNotice(ctx context.Context, who, person, why string) error {
 
 // WithdrawNotice takes a notice back that was a mistake. The person cannot: they are not let in.
 func (s *Staff) WithdrawNotice(ctx context.Context, who, person, why string) error {
-	return s.change(ctx, "withdraw notice", who, person, func(tx *db.Tx, a account) error {
-		if why == "" || a.noticed.IsZero() {
-			return fault.New(fault.Conflict, "it needs a reason, and a notice that was given")
+	return s.change(ctx, "withdraw notice", who, person, func(tx *db.Tx, a account) (err error) {
+		if why, err = ledger.Reason(why); err != nil {
+			return err
+		}
+		if a.noticed.IsZero() {
+			return fault.New(fault.Conflict, "it needs a notice that was given")
 		}
 		a.noticed, a.noticedBy, a.noticedWhy, a.leaveLate = time.Time{}, "", "", time.Time{}
 		if err := saveAccount(ctx, tx, a); err != nil {
@@ -142,6 +149,9 @@ func (s *Staff) Review(ctx context.Context, who, person string, version int64, c
 	return s.change(ctx, "review", who, person, func(tx *db.Tx, a account) error {
 		if who == person {
 			return fault.New(fault.Denied, "nobody reviews their own account")
+		}
+		if len(comment) > ledger.MaxReason {
+			return fault.New(fault.Invalid, "a comment has at most %d bytes", ledger.MaxReason)
 		}
 		a.reviewed, a.reviewedBy, a.reviewAlarm = s.Now(), who, time.Time{}
 		if err := saveAccount(ctx, tx, a); err != nil {

@@ -160,6 +160,14 @@ func (s *Staff) RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, er
 	return warrant.RootRef{Version: version, SHA256: digest}, err
 }
 
+// Unmoved refuses what was made under a trust root, with the code ROOT-ROLLBACK, once another is in force.
+func Unmoved(made, inForce warrant.RootRef) error {
+	if made == inForce {
+		return nil
+	}
+	return fault.Refuse(fault.RootRollback, "trust root version %d came into force meanwhile: propose it again under that", inForce.Version)
+}
+
 // CurrentRoot gives the trust root in force. The database is not trusted for it: the whole chain is verified from version
 // 1 on when it changes. fault.Unavailable if none is installed. It may have expired: see trustroot.Root.Current.
 func (s *Staff) CurrentRoot(ctx context.Context) (*trustroot.Root, error) {

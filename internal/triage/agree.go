@@ -10,6 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
 )
 
 // Waiting is a decision that a second person has to agree to.
@@ -110,11 +111,16 @@ func (t *Triage) Agree(ctx context.Context, who, id string, signature envelope.S
 	if signer := approvals[len(approvals)-1].Person.ID; signer != who {
 		return Decided{}, fault.Refuse(fault.BadSignature, "decision: the signature is %s's, not %s's", signer, who)
 	}
-	return t.hand(ctx, w.Decision, e, maxWaiting)
+	return t.hand(ctx, w.Decision, e, true)
 }
 
-// Refuse ends a decision that waits: its author thought better of it, or the other does not agree.
+// Refuse ends a decision that waits: its author thought better of it, or the other does not agree. It is a Conflict where
+// somebody agreed, or refused, meanwhile.
 func (t *Triage) Refuse(ctx context.Context, who, id, reason string) error {
+	reason, err := ledger.Reason(reason)
+	if err != nil {
+		return err
+	}
 	w, err := t.WaitingDecision(ctx, id)
 	if err != nil {
 		return err
@@ -124,8 +130,12 @@ func (t *Triage) Refuse(ctx context.Context, who, id, reason string) error {
 
 func (t *Triage) endWaiting(ctx context.Context, w Waiting, who, kind, why string) error {
 	err := t.DB.Write(ctx, func(tx *db.Tx) error {
-		if err := dropWaiting(ctx, tx, w.ID); err != nil {
+		waited, err := dropWaiting(ctx, tx, w.ID)
+		if err != nil {
 			return err
+		}
+		if !waited {
+			return over(w.ID)
 		}
 		for _, vulnerability := range w.About() {
 			if err := t.act(ctx, tx, who, kind, vulnerability, []string{w.SHA256}, reopened{w.ID, why}); err != nil {
@@ -138,6 +148,10 @@ func (t *Triage) endWaiting(ctx context.Context, w Waiting, who, kind, why strin
 		return fmt.Errorf("end decision %s: %w", w.ID, err)
 	}
 	return nil
+}
+
+func over(id string) error {
+	return fault.New(fault.Conflict, "decision %s does not wait any more: it was agreed to, refused, or lapsed; look again", id)
 }
 
 // lapse ends those that waited too long, or whose facts changed.
@@ -170,6 +184,9 @@ func (t *Triage) lapse(ctx context.Context) error {
 	for _, w := range all {
 		if err == nil && why[w.ID] != "" {
 			err = t.endWaiting(ctx, w, "server", "decision.lapsed", why[w.ID])
+		}
+		if fault.KindOf(err) == fault.Conflict {
+			err = nil // a person was faster
 		}
 	}
 	return err

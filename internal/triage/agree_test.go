@@ -2,6 +2,7 @@ package triage_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,6 +97,11 @@ func TestWhatWaitsInVainLapses(t *testing.T) {
 			w.imports(debian.TrackerSource, tracker("3.0.18-1"))
 		},
 		"it is built, I checked": func(w *world, d triage.Waiting) {
+			for _, none := range []string{"", " \n", strings.Repeat("x", 4001)} {
+				if err := w.Refuse(w.t.Context(), "bob", d.ID, none); fault.KindOf(err) != fault.Invalid {
+					t.Errorf("refused with %d bytes of reason: %v", len(none), err)
+				}
+			}
 			if err := w.Refuse(w.t.Context(), "bob", d.ID, "it is built, I checked"); err != nil {
 				w.t.Fatal(err)
 			}
@@ -114,6 +120,55 @@ func TestWhatWaitsInVainLapses(t *testing.T) {
 		if last := acts[len(acts)-1]; !strings.Contains(last, says) {
 			t.Errorf("the last act says %s, want %q", last, says)
 		}
+	}
+}
+
+// TestAWaitingDecisionEndsOnce: of people who agree, refuse and let it lapse at the same time one is heard, and the others are told.
+// What was refused never comes in force.
+func TestAWaitingDecisionEndsOnce(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d)
+		for range 20 {
+			waiting, before := w.propose("alice", harmless()), len(w.acts())
+			var made, refused error
+			var both sync.WaitGroup
+			start := make(chan struct{})
+			both.Go(func() { <-start; _, made = w.agree("bob", waiting) })
+			both.Go(func() { <-start; refused = w.Refuse(t.Context(), "bob", waiting.ID, "it is built, I checked") })
+			close(start)
+			both.Wait()
+			acts, held := w.acts()[before:], len(w.view().Rows[0].Decisions)
+			want, lost := "decision.made", refused
+			if refused == nil {
+				want, lost = "decision.refused", made
+			}
+			if (made == nil) == (refused == nil) || len(acts) != 1 || !strings.Contains(acts[0], want) || (held == 1) != (made == nil) {
+				t.Fatalf("agreed %v, refused %v, %d in force, acts %v", made, refused, held, acts)
+			}
+			if k := fault.KindOf(lost); k != fault.Conflict && k != fault.NotFound {
+				t.Errorf("who came late: %v", lost)
+			}
+			if made == nil {
+				w.decide("bob", triage.Decision{Vulnerability: openssl, Kind: triage.Reopen, Scope: triage.FleetScope, Reason: "again"})
+			}
+		}
+	})
+}
+
+// TestNoDecisionUnderAReplacedTrustRoot: people who left with it must not decide while the next comes into force.
+func TestNoDecisionUnderAReplacedTrustRoot(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	waiting := w.propose("alice", harmless())
+	signed := w.people.Sign(triage.DecisionType, w.draft("alice", triage.Decision{Vulnerability: openssl, Kind: triage.Accept, Scope: triage.FleetScope, Reason: "x"}), "alice")
+	w.replaced = true
+	if _, err := w.agree("bob", waiting); fault.CodeOf(err) != fault.RootRollback {
+		t.Errorf("agreed: %v", err)
+	}
+	if _, err := w.Decide(t.Context(), "alice", signed); fault.CodeOf(err) != fault.RootRollback {
+		t.Errorf("decided: %v", err)
+	}
+	if _, err := w.WaitingDecision(t.Context(), waiting.ID); err != nil {
+		t.Errorf("it does not wait any more: %v", err)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot/admit"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
@@ -84,11 +85,15 @@ func (t *Triage) Decide(ctx context.Context, who string, e envelope.Envelope) (D
 	if d.Person != who {
 		return Decided{}, fault.New(fault.Denied, "decision: %s cannot hand in what %s decides", who, d.Person)
 	}
-	return t.hand(ctx, d, e, maxDrafted)
+	return t.hand(ctx, d, e, false)
 }
 
-// hand checks a decision with the signatures there are, and keeps it: in force, or waiting.
-func (t *Triage) hand(ctx context.Context, d Decision, e envelope.Envelope, within time.Duration) (Decided, error) {
+// hand checks a decision with the signatures there are, and keeps it: in force, or waiting. One that waited must wait still.
+func (t *Triage) hand(ctx context.Context, d Decision, e envelope.Envelope, waited bool) (Decided, error) {
+	within := maxDrafted
+	if waited {
+		within = maxWaiting
+	}
 	root, err := t.Root.CurrentRoot(ctx)
 	if err != nil {
 		return Decided{}, err
@@ -112,7 +117,7 @@ func (t *Triage) hand(ctx context.Context, d Decision, e envelope.Envelope, with
 		return Decided{}, err
 	}
 	if complete {
-		err = t.keep(ctx, d, e, on)
+		err = t.keep(ctx, d, e, on, waited)
 	} else {
 		err = t.wait(ctx, d, e)
 	}
@@ -132,7 +137,7 @@ type decided struct {
 	Together   int       `json:"together,omitempty"` // vulnerabilities that it is about, where they are many
 }
 
-func (t *Triage) keep(ctx context.Context, d Decision, e envelope.Envelope, on []grounds) error {
+func (t *Triage) keep(ctx context.Context, d Decision, e envelope.Envelope, on []grounds, waited bool) error {
 	put := map[string]bool{}
 	for _, g := range on {
 		for _, f := range g.cited {
@@ -160,8 +165,12 @@ func (t *Triage) keep(ctx context.Context, d Decision, e envelope.Envelope, on [
 		if known {
 			return fault.New(fault.Conflict, "decision %s was handed in before", d.ID)
 		}
-		if err := dropWaiting(ctx, tx, d.ID); err != nil {
+		waits, err := dropWaiting(ctx, tx, d.ID)
+		if err != nil {
 			return err
+		}
+		if waited && !waits {
+			return over(d.ID)
 		}
 		signed, parts := envelope.Digest(e.Payload), d.Parts()
 		for _, part := range parts {
@@ -169,8 +178,17 @@ func (t *Triage) keep(ctx context.Context, d Decision, e envelope.Envelope, on [
 				return err
 			}
 		}
-		return nil
+		return t.unmoved(ctx, tx, d)
 	})
+}
+
+// unmoved refuses a decision that was made under a root that another replaced since it was read; tx has appended an act.
+func (t *Triage) unmoved(ctx context.Context, tx *db.Tx, d Decision) error {
+	now, err := t.Root.RootInForce(ctx, tx)
+	if err == nil {
+		err = staff.Unmoved(d.TrustRoot, now)
+	}
+	return err
 }
 
 // keepPart keeps what a decision says of one vulnerability.

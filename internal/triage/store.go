@@ -232,9 +232,10 @@ func insertWaiting(ctx context.Context, tx *db.Tx, d Decision, signed []byte) er
 	return err
 }
 
-func dropWaiting(ctx context.Context, tx *db.Tx, id string) error {
-	_, err := tx.Exec(ctx, qDropWait, id)
-	return err
+// dropWaiting reports whether the decision waited.
+func dropWaiting(ctx context.Context, tx *db.Tx, id string) (bool, error) {
+	n, err := tx.Exec(ctx, qDropWait, id)
+	return n > 0, err
 }
 
 func loadWaiting(ctx context.Context, tx *db.Tx, id string) ([]Waiting, error) {

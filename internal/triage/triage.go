@@ -19,6 +19,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/verdict"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -52,6 +53,8 @@ type Intake interface {
 type Root interface {
 	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
 	Roots(ctx context.Context, from int64) ([]envelope.Envelope, error)
+	// RootInForce names it as tx sees it, for good once tx has appended an act.
+	RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error)
 }
 
 // Config of a Triage.

@@ -28,6 +28,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/verdict"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
 )
 
@@ -44,6 +45,8 @@ type world struct {
 	groups map[string]estate.Membership
 	sets   map[string]pkgset.Set
 	places map[string]trustroot.Place // of hosts
+
+	replaced bool // another trust root came into force
 }
 
 // HostSets gives all hosts each time, which is allowed; triage finds what changed.
@@ -60,6 +63,14 @@ func (w *world) Coverage(context.Context, time.Time) (estate.Coverage, error) {
 }
 
 func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) { return w.people.Root, nil }
+
+// RootInForce is another one's where it was replaced meanwhile.
+func (w *world) RootInForce(context.Context, *db.Tx) (warrant.RootRef, error) {
+	if w.replaced {
+		return warrant.RootRef{Version: w.people.Root.Version + 1}, nil
+	}
+	return warrant.RefOf(w.people.Root), nil
+}
 
 func (w *world) Roots(context.Context, int64) ([]envelope.Envelope, error) {
 	return []envelope.Envelope{w.people.RootEnvelope}, nil

@@ -208,11 +208,7 @@ func (s *site) rolloutPart(v *visit) error {
 }
 
 func (s *site) approveOrder(v *visit) error {
-	form, err := v.form()
-	if err != nil {
-		return err
-	}
-	sig, err := signature(form)
+	sig, err := v.signature()
 	if err != nil {
 		return err
 	}
@@ -242,7 +238,7 @@ func (v *visit) because(do func(ctx context.Context, who, order, reason string) 
 func (s *site) rejectOrder(v *visit) error   { return v.because(s.Changes.Reject, "ended") }
 func (s *site) withdrawOrder(v *visit) error { return v.because(s.Changes.Withdraw, "ended") }
 func (s *site) haltRollout(v *visit) error   { return v.because(s.Rollouts.Halt, "halted") }
-func (s *site) resumeRollout(v *visit) error { return v.because(s.Rollouts.Resume, "resumed") }
+func (s *site) resumeRollout(v *visit) error { return v.because(s.Changes.Resume, "resumed") }
 
 // sealEvidence makes the bundle, which is an act, and sends it.
 func (s *site) sealEvidence(v *visit) error {
