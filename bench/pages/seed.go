@@ -19,6 +19,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
@@ -231,7 +232,7 @@ func (s *seeder) seedOrders(ctx context.Context, _ options) error {
 	if err != nil {
 		return err
 	}
-	manifest, err := s.keepDocument(&integrity.Manifest{Order: "ord_0", Hosts: []integrity.StagedHost{}, Changes: []integrity.Staged{}})
+	manifest, err := s.keepDocument(&explain.Manifest{Order: "ord_0", Hosts: []explain.StagedHost{}, Changes: []explain.Staged{}})
 	if err != nil {
 		return err
 	}
@@ -262,7 +263,7 @@ func (s *seeder) seedOrders(ctx context.Context, _ options) error {
 				}
 			}
 			for _, h := range o.Transactions[0].Hosts {
-				if err := insertReport(ctx, tx, o.ID, integrity.StagedHost{Host: h, Input: report, Report: report}, `{"as shipped":148,"derived":2}`, o.MadeAt); err != nil {
+				if err := insertReport(ctx, tx, o.ID, explain.StagedHost{Host: h, Input: report, Report: report}, `{"as shipped":148,"derived":2}`, o.MadeAt); err != nil {
 					return err
 				}
 			}
@@ -319,9 +320,9 @@ func (s *seeder) order(n int) (change.Order, error) {
 
 // report is one host's reconciliation, the same for all.
 func (s *seeder) report() (string, error) {
-	r := integrity.Report{Order: "ord_0", Host: s.hosts[0], Input: envelope.Digest([]byte("input")), Counts: map[integrity.Verdict]int{integrity.AsShipped: linesOf}, Lines: []integrity.Line{}}
+	r := explain.Report{Order: "ord_0", Host: s.hosts[0], Input: envelope.Digest([]byte("input")), Counts: map[explain.Verdict]int{explain.AsShipped: linesOf}, Lines: []explain.Line{}}
 	for i := range linesOf {
-		r.Lines = append(r.Lines, integrity.Line{Path: fmt.Sprintf("/usr/lib/x86_64-linux-gnu/libsource%03d.so.1", i), Verdict: integrity.AsShipped, Rule: "P1", Package: "libsource1"})
+		r.Lines = append(r.Lines, explain.Line{Path: fmt.Sprintf("/usr/lib/x86_64-linux-gnu/libsource%03d.so.1", i), Verdict: explain.AsShipped, Rule: "P1", Package: "libsource1"})
 	}
 	return s.keepDocument(&r)
 }

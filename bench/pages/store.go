@@ -10,6 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 )
 
@@ -66,7 +67,7 @@ func endRollout(ctx context.Context, tx *db.Tx, order string, at time.Time) erro
 	return err
 }
 
-func insertReport(ctx context.Context, tx *db.Tx, order string, h integrity.StagedHost, counts string, at time.Time) error {
+func insertReport(ctx context.Context, tx *db.Tx, order string, h explain.StagedHost, counts string, at time.Time) error {
 	_, err := tx.Exec(ctx, qReport, order, h.Host, h.Input, h.Report, counts, db.Micros(at))
 	return err
 }

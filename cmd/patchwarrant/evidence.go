@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/orderview"
@@ -26,7 +27,7 @@ func newReconciliationCommand() *cobra.Command {
 				return r, err
 			}
 			for _, h := range r.PerHost {
-				var report integrity.Report
+				var report explain.Report
 				if err := c.get(ctx, "/reports/"+segment(h.Report), &report); err != nil {
 					return r, err
 				}
@@ -39,13 +40,13 @@ func newReconciliationCommand() *cobra.Command {
 // reconciliation is an order's result with its hosts' reports.
 type reconciliation struct {
 	integrity.Reconciliation
-	Reports []integrity.Report `json:"reports"`
+	Reports []explain.Report `json:"reports"`
 }
 
 func showReconciliation(w io.Writer, r reconciliation) {
 	t := newTable("HOST", "AS SHIPPED", "AS STAGED", "DERIVED", "MISSING", "UNEXPLAINED")
 	for _, h := range r.PerHost {
-		t.add(h.Host, h.Counts[integrity.AsShipped], h.Counts[integrity.AsStaged], h.Counts[integrity.Derived], h.Counts[integrity.Missing], h.Counts[integrity.Unexplained])
+		t.add(h.Host, h.Counts[explain.AsShipped], h.Counts[explain.AsStaged], h.Counts[explain.Derived], h.Counts[explain.Missing], h.Counts[explain.Unexplained])
 	}
 	t.print(w)
 	showDiscrepancies(w, r.Reports...)
@@ -57,7 +58,7 @@ func showReconciliation(w io.Writer, r reconciliation) {
 }
 
 // showDiscrepancies lists the paths that nothing explains, if there are any.
-func showDiscrepancies(w io.Writer, reports ...integrity.Report) {
+func showDiscrepancies(w io.Writer, reports ...explain.Report) {
 	t := newTable("HOST", "PATH", "VERDICT", "WHY")
 	for _, report := range reports {
 		for _, l := range report.Discrepancies() {
@@ -101,7 +102,7 @@ func newInvestigationCommand() *cobra.Command {
 // investigation is one with what was found.
 type investigation struct {
 	integrity.Investigation
-	Found integrity.Report `json:"found"`
+	Found explain.Report `json:"found"`
 }
 
 func showInvestigations(w io.Writer, all ...integrity.Investigation) {

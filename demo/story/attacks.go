@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/bundle"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
@@ -173,11 +174,11 @@ func (s *Story) investigated(ctx context.Context, c *change) error {
 	if err := s.ask(ctx, "alice", &r, "reconciliation", "show", c.prod); err != nil {
 		return err
 	}
-	var lines []integrity.Line
+	var lines []explain.Line
 	for _, report := range r.Reports {
 		lines = append(lines, report.Discrepancies()...)
 	}
-	if len(lines) != 1 || lines[0].Path != planted || lines[0].Verdict != integrity.Unexplained {
+	if len(lines) != 1 || lines[0].Path != planted || lines[0].Verdict != explain.Unexplained {
 		return fmt.Errorf("want %s unexplained and nothing else, have %+v", planted, lines)
 	}
 	s.say("reconciliation: %s is %s: %s", lines[0].Path, lines[0].Verdict, lines[0].Why)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
@@ -15,7 +16,7 @@ import (
 // reconciled is what `patchwarrant reconciliation show` prints.
 type reconciled struct {
 	integrity.Reconciliation
-	Reports []integrity.Report `json:"reports"`
+	Reports []explain.Report `json:"reports"`
 }
 
 func (s *Story) reconciliation(ctx context.Context, order string) (string, error) {
@@ -27,7 +28,7 @@ func (s *Story) reconciliation(ctx context.Context, order string) (string, error
 		return "", fmt.Errorf("order %s leaves files unexplained: %v", order, r.Counts)
 	}
 	var parts []string
-	for _, v := range []integrity.Verdict{integrity.AsShipped, integrity.AsStaged, integrity.Derived} {
+	for _, v := range []explain.Verdict{explain.AsShipped, explain.AsStaged, explain.Derived} {
 		parts = append(parts, fmt.Sprintf("%d %s", r.Counts[v], v))
 	}
 	return strings.Join(parts, ", "), nil

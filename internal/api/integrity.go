@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 )
@@ -29,7 +30,7 @@ func (d *door) integrity() {
 		staff.Audit}, d.seal)
 }
 
-func (d *door) manifest(ctx context.Context, _ staff.Session, in *Named) (integrity.Manifest, error) {
+func (d *door) manifest(ctx context.Context, _ staff.Session, in *Named) (explain.Manifest, error) {
 	return d.Integrity.Manifest(ctx, in.ID)
 }
 
@@ -38,7 +39,7 @@ func (d *door) reconciliation(ctx context.Context, _ staff.Session, in *part) (i
 	return r, err
 }
 
-func (d *door) report(ctx context.Context, _ staff.Session, in *Named) (integrity.Report, error) {
+func (d *door) report(ctx context.Context, _ staff.Session, in *Named) (explain.Report, error) {
 	return d.Integrity.Report(ctx, in.ID)
 }
 

@@ -30,7 +30,7 @@ var floors = [][]string{
 	5:  {"warrant"},
 	6:  {"wire", "executor", "staff", "intake", "mirror", "orderview", "record", "group", "policy", "savedview"},
 	7:  {"agent", "estate", "verdict", "setup", "staff/passkey", "staff/oidc", "intake/csaf", "intake/osv", "intake/ubuntu", "intake/publisher", "intake/debian", "intake/kev", "intake/epss", "intake/scanner", "intake/nvd", "intake/cve5", "intake/feed", "intake/mail", "intake/openvex"},
-	8:  {"retirement", "drift", "triage"},
+	8:  {"retirement", "drift", "triage", "explain"},
 	9:  {"curation", "deadline", "vex", "scans", "build", "silence"},
 	10: {"rollout", "suspicion", "score"},
 	11: {"integrity"},
@@ -227,13 +227,17 @@ func codeLines(source []byte) int {
 	}
 }
 
-// TestJudgingKeepsNothing: verdict is handed what is installed and what is stated; it reaches no table, no ledger and no host.
+// TestJudgingKeepsNothing: what judges is handed everything; it reaches no table, no blob, no ledger and no host.
 func TestJudgingKeepsNothing(t *testing.T) {
-	allowed := []string{"deb", "rpm", "pkgset", "wire", "intake"}
-	for _, p := range list(t, "./internal/verdict") {
-		for _, imp := range p.Imports {
-			if r, _ := room(imp); r != "" && !slices.Contains(allowed, r) {
-				t.Errorf("%s imports the room %s", p.ImportPath, r)
+	for judge, allowed := range map[string][]string{
+		"verdict": {"deb", "rpm", "pkgset", "wire", "intake"},
+		"explain": {"deb", "filetree", "envelope", "warrant", "wire", "fault"},
+	} {
+		for _, p := range list(t, "./internal/"+judge) {
+			for _, imp := range p.Imports {
+				if r, _ := room(imp); r != "" && !slices.Contains(allowed, r) {
+					t.Errorf("%s imports the room %s", judge, r)
+				}
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
@@ -292,10 +293,10 @@ func TestAnExpiredTrustRootWarrantsNothing(t *testing.T) {
 // What stage showed and nothing explained will pass as staged on production: whoever approves that reads it in what they sign.
 func TestWhatNothingExplainedOnStageIsAcknowledged(t *testing.T) {
 	w := begin(t, dbtest.Open(t))
-	w.showed = []integrity.Staged{{Path: "/usr/bin/hello", Verdict: integrity.AsShipped}, {Path: "/etc/cron.d/more", Verdict: integrity.Unexplained},
-		{Path: "/usr/lib/hello.so", Verdict: integrity.Missing}}
+	w.showed = []explain.Staged{{Path: "/usr/bin/hello", Verdict: explain.AsShipped}, {Path: "/etc/cron.d/more", Verdict: explain.Unexplained},
+		{Path: "/usr/lib/hello.so", Verdict: explain.Missing}}
 	for i := range 9 {
-		w.showed = append(w.showed, integrity.Staged{Path: fmt.Sprintf("/var/lib/hello/%d", i), Verdict: integrity.Unexplained})
+		w.showed = append(w.showed, explain.Staged{Path: fmt.Sprintf("/var/lib/hello/%d", i), Verdict: explain.Unexplained})
 	}
 	p := w.proposal(Production)
 	p.Of = w.staged().ID

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
-	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
@@ -114,7 +114,7 @@ func follows(stage Order, snapshot, promoted string) error {
 
 // acknowledged gives what the order says about changes on stage that no package explains: the first of them and the
 // proposer's word, without which there is no production order, for on production they pass as staged. "" for none.
-func acknowledged(m integrity.Manifest, word string) (string, error) {
+func acknowledged(m explain.Manifest, word string) (string, error) {
 	const most = 5 // paths
 	paths := m.Unaccounted()
 	switch {

@@ -8,6 +8,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -15,7 +16,7 @@ import (
 
 // Integrity says what a rollout changed. MakeManifest and Reconcile give the same when they are called again.
 type Integrity interface {
-	Manifest(ctx context.Context, digest string) (integrity.Manifest, error)
+	Manifest(ctx context.Context, digest string) (explain.Manifest, error)
 	MakeManifest(ctx context.Context, order warrant.Order, runs []integrity.Run) (digest string, err error)
 	Reconcile(ctx context.Context, order warrant.Order, runs []integrity.Run) (integrity.Reconciliation, error)
 	Investigations(ctx context.Context) ([]integrity.Investigation, error)

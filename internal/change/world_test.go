@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
@@ -39,8 +40,8 @@ type world struct {
 	snapshot       curation.Snapshot
 	packages       []deb.IndexEntry
 	promoted       string
-	showed         []integrity.Staged // on stage
-	meanwhile      *trustroot.Root    // came into force after the last reading
+	showed         []explain.Staged // on stage
+	meanwhile      *trustroot.Root  // came into force after the last reading
 	investigations []integrity.Investigation
 	installed      string // version of hello on every host
 	unit           string // of every host
@@ -104,11 +105,11 @@ func (w *world) MakeManifest(context.Context, warrant.Order, []integrity.Run) (s
 	return envelope.Digest([]byte("manifest")), nil
 }
 
-func (w *world) Manifest(_ context.Context, digest string) (integrity.Manifest, error) {
+func (w *world) Manifest(_ context.Context, digest string) (explain.Manifest, error) {
 	if digest != envelope.Digest([]byte("manifest")) {
-		return integrity.Manifest{}, fault.New(fault.NotFound, "no such manifest")
+		return explain.Manifest{}, fault.New(fault.NotFound, "no such manifest")
 	}
-	return integrity.Manifest{Changes: w.showed}, nil
+	return explain.Manifest{Changes: w.showed}, nil
 }
 
 func (w *world) Reconcile(_ context.Context, o warrant.Order, runs []integrity.Run) (integrity.Reconciliation, error) {

@@ -8,7 +8,7 @@ import (
 	"fmt"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
-	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 )
 
@@ -99,13 +99,13 @@ func asEnvelope(fact []byte) (e envelope.Envelope, ok bool) {
 }
 
 // asReconciliation reads a fact as what integrity found on one host, or says that it is none.
-func asReconciliation(fact []byte) (r integrity.Report, ok bool) {
+func asReconciliation(fact []byte) (r explain.Report, ok bool) {
 	ok = envelope.DecodeUpTo(maxFact, fact, &r) == nil && r.Input != ""
 	return r, ok
 }
 
 // asManifest reads a fact as a manifest, or says that it is none.
-func asManifest(fact []byte) (m integrity.Manifest, ok bool) {
+func asManifest(fact []byte) (m explain.Manifest, ok bool) {
 	ok = envelope.DecodeUpTo(maxFact, fact, &m) == nil && len(m.Hosts) > 0
 	return m, ok
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/bundle"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
 	"github.com/patchwarrant/patchwarrant/internal/id"
-	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -196,20 +196,20 @@ func TestAHiddenChangeShows(t *testing.T) {
 	a := &audit{facts: facts}
 	hidden := 0
 	for _, fact := range facts {
-		in, err := integrity.DecodeInput(fact)
+		in, err := explain.DecodeInput(fact)
 		if err != nil || in.Host != "hst_p" {
 			continue
 		}
-		if _, err := integrity.Redo(t.Context(), fact, objects(a.fact), a.fact); err != nil {
+		if _, err := explain.Redo(t.Context(), fact, objects(a.fact), a.fact); err != nil {
 			t.Fatal(err)
 		}
 		in.Changes = slices.DeleteFunc(in.Changes, func(c filetree.Change) bool { return c.Path == "/var/lib/intruder" })
 		input, err := in.Encode()
 		w.ok(err)
-		if _, err := integrity.DecodeInput(input); err != nil {
+		if _, err := explain.DecodeInput(input); err != nil {
 			t.Fatalf("the input left over does not stand by itself: %v", err)
 		}
-		if _, err := integrity.Redo(t.Context(), input, objects(a.fact), a.fact); fault.KindOf(err) != fault.Invalid {
+		if _, err := explain.Redo(t.Context(), input, objects(a.fact), a.fact); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("a hidden change: %v", err)
 		}
 		hidden++

@@ -12,8 +12,8 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/bundle"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
-	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -198,7 +198,7 @@ func (g *gathering) citations(ctx context.Context, fact []byte) []string {
 	if r, ok := asReconciliation(fact); ok {
 		return []string{r.Input}
 	}
-	if in, err := integrity.DecodeInput(fact); err == nil {
+	if in, err := explain.DecodeInput(fact); err == nil {
 		return append(in.Facts(), g.treesOf(ctx, fact)...)
 	}
 	if m, ok := asManifest(fact); ok {
@@ -216,7 +216,7 @@ func (g *gathering) citations(ctx context.Context, fact []byte) []string {
 func (g *gathering) treesOf(ctx context.Context, input []byte) []string {
 	used := map[string]bool{}
 	fetch := func(digest string) ([]byte, error) { return blob.ReadAll(ctx, g.Blobs, digest, maxFact) }
-	_, err := integrity.Redo(ctx, input, objects(func(digest string) ([]byte, error) {
+	_, err := explain.Redo(ctx, input, objects(func(digest string) ([]byte, error) {
 		used[digest] = true
 		return fetch(digest)
 	}), fetch)

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
-	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
@@ -108,7 +108,7 @@ func (a *audit) reconciliations() (string, error) {
 			}
 		}
 	}
-	counts := map[integrity.Verdict]int{}
+	counts := map[explain.Verdict]int{}
 	for _, o := range a.signed {
 		for _, t := range o.Transactions {
 			for _, host := range t.Hosts {
@@ -140,7 +140,7 @@ func (a *audit) reconciliation(o signedOrder, t warrant.Transaction, digest stri
 	if err != nil {
 		return err
 	}
-	in, err := integrity.DecodeInput(input)
+	in, err := explain.DecodeInput(input)
 	if err != nil {
 		return fault.Refuse(fault.Malformed, "%w", err)
 	}
@@ -158,7 +158,7 @@ func (a *audit) reconciliation(o signedOrder, t warrant.Transaction, digest stri
 			}
 		}
 	}
-	again, err := integrity.Redo(context.Background(), input, objects(a.fact), a.fact)
+	again, err := explain.Redo(context.Background(), input, objects(a.fact), a.fact)
 	if err != nil {
 		return fault.Refuse(Reconciliation, "%w", err)
 	}

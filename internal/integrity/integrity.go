@@ -1,3 +1,5 @@
+// Package integrity keeps what came of comparing hosts' file states: the manifest of a stage order, the reconciliation of a
+// production order, and an investigation with a clock of what nothing explains. How a change is explained stands in explain.
 package integrity
 
 import (
@@ -10,6 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
 	"github.com/patchwarrant/patchwarrant/internal/id"
@@ -48,10 +51,10 @@ type Run struct {
 
 // Reconciliation is an order's result over all its hosts.
 type Reconciliation struct {
-	Order   string          `json:"order"`
-	PerHost []StagedHost    `json:"per_host"` // sorted by host
-	Counts  map[Verdict]int `json:"counts"`   // over all hosts
-	Clean   bool            `json:"clean"`    // nothing missing, nothing unexplained
+	Order   string                  `json:"order"`
+	PerHost []explain.StagedHost    `json:"per_host"` // sorted by host
+	Counts  map[explain.Verdict]int `json:"counts"`   // over all hosts
+	Clean   bool                    `json:"clean"`    // nothing missing, nothing unexplained
 }
 
 // MakeManifest observes a stage order's hosts and puts together what they showed. It gives the manifest's digest, under
@@ -61,8 +64,8 @@ func (i *Integrity) MakeManifest(ctx context.Context, order warrant.Order, runs 
 	if err != nil || digest != "" {
 		return digest, err
 	}
-	reports := map[string]*Report{}
-	var hosts []StagedHost
+	reports := map[string]*explain.Report{}
+	var hosts []explain.StagedHost
 	for _, run := range runs {
 		h, report, err := i.observe(ctx, order, run)
 		if err != nil {
@@ -71,7 +74,7 @@ func (i *Integrity) MakeManifest(ctx context.Context, order warrant.Order, runs 
 		reports[h.Report] = report
 		hosts = append(hosts, h)
 	}
-	m := manifestOf(order.ID, reports)
+	m := explain.ManifestOf(order.ID, reports)
 	if digest, err = i.keep(ctx, &m); err != nil {
 		return "", err
 	}
@@ -104,7 +107,7 @@ func (i *Integrity) Reconcile(ctx context.Context, order warrant.Order, runs []R
 	if err == nil || fault.KindOf(err) != fault.NotFound {
 		return known, err
 	}
-	var hosts []StagedHost
+	var hosts []explain.StagedHost
 	for _, run := range runs {
 		h, _, err := i.observe(ctx, order, run)
 		if err != nil {
@@ -134,22 +137,20 @@ func (i *Integrity) Reconcile(ctx context.Context, order warrant.Order, runs []R
 	return result, nil
 }
 
-func sum(order string, hosts []StagedHost) Reconciliation {
-	r := Reconciliation{Order: order, PerHost: hosts, Counts: map[Verdict]int{}, Clean: true}
+func sum(order string, hosts []explain.StagedHost) Reconciliation {
+	r := Reconciliation{Order: order, PerHost: hosts, Counts: map[explain.Verdict]int{}, Clean: true}
 	for _, h := range hosts {
 		for v, n := range h.Counts {
 			r.Counts[v] += n
 		}
-		r.Clean = r.Clean && h.clean()
+		r.Clean = r.Clean && h.Clean()
 	}
 	return r
 }
 
-func (h StagedHost) clean() bool { return h.Counts[Missing] == 0 && h.Counts[Unexplained] == 0 }
-
 // observe reconciles one run; input, report and content lists are kept as blobs.
-func (i *Integrity) observe(ctx context.Context, order warrant.Order, run Run) (StagedHost, *Report, error) {
-	in := &Input{Order: order.ID, Host: run.Host, Actions: []warrant.Action{}, Contents: []string{}, Before: whole(run.Before), After: whole(run.After)}
+func (i *Integrity) observe(ctx context.Context, order warrant.Order, run Run) (explain.StagedHost, *explain.Report, error) {
+	in := &explain.Input{Order: order.ID, Host: run.Host, Actions: []warrant.Action{}, Contents: []string{}, Before: whole(run.Before), After: whole(run.After)}
 	if order.Stage != nil {
 		in.Manifest = order.Stage.Manifest
 	}
@@ -164,24 +165,24 @@ func (i *Integrity) observe(ctx context.Context, order warrant.Order, run Run) (
 		}
 		digest, err := i.contents(ctx, a.SHA256)
 		if err != nil {
-			return StagedHost{}, nil, fmt.Errorf("contents of %s %s: %w", a.Name, a.To, err)
+			return explain.StagedHost{}, nil, fmt.Errorf("contents of %s %s: %w", a.Name, a.To, err)
 		}
 		in.Contents = append(in.Contents, digest)
 	}
-	input, report, err := observe(ctx, in, objects{i.Blobs}, i.facts(ctx))
+	input, report, err := explain.Reconcile(ctx, in, objects{i.Blobs}, i.facts(ctx))
 	if err != nil {
-		return StagedHost{}, nil, fmt.Errorf("observe order %s on host %s: %w", order.ID, run.Host, err)
+		return explain.StagedHost{}, nil, fmt.Errorf("observe order %s on host %s: %w", order.ID, run.Host, err)
 	}
 	if _, err := blob.PutBytes(ctx, i.Blobs, input); err != nil {
-		return StagedHost{}, nil, err
+		return explain.StagedHost{}, nil, err
 	}
 	digest, err := i.keep(ctx, report)
-	return StagedHost{run.Host, report.Input, digest, report.Counts}, report, err
+	return explain.StagedHost{Host: run.Host, Input: report.Input, Report: digest, Counts: report.Counts}, report, err
 }
 
 // facts gives facts from the blobs.
-func (i *Integrity) facts(ctx context.Context) Facts {
-	return func(digest string) ([]byte, error) { return blob.ReadAll(ctx, i.Blobs, digest, MaxInput) }
+func (i *Integrity) facts(ctx context.Context) explain.Facts {
+	return func(digest string) ([]byte, error) { return blob.ReadAll(ctx, i.Blobs, digest, explain.MaxInput) }
 }
 
 // whole brings an observation's time to the precision of documents.
@@ -215,7 +216,7 @@ func (i *Integrity) contents(ctx context.Context, pkg string) (digest string, er
 	if err != nil {
 		return "", err
 	}
-	c := ContentsOf(p)
+	c := explain.ContentsOf(p)
 	if digest, err = i.keep(ctx, &c); err != nil {
 		return "", err
 	}
@@ -235,7 +236,7 @@ func (i *Integrity) keep(ctx context.Context, v any) (string, error) {
 }
 
 // record saves reports with an act for each host.
-func (i *Integrity) record(ctx context.Context, tx *db.Tx, order string, hosts []StagedHost) error {
+func (i *Integrity) record(ctx context.Context, tx *db.Tx, order string, hosts []explain.StagedHost) error {
 	for _, h := range hosts {
 		if err := saveReport(ctx, tx, order, h, i.Now()); err != nil {
 			return err
@@ -249,8 +250,8 @@ func (i *Integrity) record(ctx context.Context, tx *db.Tx, order string, hosts [
 }
 
 // open opens an investigation for a host that is not clean.
-func (i *Integrity) open(ctx context.Context, tx *db.Tx, order string, h StagedHost) error {
-	if h.clean() {
+func (i *Integrity) open(ctx context.Context, tx *db.Tx, order string, h explain.StagedHost) error {
+	if h.Clean() {
 		return nil
 	}
 	now := i.Now()
@@ -281,26 +282,26 @@ func (i *Integrity) ManifestOf(ctx context.Context, order string) (digest string
 }
 
 // Manifest gives a manifest by digest.
-func (i *Integrity) Manifest(ctx context.Context, digest string) (m Manifest, err error) {
+func (i *Integrity) Manifest(ctx context.Context, digest string) (m explain.Manifest, err error) {
 	return m, i.fetch(ctx, digest, &m)
 }
 
 // Report gives a host's reconciliation by its digest.
-func (i *Integrity) Report(ctx context.Context, digest string) (r Report, err error) {
+func (i *Integrity) Report(ctx context.Context, digest string) (r explain.Report, err error) {
 	return r, i.fetch(ctx, digest, &r)
 }
 
 func (i *Integrity) fetch(ctx context.Context, digest string, v any) error {
-	b, err := blob.ReadAll(ctx, i.Blobs, digest, MaxInput)
+	b, err := blob.ReadAll(ctx, i.Blobs, digest, explain.MaxInput)
 	if err != nil {
 		return err
 	}
-	return decode(b, v)
+	return explain.Decode(b, v)
 }
 
 // Reconciliation gives what Reconcile (or MakeManifest) found for an order; NotFound before.
 func (i *Integrity) Reconciliation(ctx context.Context, order string) (Reconciliation, error) {
-	var hosts []StagedHost
+	var hosts []explain.StagedHost
 	err := i.DB.Read(ctx, func(tx *db.Tx) (err error) {
 		hosts, err = readReports(ctx, tx, selectReports, order)
 		return err
@@ -325,6 +326,6 @@ func (i *Integrity) ReconciliationFrom(ctx context.Context, order, after string,
 	if err == nil && hosts == 0 {
 		err = fault.New(fault.NotFound, "order %.40s is not reconciled", order)
 	}
-	r.Clean = r.Counts[Missing] == 0 && r.Counts[Unexplained] == 0
+	r.Clean = r.Counts[explain.Missing] == 0 && r.Counts[explain.Unexplained] == 0
 	return r, hosts, err
 }

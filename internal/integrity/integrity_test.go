@@ -13,6 +13,8 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
+	"github.com/patchwarrant/patchwarrant/internal/explain/explaintest"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -34,25 +36,25 @@ func (l *logbook) kinds() (out []string) {
 }
 
 // upload gives the server what a run rests on: facts, trees, packages.
-func (n *nano) upload(blobs blob.Store, debs ...string) {
-	n.t.Helper()
+func upload(t *testing.T, h *explaintest.Host, blobs blob.Store, debs ...string) {
+	t.Helper()
 	put := func(b []byte) {
-		_, err := blob.PutBytes(n.t.Context(), blobs, b)
-		n.must(err)
+		_, err := blob.PutBytes(t.Context(), blobs, b)
+		h.Must(err)
 	}
-	for _, b := range n.facts {
+	for _, b := range h.Facts {
 		put(b)
 	}
-	for _, s := range n.trees {
+	for _, s := range h.Trees {
 		for d := range s.Digests() {
-			b, err := s.Get(n.t.Context(), d)
-			n.must(err)
+			b, err := s.Get(t.Context(), d)
+			h.Must(err)
 			put(b)
 		}
 	}
 	for _, file := range debs {
 		b, err := os.ReadFile(file)
-		n.must(err)
+		h.Must(err)
 		put(b)
 	}
 }
@@ -67,15 +69,15 @@ func TestOrderFromStageToInvestigation(t *testing.T) {
 		log := &logbook{}
 		now := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
 		i := New(Config{DB: d, Ledger: log, Blobs: blobs, Now: func() time.Time { return now }})
-		run := func(host string, meddle func(n *nano)) (warrant.Transaction, Run) {
-			n := newNano(t)
-			n.dpkg("-i", n.pack("tool", "1", map[string]string{"/usr/bin/tool": "1"}))
-			next := n.pack("tool", "2", map[string]string{"/usr/bin/tool": "2"})
-			in := n.upgrade(func() { meddle(n) }, upgrades("tool"), next)
-			n.upload(blobs, next)
+		run := func(host string, meddle func(h *explaintest.Host)) (warrant.Transaction, Run) {
+			h := explaintest.New(t, time.Now)
+			h.Dpkg("-i", h.Pack("tool", "1", map[string]string{"/usr/bin/tool": "1"}))
+			next := h.Pack("tool", "2", map[string]string{"/usr/bin/tool": "2"})
+			in := h.Upgrade(func() { meddle(h) }, explaintest.Upgrades("tool"), next)
+			upload(t, h, blobs, next)
 			return warrant.Transaction{Hosts: []string{host}, Actions: in.Actions}, Run{Host: host, Done: true, Before: in.Before, After: in.After}
 		}
-		script := func(n *nano) { n.write("/var/lib/tool/made", "by a script") }
+		script := func(h *explaintest.Host) { h.Write("/var/lib/tool/made", "by a script") }
 
 		staged, stageRun := run("hst_stage", script)
 		stage := warrant.Order{ID: "ord_stage", Transactions: []warrant.Transaction{staged}}
@@ -87,18 +89,18 @@ func TestOrderFromStageToInvestigation(t *testing.T) {
 			t.Errorf("second call: %s, %v", again, err)
 		}
 		m, err := i.Manifest(ctx, manifest)
-		if err != nil || !slices.ContainsFunc(m.Changes, func(s Staged) bool { return s.Path == "/var/lib/tool/made" && s.Verdict == Unexplained }) {
+		if err != nil || !slices.ContainsFunc(m.Changes, func(s explain.Staged) bool { return s.Path == "/var/lib/tool/made" && s.Verdict == explain.Unexplained }) {
 			t.Errorf("manifest %+v, %v", m, err)
 		}
 
 		good, goodRun := run("hst_a", script)
-		bad, badRun := run("hst_b", func(n *nano) { script(n); n.write("/usr/bin/implant", "evil") })
+		bad, badRun := run("hst_b", func(h *explaintest.Host) { script(h); h.Write("/usr/bin/implant", "evil") })
 		order := warrant.Order{ID: "ord_prod", Transactions: []warrant.Transaction{good, bad}, Stage: &warrant.StageRef{Order: "ord_stage", Manifest: manifest}}
 		r, err := i.Reconcile(ctx, order, []Run{goodRun, badRun})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Clean || r.Counts[Unexplained] != 1 || !r.PerHost[0].clean() || r.PerHost[1].clean() {
+		if r.Clean || r.Counts[explain.Unexplained] != 1 || !r.PerHost[0].Clean() || r.PerHost[1].Clean() {
 			t.Errorf("reconciliation %+v", r)
 		}
 		again, err := i.Reconcile(ctx, order, nil)
@@ -109,7 +111,7 @@ func TestOrderFromStageToInvestigation(t *testing.T) {
 			after := []string{"", r.PerHost[0].Host}[n]
 			page, hosts, err := i.ReconciliationFrom(ctx, order.ID, after, 1)
 			want := r
-			want.PerHost = []StagedHost{h}
+			want.PerHost = []explain.StagedHost{h}
 			if d := cmp.Diff(want, page); d != "" || hosts != 2 || err != nil {
 				t.Errorf("page of %d hosts: %v %s", hosts, err, d)
 			}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
-	"github.com/patchwarrant/patchwarrant/internal/filetree"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
@@ -22,7 +22,7 @@ const MostOutside = 20_000
 // Outside is what changed on a host between two of its states while no order ran there.
 type Outside struct {
 	Host   string
-	Report *Report
+	Report *explain.Report
 	facts  []string // input and report, as kept
 }
 
@@ -34,16 +34,16 @@ func (i *Integrity) LookOutside(ctx context.Context, host string, before, after 
 	before, after = whole(before), whole(after)
 	after.Trees = maps.Clone(after.Trees)
 	maps.DeleteFunc(after.Trees, func(root, _ string) bool { return before.Trees[root] == "" })
-	all, err := changes(ctx, objects{i.Blobs}, before, after)
+	all, err := explain.Changes(ctx, objects{i.Blobs}, before, after)
 	if err != nil {
 		return o, fmt.Errorf("compare file states of host %s: %w", host, err)
 	}
 	if len(all) > MostOutside {
-		o.Report = &Report{Host: host, Counts: map[Verdict]int{Unexplained: 1}, Lines: []Line{{Path: "/", Verdict: Unexplained,
+		o.Report = &explain.Report{Host: host, Counts: map[explain.Verdict]int{explain.Unexplained: 1}, Lines: []explain.Line{{Path: "/", Verdict: explain.Unexplained,
 			Why: fmt.Sprintf("%d paths differ outside orders, more than can be told one by one: compare the host's file states", len(all))}}}
 	} else {
-		in := &Input{Host: host, Actions: []warrant.Action{}, Contents: []string{}, Before: before, After: after}
-		input, report, err := observe(ctx, in, objects{i.Blobs}, i.facts(ctx))
+		in := &explain.Input{Host: host, Actions: []warrant.Action{}, Contents: []string{}, Before: before, After: after}
+		input, report, err := explain.Reconcile(ctx, in, objects{i.Blobs}, i.facts(ctx))
 		if err != nil {
 			return o, fmt.Errorf("judge what changed on host %s: %w", host, err)
 		}
@@ -72,7 +72,7 @@ func (i *Integrity) OpenOutside(ctx context.Context, tx *db.Tx, o Outside) error
 		kind = "investigation.opened"
 		inv = Investigation{ID: id.New("inv", now), Host: o.Host, State: Open, OpenedAt: now, DueAt: now.Add(Clock)}
 	} else {
-		var known Report
+		var known explain.Report
 		if err := i.fetch(ctx, inv.Report, &known); err != nil {
 			return err
 		}
@@ -94,38 +94,27 @@ func (i *Integrity) OpenOutside(ctx context.Context, tx *db.Tx, o Outside) error
 	return i.act(ctx, tx, kind, "investigation/"+inv.ID, "server", detail, append([]string{inv.Report}, o.facts...)...)
 }
 
-// comesAndGoes reports whether all there was and is at a path is a file that the host's scan policy calls volatile and nobody can
-// execute: what is in it is not told anyway, and programs make and remove it at any hour.
-func comesAndGoes(c filetree.Change) bool {
-	for _, e := range []*filetree.Entry{c.Before, c.After} {
-		if e != nil && (e.Type != filetree.File || e.Note != filetree.Volatile || e.Mode&0o7111 != 0) {
-			return false
-		}
-	}
-	return true
-}
-
 // together adds a later report of a host to an earlier one. Of a path in both, what it was first and what it is now count; that it is
 // again what it was does not take it out.
-func together(first, then Report) *Report {
-	lines := map[string]Line{}
+func together(first, then explain.Report) *explain.Report {
+	lines := map[string]explain.Line{}
 	for _, l := range first.Lines {
 		lines[l.Path] = l
 	}
 	for _, l := range then.Lines {
 		if was, ok := lines[l.Path]; ok {
 			l.Before = was.Before
-			if was.Verdict == Unexplained {
+			if was.Verdict == explain.Unexplained {
 				l.Verdict, l.Why = was.Verdict, was.Why
 			}
-			if sameState(l.Before, l.After) {
+			if explain.Alike(l.Before, l.After) {
 				l.Why = "changed while no order ran, and changed back"
 			}
 		}
 		lines[l.Path] = l
 	}
-	all := Report{Host: then.Host, Input: then.Input, Counts: map[Verdict]int{}, Lines: slices.SortedFunc(maps.Values(lines),
-		func(a, b Line) int { return strings.Compare(a.Path, b.Path) })}
+	all := explain.Report{Host: then.Host, Input: then.Input, Counts: map[explain.Verdict]int{}, Lines: slices.SortedFunc(maps.Values(lines),
+		func(a, b explain.Line) int { return strings.Compare(a.Path, b.Path) })}
 	for _, l := range all.Lines {
 		all.Counts[l.Verdict]++
 	}

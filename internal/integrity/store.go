@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
@@ -47,9 +48,9 @@ func one(ctx context.Context, tx *db.Tx, q db.Query, key string) (string, error)
 	return value, nil
 }
 
-func readReports(ctx context.Context, tx *db.Tx, q db.Query, args ...any) ([]StagedHost, error) {
+func readReports(ctx context.Context, tx *db.Tx, q db.Query, args ...any) ([]explain.StagedHost, error) {
 	rows, err := tx.Query(ctx, q, args...)
-	return db.Collect(rows, err, func(r *sql.Rows) (h StagedHost, err error) {
+	return db.Collect(rows, err, func(r *sql.Rows) (h explain.StagedHost, err error) {
 		var counts string
 		if err = r.Scan(&h.Host, &h.Input, &h.Report, &counts); err == nil {
 			err = json.Unmarshal([]byte(counts), &h.Counts)
@@ -59,13 +60,13 @@ func readReports(ctx context.Context, tx *db.Tx, q db.Query, args ...any) ([]Sta
 }
 
 // sumCounts adds up an order's reports, of which many say the same, and gives the number of hosts too.
-func sumCounts(ctx context.Context, tx *db.Tx, order string) (sum map[Verdict]int, hosts int, err error) {
-	sum = map[Verdict]int{}
+func sumCounts(ctx context.Context, tx *db.Tx, order string) (sum map[explain.Verdict]int, hosts int, err error) {
+	sum = map[explain.Verdict]int{}
 	rows, err := tx.Query(ctx, selectCounts, order)
 	_, err = db.Collect(rows, err, func(r *sql.Rows) (none struct{}, err error) {
 		var text string
 		var same int
-		var counts map[Verdict]int
+		var counts map[explain.Verdict]int
 		if err = r.Scan(&text, &same); err == nil {
 			err = json.Unmarshal([]byte(text), &counts)
 		}
@@ -78,7 +79,7 @@ func sumCounts(ctx context.Context, tx *db.Tx, order string) (sum map[Verdict]in
 	return sum, hosts, err
 }
 
-func saveReport(ctx context.Context, tx *db.Tx, order string, h StagedHost, now time.Time) error {
+func saveReport(ctx context.Context, tx *db.Tx, order string, h explain.StagedHost, now time.Time) error {
 	counts, err := json.Marshal(h.Counts)
 	if err != nil {
 		return err

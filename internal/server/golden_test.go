@@ -20,6 +20,7 @@ import (
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
 	"github.com/patchwarrant/patchwarrant/internal/scans"
@@ -85,8 +86,8 @@ func TestTheAPIIsWhatItWas(t *testing.T) {
 		{"order", "/orders/" + s.order.ID, "/orders/{id}", new(v1.Order)},
 		{"rollout", "/orders/" + s.order.ID + "/rollout", "/orders/{id}/rollout", new(v1.Rollout)},
 		{"reconciliation", "/orders/" + s.order.ID + "/reconciliation", "/orders/{id}/reconciliation", new(integrity.Reconciliation)},
-		{"manifest", "/manifests/" + s.stage.Manifest, "/manifests/{id}", new(integrity.Manifest)},
-		{"report", "/reports/" + reconciled.PerHost[0].Report, "/reports/{id}", new(integrity.Report)},
+		{"manifest", "/manifests/" + s.stage.Manifest, "/manifests/{id}", new(explain.Manifest)},
+		{"report", "/reports/" + reconciled.PerHost[0].Report, "/reports/{id}", new(explain.Report)},
 		{"investigations", "/investigations", "/investigations", new(v1.Investigations)},
 		{"investigation", "/investigations/" + open.Investigations[0].ID, "/investigations/{id}", new(integrity.Investigation)},
 		{"scan-reports", "/scan-reports", "/scan-reports", new(v1.ScanReports)},

@@ -14,6 +14,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
@@ -243,8 +244,8 @@ func TestAChangeOutsideOrdersIsShownAndAnsweredAsSeen(t *testing.T) {
 	w := newWorld(t, "")
 	find := func(path string) integrity.Investigation {
 		t.Helper()
-		r := &integrity.Report{Host: "hst_lonely", Counts: map[integrity.Verdict]int{integrity.Unexplained: 1},
-			Lines: []integrity.Line{{Path: path, Verdict: integrity.Unexplained, Why: "changed while no order ran"}}}
+		r := &explain.Report{Host: "hst_lonely", Counts: map[explain.Verdict]int{explain.Unexplained: 1},
+			Lines: []explain.Line{{Path: path, Verdict: explain.Unexplained, Why: "changed while no order ran"}}}
 		err := w.Integrity.DB.Write(t.Context(), func(tx *db.Tx) error {
 			return w.Integrity.OpenOutside(t.Context(), tx, integrity.Outside{Host: r.Host, Report: r})
 		})

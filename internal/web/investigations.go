@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 )
 
@@ -44,7 +45,7 @@ func (s *site) openInvestigations(ctx context.Context) (all []integrity.Investig
 
 type investigationBody struct {
 	integrity.Investigation
-	Lines      cut[integrity.Line]
+	Lines      cut[explain.Line]
 	Rules      []ruleText
 	Severities []string
 	Mine       bool // the visitor proposed the conclusion: another ratifies it

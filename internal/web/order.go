@@ -8,6 +8,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/orderview"
@@ -110,15 +111,15 @@ func (s *site) outcome(v *visit, body *orderBody) error {
 		body.Further = r.PerHost[resultsPage-1].Host
 	}
 	body.Reconciliation, body.Verdicts = &r, verdicts(r.Counts)
-	v.know(idsOf(r.PerHost, func(h integrity.StagedHost) string { return h.Host })...)
+	v.know(idsOf(r.PerHost, func(h explain.StagedHost) string { return h.Host })...)
 	body.Investigations, _, err = s.Integrity.InvestigationsFrom(ctx, integrity.InvestigationPage{Order: body.ID, Limit: resultsPage})
 	return err
 }
 
 // verdicts in the order in which they are shown, the trouble first.
-var verdictOrder = []integrity.Verdict{integrity.Unexplained, integrity.Missing, integrity.AsShipped, integrity.Derived, integrity.AsStaged}
+var verdictOrder = []explain.Verdict{explain.Unexplained, explain.Missing, explain.AsShipped, explain.Derived, explain.AsStaged}
 
-func verdicts(counts map[integrity.Verdict]int) []slice {
+func verdicts(counts map[explain.Verdict]int) []slice {
 	var parts []slice
 	for _, verdict := range verdictOrder {
 		parts = append(parts, slice{Name: string(verdict), Tone: tone(verdict), Count: counts[verdict]})

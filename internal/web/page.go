@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
-	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -238,8 +238,8 @@ func (p *page) With(pairs ...string) string {
 func (p *page) Part(body any) *page { return p.v.page(p.Title, body) }
 
 // Verdict gives the count of a verdict by its name.
-func (p *page) Verdict(counts map[integrity.Verdict]int, name string) int {
-	return counts[integrity.Verdict(name)]
+func (p *page) Verdict(counts map[explain.Verdict]int, name string) int {
+	return counts[explain.Verdict(name)]
 }
 
 // Wave is a wave's number for people, who count from 1.

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
-	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 )
 
 // places are all pages of the site in a world.
@@ -82,7 +82,7 @@ func TestWhatIsShownOfOrders(t *testing.T) {
 		"/changes?state=closed": {">stage <b>1</b>", ">proposed <b>1</b>"},
 		"/changes/" + w.waiting.ID: {w.waiting.Window.OpensAt.Format("2 Jan 2006 15:04") + "</time> – <time datetime=\"" + w.waiting.Window.ClosesAt.Format("2006-01-02T15:04:05Z") +
 			"\" title=\"" + w.waiting.Window.ClosesAt.Format("2006-01-02 15:04:05") + " UTC\">" + w.waiting.Window.ClosesAt.Format("15:04") + "</time>"},
-		"/changes/" + w.order.ID + "/hosts/" + w.hosts["web-2"].id: {"<dt>P1</dt>", integrity.Rules["P1"]},
+		"/changes/" + w.order.ID + "/hosts/" + w.hosts["web-2"].id: {"<dt>P1</dt>", explain.Rules["P1"]},
 	} {
 		body := w.ask(token, http.MethodGet, place, nil).Body.String()
 		for _, want := range wants {

@@ -7,13 +7,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
-	"github.com/patchwarrant/patchwarrant/internal/integrity"
 )
 
 // branch is a directory of the reconciliation tree with the changed paths below it.
 type branch struct {
-	Verdict integrity.Verdict
+	Verdict explain.Verdict
 	Count   int
 	Dirs    []directory
 }
@@ -26,11 +26,11 @@ type directory struct {
 
 type reconciledBody struct {
 	Order, Host string
-	Report      *integrity.Report
+	Report      *explain.Report
 	Digest      string
 	Verdicts    []slice
 	Tree        []branch
-	Lines       cut[integrity.Line]
+	Lines       cut[explain.Line]
 	Rules       []ruleText // that the lines name
 }
 
@@ -38,9 +38,9 @@ type reconciledBody struct {
 type ruleText struct{ Rule, Text string }
 
 // rulesOf explains the rules that lines name, by number.
-func rulesOf(lines []integrity.Line) (all []ruleText) {
-	for rule, text := range integrity.Rules {
-		if slices.ContainsFunc(lines, func(l integrity.Line) bool { return l.Rule == rule }) {
+func rulesOf(lines []explain.Line) (all []ruleText) {
+	for rule, text := range explain.Rules {
+		if slices.ContainsFunc(lines, func(l explain.Line) bool { return l.Rule == rule }) {
 			all = append(all, ruleText{rule, text})
 		}
 	}
@@ -57,7 +57,7 @@ func (s *site) reconciledHost(v *visit) error {
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(r.PerHost, func(h integrity.StagedHost) bool { return h.Host == host })
+	i := slices.IndexFunc(r.PerHost, func(h explain.StagedHost) bool { return h.Host == host })
 	if i < 0 {
 		return fault.New(fault.NotFound, "order %s was not reconciled on that host", order)
 	}
@@ -66,13 +66,13 @@ func (s *site) reconciledHost(v *visit) error {
 		return err
 	}
 	q := v.r.URL.Query()
-	verdict, dir := integrity.Verdict(q.Get("verdict")), q.Get("dir")
+	verdict, dir := explain.Verdict(q.Get("verdict")), q.Get("dir")
 	body := reconciledBody{Order: order, Host: host, Report: &report, Digest: r.PerHost[i].Report, Verdicts: verdicts(report.Counts),
 		Tree: tree(report.Lines, verdict, dir)}
-	lines := slices.DeleteFunc(slices.Clone(report.Lines), func(l integrity.Line) bool {
+	lines := slices.DeleteFunc(slices.Clone(report.Lines), func(l explain.Line) bool {
 		return verdict != "" && l.Verdict != verdict || dir != "" && directoryOf(l.Path) != dir
 	})
-	slices.SortStableFunc(lines, func(a, b integrity.Line) int {
+	slices.SortStableFunc(lines, func(a, b explain.Line) int {
 		return slices.Index(verdictOrder, a.Verdict) - slices.Index(verdictOrder, b.Verdict)
 	})
 	body.Lines = paged(v, lines, 100)
@@ -86,8 +86,8 @@ func directoryOf(p string) string {
 	return "/" + strings.Join(parts[:min(2, len(parts))], "/")
 }
 
-func tree(lines []integrity.Line, verdict integrity.Verdict, dir string) (branches []branch) {
-	n := map[integrity.Verdict]map[string]int{}
+func tree(lines []explain.Line, verdict explain.Verdict, dir string) (branches []branch) {
+	n := map[explain.Verdict]map[string]int{}
 	for _, l := range lines {
 		if n[l.Verdict] == nil {
 			n[l.Verdict] = map[string]int{}

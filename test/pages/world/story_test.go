@@ -13,7 +13,7 @@ import (
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
-	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/pgp"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
@@ -204,7 +204,7 @@ func (s *site) production(made v1.Snapshot, of, class, reason string, names []st
 	}
 	slices.Sort(p.Hosts)
 	var stage v1.Order
-	var m integrity.Manifest
+	var m explain.Manifest
 	s.ok(s.as("frank", http.MethodGet, "/orders/"+of, nil, &stage))
 	s.ok(s.as("frank", http.MethodGet, "/manifests/"+stage.Manifest, nil, &m))
 	if len(m.Unaccounted()) > 0 {

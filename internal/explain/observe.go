@@ -1,4 +1,4 @@
-package integrity
+package explain
 
 import (
 	"cmp"
@@ -14,11 +14,11 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
-// observe completes an Input from the stored trees (changes, and whatever the rules ask for) and reconciles it. It gives
+// Reconcile completes an Input from the stored trees (changes, and whatever the rules ask for) and judges each change. It gives
 // the encoded Input with its report; Redo of the one gives the other.
-func observe(ctx context.Context, in *Input, objects filetree.Objects, facts Facts) ([]byte, *Report, error) {
+func Reconcile(ctx context.Context, in *Input, objects filetree.Objects, facts Facts) ([]byte, *Report, error) {
 	var err error
-	if in.Changes, err = changes(ctx, objects, in.Before, in.After); err != nil {
+	if in.Changes, err = Changes(ctx, objects, in.Before, in.After); err != nil {
 		return nil, nil, err
 	}
 	before, after := newTrees(ctx, objects, in.Before.Trees), newTrees(ctx, objects, in.After.Trees)
@@ -40,8 +40,8 @@ func observe(ctx context.Context, in *Input, objects filetree.Objects, facts Fac
 	return b, r, nil
 }
 
-// changes compares all roots of two observations; paths are the host's own.
-func changes(ctx context.Context, objects filetree.Objects, before, after wire.Observation) ([]filetree.Change, error) {
+// Changes compares all roots of two observations; paths are the host's own.
+func Changes(ctx context.Context, objects filetree.Objects, before, after wire.Observation) ([]filetree.Change, error) {
 	roots := slices.Collect(maps.Keys(before.Trees))
 	roots = slices.AppendSeq(roots, maps.Keys(after.Trees))
 	slices.Sort(roots)

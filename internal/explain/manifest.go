@@ -1,4 +1,4 @@
-package integrity
+package explain
 
 import (
 	"slices"
@@ -23,6 +23,9 @@ type StagedHost struct {
 	Counts map[Verdict]int `json:"counts"`
 }
 
+// Clean reports whether everything on the host is accounted for.
+func (h StagedHost) Clean() bool { return h.Counts[Missing] == 0 && h.Counts[Unexplained] == 0 }
+
 // Staged is one state that stage showed after the transaction; a path on which hosts differ stands once for each state.
 type Staged struct {
 	Path    string          `json:"path"`
@@ -33,8 +36,8 @@ type Staged struct {
 	Hosts   []string        `json:"hosts"`
 }
 
-// manifestOf puts the reports of a stage order's hosts together. reports maps the digest of each report to it.
-func manifestOf(order string, reports map[string]*Report) Manifest {
+// ManifestOf puts the reports of a stage order's hosts together. reports maps the digest of each report to it.
+func ManifestOf(order string, reports map[string]*Report) Manifest {
 	m := Manifest{Order: order, Hosts: []StagedHost{}, Changes: []Staged{}}
 	for digest, r := range reports {
 		m.Hosts = append(m.Hosts, StagedHost{r.Host, r.Input, digest, r.Counts})
@@ -43,7 +46,7 @@ func manifestOf(order string, reports map[string]*Report) Manifest {
 	byPath := map[string][]int{} // indexes of Changes
 	for _, h := range m.Hosts {
 		for _, l := range reports[h.Report].Lines {
-			i := slices.IndexFunc(byPath[l.Path], func(i int) bool { return sameState(m.Changes[i].After, l.After) })
+			i := slices.IndexFunc(byPath[l.Path], func(i int) bool { return Alike(m.Changes[i].After, l.After) })
 			if i >= 0 {
 				c := &m.Changes[byPath[l.Path][i]]
 				c.Hosts = append(c.Hosts, h.Host)
@@ -72,7 +75,8 @@ func (m Manifest) Unaccounted() []string {
 	return slices.Compact(paths)
 }
 
-func sameState(a, b *filetree.Entry) bool {
+// Alike reports whether two states of a path are the same as far as reconciliation compares them; nil: nothing is there.
+func Alike(a, b *filetree.Entry) bool {
 	if a == nil || b == nil {
 		return a == b
 	}

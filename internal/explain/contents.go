@@ -1,7 +1,7 @@
-// Package integrity explains file changes: what a transaction's packages must make of a host (prediction), what stage showed
-// (manifest), what a host then looked like (observation), and whether every difference is accounted for (reconciliation).
-// What is not becomes an investigation with a clock.
-package integrity
+// Package explain accounts for file changes: what a transaction's packages must make of a host (prediction), what programs derive
+// from that, what stage showed (manifest), and so the verdict about each path that differs (reconciliation). It is arithmetic over
+// facts, which anyone does again offline, and keeps nothing.
+package explain
 
 import (
 	"slices"

@@ -1,4 +1,4 @@
-package integrity
+package explain
 
 import (
 	"bytes"
@@ -45,7 +45,7 @@ func (in *Input) Encode() ([]byte, error) { return envelope.Encode(in) }
 // DecodeInput reads an encoded Input; bytes that Encode would not write are Invalid.
 func DecodeInput(b []byte) (*Input, error) {
 	var in Input
-	if err := decode(b, &in); err != nil {
+	if err := Decode(b, &in); err != nil {
 		return nil, err
 	}
 	if !slices.IsSortedFunc(in.Known, func(a, b Known) int { return strings.Compare(a.Path, b.Path) }) {
@@ -54,7 +54,8 @@ func DecodeInput(b []byte) (*Input, error) {
 	return &in, nil
 }
 
-func decode(b []byte, v any) error {
+// Decode reads a document of this package; bytes that its encoding would not write are Invalid.
+func Decode(b []byte, v any) error {
 	if len(b) > MaxInput {
 		return fault.New(fault.Invalid, "document of %d bytes is over %d", len(b), MaxInput)
 	}

@@ -1,4 +1,4 @@
-package integrity
+package explain
 
 import (
 	"bytes"
@@ -100,7 +100,7 @@ func newScene(in *Input, facts Facts, wasAt, isAt lookup) (*scene, error) {
 		if h, ok := v.(*wire.HostFacts); ok {
 			return wire.Decode(bytes.NewReader(b), wire.MaxObject, h)
 		}
-		return decode(b, v)
+		return Decode(b, v)
 	}
 	packages := 0
 	for _, a := range in.Actions {

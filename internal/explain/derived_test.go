@@ -1,9 +1,10 @@
-package integrity
+package explain
 
 import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func stagehand(before, after map[string]string) *scene {
 }
 
 func side(files map[string]string, facts *wire.HostFacts) lookup {
-	for _, path := range slices.Sorted(mapKeys(files)) {
+	for _, path := range slices.Sorted(maps.Keys(files)) {
 		if !strings.HasPrefix(files[path], "-> ") {
 			facts.Files = append(facts.Files, wire.FactFile{Path: path, Size: int64(len(files[path])), Content: []byte(files[path])})
 		}

@@ -1,4 +1,4 @@
-package integrity
+package explain
 
 import (
 	"path"
@@ -201,4 +201,15 @@ func unitState(s *scene, c filetree.Change) string {
 		}
 		return ""
 	})(s, c)
+}
+
+// comesAndGoes reports whether all there was and is at a path is a file that the host's scan policy calls volatile and nobody can
+// execute: what is in it is not told anyway, and programs make and remove it at any hour.
+func comesAndGoes(c filetree.Change) bool {
+	for _, e := range []*filetree.Entry{c.Before, c.After} {
+		if e != nil && (e.Type != filetree.File || e.Note != filetree.Volatile || e.Mode&0o7111 != 0) {
+			return false
+		}
+	}
+	return true
 }

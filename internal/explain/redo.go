@@ -1,4 +1,4 @@
-package integrity
+package explain
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ func Redo(ctx context.Context, input []byte, objects filetree.Objects, facts Fac
 		return nil, err
 	}
 	in.Changes, in.Known = nil, nil
-	again, report, err := observe(ctx, in, objects, facts)
+	again, report, err := Reconcile(ctx, in, objects, facts)
 	if err != nil {
 		return nil, err
 	}
