@@ -20,10 +20,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/crypto/ssh"
-	_ "modernc.org/sqlite"
 
 	"github.com/patchwarrant/patchwarrant/internal/agent/agenttest"
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
 	"github.com/patchwarrant/patchwarrant/internal/server"
@@ -74,6 +74,7 @@ func found(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		ts.Check(err)
 		keys, err := server.Init(conf, time.Now)
 		ts.Check(err)
+		ts.Check(dbtest.Lay(strings.TrimPrefix(conf.Database, "sqlite:")))
 		identity, err := keys.Identity(conf.Origin)
 		ts.Check(err)
 		b, err := json.Marshal(identity)

@@ -109,6 +109,9 @@ func bare(t *testing.T, more string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := dbtest.Lay(strings.TrimPrefix(c.Database, "sqlite:")); err != nil {
+		t.Fatal(err)
+	}
 	if w.server, err = Open(t.Context(), c, clock, slog.New(slog.NewTextHandler(t.Output(), nil))); err != nil {
 		t.Fatal(err)
 	}

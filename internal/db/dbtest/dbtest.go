@@ -1,13 +1,15 @@
-// Package dbtest gives tests fresh databases on the real engines.
+// Package dbtest gives tests fresh databases on the real engines. They are copies of one that was migrated once.
 package dbtest
 
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -23,7 +25,11 @@ const Postgres = "PATCHWARRANT_TEST_POSTGRES"
 // Open gives a fresh SQLite database, closed at the end of the test.
 func Open(t testing.TB) *db.DB {
 	t.Helper()
-	return open(t, "sqlite:"+filepath.Join(t.TempDir(), "test.db"))
+	path := filepath.Join(t.TempDir(), "test.db")
+	if err := Lay(path); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, "sqlite:"+path)
 }
 
 // Each runs do on a fresh database of each engine; PostgreSQL only where its environment variable names a server.
@@ -52,36 +58,104 @@ func open(t testing.TB, address string) *db.DB {
 	return d
 }
 
-var schemas atomic.Int64
+// Lay puts a fresh SQLite database where there is none yet.
+func Lay(path string) error {
+	b, err := migrated()
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Close())
+}
 
-// Address makes an empty schema for one test and gives the address that leads into it; it is empty where the environment
-// names no PostgreSQL server.
+// migrated gives the bytes of an SQLite database that was only migrated.
+var migrated = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "dbtest")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "empty.db")
+	if err := migrate("sqlite:" + path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+func migrate(address string) error {
+	d, err := db.Open(context.Background(), address)
+	if err != nil {
+		return err
+	}
+	return d.Close()
+}
+
+var databases atomic.Int64
+
+// Address makes a fresh database for one test and gives its address; it is empty where the environment names no PostgreSQL
+// server.
 func Address(t testing.TB) string {
 	t.Helper()
-	address := os.Getenv(Postgres)
-	if address == "" {
+	s := server()
+	if s.address == "" {
 		return ""
 	}
-	server, err := sql.Open("pgx", address)
-	if err != nil {
-		t.Fatal(err)
+	if s.err != nil {
+		t.Fatal(s.err)
 	}
-	name := fmt.Sprintf("test_%d_%d", os.Getpid(), schemas.Add(1))
-	if _, err := server.Exec("CREATE SCHEMA " + name); err != nil {
+	name := fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1))
+	if err := s.do("CREATE DATABASE " + name + " TEMPLATE " + s.template); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if _, err := server.ExecContext(context.Background(), "DROP SCHEMA "+name+" CASCADE"); err != nil {
-			t.Errorf("drop schema: %v", err)
+		if err := s.do("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+			t.Errorf("drop database: %v", err)
 		}
-		server.Close()
 	})
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
+	return s.named(name)
+}
+
+// postgres is the server that the environment names.
+type postgres struct {
+	address  string
+	template string // a database that was only migrated
+	err      error
+}
+
+var server = sync.OnceValue(func() postgres {
+	s := postgres{address: os.Getenv(Postgres), template: fmt.Sprintf("test_%d", os.Getpid())}
+	if s.address == "" {
+		return s
 	}
-	q := u.Query()
-	q.Set("search_path", name)
-	u.RawQuery = q.Encode()
+	if s.err = s.do("DROP DATABASE IF EXISTS " + s.template); s.err == nil { // of a process before, which had this number
+		s.err = s.do("CREATE DATABASE " + s.template)
+	}
+	if s.err == nil {
+		s.err = migrate(s.named(s.template))
+	}
+	return s
+})
+
+// do runs a statement of our own making, which takes no parameters.
+func (s postgres) do(statement string) error {
+	pool, err := sql.Open("pgx", s.address)
+	if err != nil {
+		return err
+	}
+	_, err = pool.ExecContext(context.Background(), statement)
+	return errors.Join(err, pool.Close())
+}
+
+// named gives the address of another database of the server.
+func (s postgres) named(database string) string {
+	u, err := url.Parse(s.address)
+	if err != nil {
+		panic(err) // it was connected to
+	}
+	u.Path = "/" + database
 	return u.String()
 }
