@@ -224,6 +224,20 @@ func TestMentions(t *testing.T) {
 	}
 }
 
+// TestATitleThatLooksLikeATime stops nothing.
+func TestATitleThatLooksLikeATime(t *testing.T) {
+	blobs, err := blob.Dir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := intake.New(intake.Config{DB: dbtest.Open(t), Ledger: silentLedger{}, Blobs: blobs, Now: time.Now, Sources: []intake.Source{{Name: "feed", Parse: feed.Parse,
+		MaxBytes: 1 << 20, MaxAge: time.Hour}}})
+	const entry = "<rss><item><guid>a</guid><title>2026-11-21T12:00:00+02:00</title></item></rss>"
+	if r, err := in.Import(t.Context(), "", "feed", strings.NewReader(entry), "file"); err != nil || r.New != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 // silentLedger takes acts and forgets them.
 type silentLedger struct{}
 

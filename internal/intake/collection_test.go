@@ -112,6 +112,47 @@ func TestACollectionCostsOnlyWhatChanged(t *testing.T) {
 	})
 }
 
+// TestTimesFromOutside: documents, lists and announcements tell times in any zone and year; they are kept in UTC, and one that cannot be
+// is none.
+func TestTimesFromOutside(t *testing.T) {
+	n := openNotes(t, dbtest.Open(t))
+	moments := map[string]string{"a": "2026-01-01T12:00:00+02:00", "b": "9999-12-31T23:59:59-05:00", "c": "0001-01-01T00:00:00+05:00"}
+	parse := func(name string, _ io.Reader) (intake.Reading, error) {
+		at, err := time.Parse(time.RFC3339, moments[name])
+		return intake.Reading{Revised: at, Bulletins: []intake.Bulletin{{ID: name, Published: at}}, Support: []intake.Support{{Release: "bookworm", Until: at}}}, err
+	}
+	n.Sources = append(n.Sources, intake.Source{Name: "times", MaxBytes: 1 << 20, MaxAge: time.Hour, Collection: &intake.Collection{Parse: parse,
+		IsDocument: func(string) bool { return true }, MaxDocument: 10, MaxFiles: 10, MaxUnpacked: 100}})
+	_, err := n.Deliver(t.Context(), "", "times", intake.Delivery{From: "x", Whole: true, Each: func(take func(intake.File) error) error {
+		for name, text := range moments {
+			at, err := time.Parse(time.RFC3339, text)
+			if err == nil {
+				err = take(intake.File{Path: name, Listed: at, Body: strings.NewReader(name)})
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	documents, err := n.Documents(t.Context(), "times", false)
+	if err != nil || len(documents) != 3 {
+		t.Fatalf("%+v, %v", documents, err)
+	}
+	kept := time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC)
+	for i, d := range documents {
+		b, _ := n.knowledge().Bulletin("times", d.Path)
+		for _, at := range []time.Time{d.Revised, d.Listed, b.Published, n.knowledge().Support[i].Until} {
+			if want := map[bool]time.Time{true: kept}[i == 0]; !at.Equal(want) || at.Location() != time.UTC {
+				t.Errorf("%s: %s, want %s", d.Path, at, want)
+			}
+		}
+	}
+}
+
 func TestARefusedDocumentIsListedAndHidesNothing(t *testing.T) {
 	n := openNotes(t, dbtest.Open(t))
 	if _, err := n.deliver(true, "a.txt=2026-01-01 CVE-1", "b.txt=2026-01-01 CVE-2"); err != nil {

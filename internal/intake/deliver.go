@@ -172,7 +172,7 @@ func endingOf(path string) string {
 
 // keep puts a document among the blobs, unless it is too large.
 func (in *Intake) keep(ctx context.Context, c Collection, d Delivery, f File) (*staged, error) {
-	s := &staged{Document: Document{Path: f.Path, From: Clip(f.From, maxNote), FetchedAt: in.Now(), Listed: f.Listed}, beside: map[string][]byte{}}
+	s := &staged{Document: Document{Path: f.Path, From: Clip(f.From, maxNote), FetchedAt: in.Now(), Listed: moment(f.Listed)}, beside: map[string][]byte{}}
 	if f.Missing {
 		s.bad = fault.New(fault.Invalid, "the publisher lists it, and does not have it")
 		return s, nil
@@ -231,11 +231,12 @@ func (in *Intake) accept(ctx context.Context, src Source, d Delivery, old Docume
 	if err != nil {
 		return Document{}, err
 	}
-	if reading.Revised.Before(old.Revised) {
+	revised := moment(reading.Revised)
+	if revised.Before(old.Revised) {
 		return Document{}, fault.New(fault.Invalid, "revised on %s, but the version in force is of %s: an older one came again",
-			reading.Revised.Format(time.RFC3339), old.Revised.Format(time.RFC3339))
+			revised.Format(time.RFC3339), old.Revised.Format(time.RFC3339))
 	}
-	s.Revised = reading.Revised
+	s.Revised = revised
 	return s.Document, nil
 }
 

@@ -3,7 +3,9 @@
 package intake
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -63,13 +65,16 @@ func (s Statement) Fact() []byte {
 // Digest is the sha256 of Fact.
 func (s Statement) Digest() string { return envelope.Digest(s.Fact()) }
 
-// encode is for structs and lists of strings, which always encode.
+// encode is envelope's encoding of structs and lists of strings, which always encode, of times that moment gave: envelope refuses a text
+// that looks like a time of another zone, and texts from outside may look like anything.
 func encode(v any) []byte {
-	b, err := envelope.Encode(v)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
 		panic("intake: " + err.Error())
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // Signal is what a source says about a vulnerability regardless of packages: that it is exploited (KEV), or how likely
@@ -124,14 +129,23 @@ func (r Reading) from(source Source, document string) {
 		s.Source, s.Document, s.Claim = source.Name, document, !source.vends(s.Release)
 	}
 	for i := range r.Support {
-		r.Support[i].Source = source.Name
+		r.Support[i].Source, r.Support[i].Until = source.Name, moment(r.Support[i].Until)
 	}
 	for i := range r.Signals {
 		r.Signals[i].Document = document
 	}
 	for i := range r.Bulletins {
-		r.Bulletins[i].Source, r.Bulletins[i].Document = source.Name, document
+		b := &r.Bulletins[i]
+		b.Source, b.Document, b.Published = source.Name, document, moment(b.Published)
 	}
+}
+
+// moment makes a time from outside one that can be kept, which is in UTC and of a year with four digits; any other is no time.
+func moment(t time.Time) time.Time {
+	if t = t.UTC(); t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t
 }
 
 // advisories groups the statements by advisory (ID) and gives each a revision: a digest that changes exactly when a
