@@ -59,19 +59,28 @@ func New(device string) (*Key, error) {
 // Parse reads what Bytes gave. Whether the TPM at device is the key's own shows when it is used.
 func Parse(device string, b []byte) (*Key, error) {
 	k := &Key{device: device}
-	private, err := tpm2.Unmarshal[tpm2.TPM2BPrivate](b)
-	if err == nil {
-		k.private = *private
-		var public *tpm2.TPM2BPublic
-		if public, err = tpm2.Unmarshal[tpm2.TPM2BPublic](b[len(tpm2.Marshal(k.private)):]); err == nil {
-			k.public = *public
-			err = k.check()
-		}
-	}
-	if err != nil {
+	if err := k.read(b); err != nil {
 		return nil, fault.New(fault.Invalid, "this is no key of a TPM: %w", err)
 	}
 	return k, nil
+}
+
+func (k *Key) read(b []byte) error {
+	private, err := tpm2.Unmarshal[tpm2.TPM2BPrivate](b)
+	if err != nil {
+		return err
+	}
+	k.private = *private
+	size := len(tpm2.Marshal(k.private))
+	if size > len(b) { // the library reads nothing as an empty part
+		return errors.New("it is cut off")
+	}
+	public, err := tpm2.Unmarshal[tpm2.TPM2BPublic](b[size:])
+	if err != nil {
+		return err
+	}
+	k.public = *public
+	return k.check()
 }
 
 // Bytes is the key as it is kept on disk: wrapped for its TPM, then in public. It is of no use without that TPM.

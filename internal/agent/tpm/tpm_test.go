@@ -47,6 +47,7 @@ func TestAKeyWorksInItsOwnTPMOnly(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("\x00\x04abcd\x00\x02\x00\x23"))
+	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if k, err := tpm.Parse("/nonexistent", b); err == nil && k.Public() == nil {
 			t.Error("a key without its public part")

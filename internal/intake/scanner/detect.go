@@ -65,7 +65,11 @@ func detectXML(text []byte) string {
 		if rest[0] == '?' || rest[0] == '!' {
 			continue
 		}
-		switch name := string(bytes.FieldsFunc(rest[:min(len(rest), 64)], func(r rune) bool { return r == ' ' || r == '>' || r == '\n' || r == '\r' || r == '\t' })[0]); name {
+		name := rest[:min(len(rest), 64)]
+		if end := bytes.IndexAny(name, " >\n\r\t"); end >= 0 {
+			name = name[:end]
+		}
+		switch string(name) {
 		case "NessusClientData_v2":
 			return "nessus"
 		case "report", "get_reports_response":

@@ -225,6 +225,7 @@ func TestBombs(t *testing.T) {
 		"UTF-16":             bytes.NewReader([]byte("\xff\xfe{\x00}\x00")),
 		"other encoding":     strings.NewReader(`<?xml version="1.0" encoding="utf-16"?><NessusClientData_v2></NessusClientData_v2>`),
 		"nothing":            strings.NewReader(""),
+		"no element":         strings.NewReader("<>"),
 		"no report":          strings.NewReader(`{"hello":1}`),
 		"HTML":               strings.NewReader(`<html><body>log in first</body></html>`),
 	}
