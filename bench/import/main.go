@@ -38,8 +38,9 @@ type input struct{ kind, files string }
 var inputs = []input{
 	{"debian-tracker", "debian-tracker/bookworm.json"}, {"debian-advisories", "debian-dsa/*.list"}, {"distro-support", "debian-support/"},
 	{"ubuntu-osv", "ubuntu/osv-all-sample.tar.xz"}, {"ubuntu-osv", "ubuntu/osv-U*.json"}, {"ubuntu-notices", "ubuntu/api-notices.json"}, {"ubuntu-oval", "ubuntu/*.oval.xml.bz2"},
-	{"redhat-csaf", "redhat/csaf-advisories/"}, {"redhat-vex", "redhat/csaf-vex/"}, {"csaf", "csaf/csaf_*.json"}, {"csaf", "csaf/providers/*/white/*.json"}, {"osv", "osv/*.zip"},
+	{"redhat-csaf", "redhat/csaf-advisories/"}, {"redhat-vex", "redhat/csaf-vex/"}, {"redhat-csaf", "redhat/csaf-advisories/*.tar.zst"}, {"redhat-vex", "redhat/csaf-vex/*.tar.zst"}, {"csaf", "csaf/csaf_*.json"}, {"csaf", "csaf/providers/*/white/*.json"}, {"osv", "osv/*.zip"},
 	{"nvd", "nvd/"}, {"cve5", "cve5/*.tar.xz"}, {"kev", "kev/known_exploited_vulnerabilities.json"}, {"epss", "epss/*.csv.gz"},
+	{"openvex", "openvex/*.json"}, {"openvex", "ubuntu/openvex-*.json"}, {"openvex", "ubuntu/vex-all.tar.xz"},
 	{"mbox", "announce/*.mbox"}, {"feed", "announce/*.rdf"},
 }
 
