@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/orderview"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
 func newReportCommand() *cobra.Command {
@@ -86,7 +86,7 @@ func newReportRemediation() *cobra.Command {
 func newReportFixed() *cobra.Command {
 	return verb("fixed MONTH", "What was observed fixed in a month (YYYY-MM): the evidence of its times to remediate", cobra.ExactArgs(1),
 		func(ctx context.Context, c *client, args []string) (all v1.Episodes, err error) {
-			all.Episodes = []triage.Episode{}
+			all.Episodes = []exposure.Episode{}
 			path := "/figures/remediation/" + segment(args[0])
 			for after := ""; ; {
 				var page v1.Episodes
@@ -94,7 +94,7 @@ func newReportFixed() *cobra.Command {
 					return all, err
 				}
 				all.Episodes = append(all.Episodes, page.Episodes...)
-				if len(page.Episodes) < triage.MaxFixed {
+				if len(page.Episodes) < exposure.MaxFixed {
 					return all, nil
 				}
 				last := page.Episodes[len(page.Episodes)-1]

@@ -25,6 +25,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/duty"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
@@ -55,6 +56,7 @@ type Config struct {
 	Estate    *estate.Estate
 	Records   *record.Records
 	Triage    *triage.Triage
+	Exposure  *exposure.Exposure
 	Deadlines *deadline.Deadlines
 	Exporter  Exporter
 	Scans     *scans.Scans

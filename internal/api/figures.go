@@ -8,9 +8,9 @@ import (
 	"time"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
 // figures: the history of exposure, and numbers over time.
@@ -33,7 +33,7 @@ type sourceOf struct {
 }
 
 func (d *door) history(ctx context.Context, _ staff.Session, in *sourceOf) (v1.Episodes, error) {
-	all, err := d.Triage.History(ctx, in.CVE+"/"+in.Source)
+	all, err := d.Exposure.History(ctx, in.CVE+"/"+in.Source)
 	return v1.Episodes{Episodes: list(all)}, err
 }
 
@@ -54,7 +54,7 @@ func (d *door) days(ctx context.Context, _ staff.Session, in *sinceDay) (v1.Days
 	if err != nil {
 		return v1.Days{}, err
 	}
-	all, err := d.Triage.Days(ctx, since)
+	all, err := d.Exposure.Days(ctx, since)
 	return v1.Days{Days: list(all)}, err
 }
 
@@ -63,7 +63,7 @@ func (d *door) remediation(ctx context.Context, _ staff.Session, in *sinceDay) (
 	if err != nil {
 		return v1.Remediations{}, err
 	}
-	all, err := d.Triage.Remediation(ctx, since)
+	all, err := d.Exposure.Remediation(ctx, since)
 	return v1.Remediations{Months: list(all)}, err
 }
 
@@ -78,18 +78,18 @@ func (d *door) remediated(ctx context.Context, _ staff.Session, in *monthOf) (v1
 	if err != nil {
 		return v1.Episodes{}, fault.New(fault.Invalid, "there is no such month")
 	}
-	var after triage.Episode
+	var after exposure.Episode
 	if in.After != "" {
 		cut := strings.LastIndexByte(in.After, '/')
 		number, err := strconv.Atoi(in.After[cut+1:])
 		if cut < 0 || err != nil {
 			return v1.Episodes{}, fault.New(fault.Invalid, "after: want ID/source/episode")
 		}
-		if after, err = d.Triage.Episode(ctx, in.After[:cut], number); err != nil {
+		if after, err = d.Exposure.Episode(ctx, in.After[:cut], number); err != nil {
 			return v1.Episodes{}, err
 		}
 	}
-	all, err := d.Triage.Fixed(ctx, month, month.AddDate(0, 1, 0), after, in.Limit)
+	all, err := d.Exposure.Fixed(ctx, month, month.AddDate(0, 1, 0), after, in.Limit)
 	return v1.Episodes{Episodes: list(all)}, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
@@ -41,7 +42,7 @@ func (s Standing) equal(o Standing) bool {
 
 // subject is everything about one vulnerability that its clocks depend on.
 type subject struct {
-	episode   triage.Episode
+	episode   exposure.Episode
 	row       triage.Vulnerability // as the view has it
 	standings []Standing           // of the hosts affected or waiting for a reboot
 	reviewed  bool

@@ -11,6 +11,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -34,8 +35,12 @@ type Root interface {
 type Triage interface {
 	Vulnerabilities(ctx context.Context) (triage.View, error)
 	Standings(ctx context.Context, of func(host string) string) (map[string][]string, error)
-	OpenEpisodes(ctx context.Context) ([]triage.Episode, error)
-	History(ctx context.Context, vulnerability string) ([]triage.Episode, error)
+}
+
+// Exposure tells since when.
+type Exposure interface {
+	OpenEpisodes(ctx context.Context) ([]exposure.Episode, error)
+	History(ctx context.Context, vulnerability string) ([]exposure.Episode, error)
 }
 
 // Intake tells what nobody has read yet.
@@ -67,6 +72,7 @@ type Config struct {
 	Blobs     blob.Store
 	Root      Root
 	Triage    Triage
+	Exposure  Exposure
 	Intake    Intake
 	Standings Standings
 	Default   string // name of a shipped profile

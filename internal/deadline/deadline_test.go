@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/deadline"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
@@ -38,7 +39,7 @@ type world struct {
 	ledger    *ledger.Ledger
 	now       time.Time
 	row       triage.Vulnerability
-	episode   triage.Episode
+	episode   exposure.Episode
 	unread    map[string]bool
 	standings []deadline.Standing // of the hosts affected, by host "0", "1", …
 	replaced  bool                // another trust root came into force
@@ -61,14 +62,14 @@ func (w *world) Vulnerabilities(context.Context) (triage.View, error) {
 	return v, nil
 }
 
-func (w *world) OpenEpisodes(context.Context) ([]triage.Episode, error) {
+func (w *world) OpenEpisodes(context.Context) ([]exposure.Episode, error) {
 	if !w.episode.FixedAt.IsZero() {
 		return nil, nil
 	}
-	return []triage.Episode{w.episode}, nil
+	return []exposure.Episode{w.episode}, nil
 }
-func (w *world) History(context.Context, string) ([]triage.Episode, error) {
-	return []triage.Episode{w.episode}, nil
+func (w *world) History(context.Context, string) ([]exposure.Episode, error) {
+	return []exposure.Episode{w.episode}, nil
 }
 func (w *world) Unreviewed(context.Context) (map[string]bool, error) { return w.unread, nil }
 
@@ -106,7 +107,7 @@ func newWorld(t *testing.T, d *db.DB) *world {
 		standings: []deadline.Standing{{Environment: "production", Exposure: "internal"}},
 		row: triage.Vulnerability{Name: name, ID: "CVE-2026-1", Source: "openssl", Affected: 1,
 			Releases: []triage.Release{{Release: "bookworm", Status: intake.Fixed, Fixed: "3.0.17", Urgency: "high"}}},
-		episode: triage.Episode{Vulnerability: name, Number: 1, IdentifiedAt: warranttest.Now, AffectedAt: warranttest.Now}}
+		episode: exposure.Episode{Vulnerability: name, Number: 1, IdentifiedAt: warranttest.Now, AffectedAt: warranttest.Now}}
 	w.ledger, err = ledger.New(ledger.Config{DB: d, Signer: signer, Verifier: verifier, Origin: "example.org/log",
 		GuardFile: filepath.Join(t.TempDir(), "guard"), Now: func() time.Time { return w.now }})
 	if err != nil {
@@ -116,7 +117,7 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Deadlines = deadline.New(deadline.Config{DB: d, Ledger: w.ledger, Blobs: blobs, Root: w, Triage: given{w}, Intake: w, Standings: estate{w},
+	w.Deadlines = deadline.New(deadline.Config{DB: d, Ledger: w.ledger, Blobs: blobs, Root: w, Triage: given{w}, Exposure: w, Intake: w, Standings: estate{w},
 		Default: "ncssr-2.0.5", Now: func() time.Time { return w.now }})
 	return w
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -81,7 +82,7 @@ func (s Standing) fill(f policy.Facts) policy.Facts {
 }
 
 // events gives when clocks of an episode start.
-func events(e triage.Episode, v triage.Vulnerability, fixAt time.Time) policy.Events {
+func events(e exposure.Episode, v triage.Vulnerability, fixAt time.Time) policy.Events {
 	at := policy.Events{Identified: e.IdentifiedAt, Detected: e.AffectedAt, FixReleased: fixAt}
 	if v.Exploited != nil {
 		if day, err := time.Parse(time.DateOnly, v.Exploited.Since); err == nil {

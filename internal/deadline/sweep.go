@@ -10,6 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/verdict"
@@ -87,7 +88,7 @@ func (d *Deadlines) look(ctx context.Context) (*look, error) {
 	if l.policy, err = d.InForce(ctx); err != nil {
 		return nil, err
 	}
-	open, err := d.Triage.OpenEpisodes(ctx)
+	open, err := d.Exposure.OpenEpisodes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ func (d *Deadlines) look(ctx context.Context) (*look, error) {
 }
 
 // withEnded adds the episodes that have ended since their clocks were recorded.
-func (d *Deadlines) withEnded(ctx context.Context, open []triage.Episode, recorded map[key]map[policy.Clock]Clock) ([]triage.Episode, error) {
+func (d *Deadlines) withEnded(ctx context.Context, open []exposure.Episode, recorded map[key]map[policy.Clock]Clock) ([]exposure.Episode, error) {
 	is := make(map[key]bool, len(open))
 	for _, e := range open {
 		is[key{e.Vulnerability, e.Number}] = true
@@ -126,7 +127,7 @@ func (d *Deadlines) withEnded(ctx context.Context, open []triage.Episode, record
 		if is[k] {
 			continue
 		}
-		all, err := d.Triage.History(ctx, k.vulnerability)
+		all, err := d.Exposure.History(ctx, k.vulnerability)
 		if err != nil {
 			return nil, err
 		}
@@ -136,12 +137,12 @@ func (d *Deadlines) withEnded(ctx context.Context, open []triage.Episode, record
 			}
 		}
 	}
-	slices.SortFunc(open, func(a, b triage.Episode) int { return strings.Compare(a.Vulnerability, b.Vulnerability) })
+	slices.SortFunc(open, func(a, b exposure.Episode) int { return strings.Compare(a.Vulnerability, b.Vulnerability) })
 	return open, nil
 }
 
 // fill makes the subjects of the episodes.
-func (d *Deadlines) fill(ctx context.Context, l *look, episodes []triage.Episode, held map[string]*Assessment) error {
+func (d *Deadlines) fill(ctx context.Context, l *look, episodes []exposure.Episode, held map[string]*Assessment) error {
 	view, err := d.Triage.Vulnerabilities(ctx)
 	if err != nil {
 		return err
@@ -181,7 +182,7 @@ func (d *Deadlines) fill(ctx context.Context, l *look, episodes []triage.Episode
 }
 
 // since gives the assessment if it was made in the episode: a reappearance is assessed anew, though the severity once signed holds.
-func since(a *Assessment, e triage.Episode) *Assessment {
+func since(a *Assessment, e exposure.Episode) *Assessment {
 	if a == nil || a.MadeAt.Before(e.IdentifiedAt) {
 		return nil
 	}

@@ -75,7 +75,7 @@ func tell(t *testing.T) *story {
 		s.now = s.now.Add(time.Second) // hosts are listed by ID, that is by time
 		s.enrol(h.name, h.environment)
 	}
-	s.ok(s.server.triage.SweepHistory(t.Context()))
+	s.ok(s.server.exposure.Sweep(t.Context()))
 	s.decide()
 	s.curate()
 	s.stage = s.carryOut(v1.Proposal{Kind: change.Stage})

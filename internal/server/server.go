@@ -26,6 +26,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/duty"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
@@ -71,6 +72,7 @@ type Server struct {
 	estate    *estate.Estate
 	archive   *archive
 	triage    *triage.Triage
+	exposure  *exposure.Exposure
 	scans     *scans.Scans
 	deadlines *deadline.Deadlines
 	curation  *curation.Curation
@@ -175,10 +177,11 @@ func (s *Server) furnish() error {
 	s.archive = &archive{intake: s.intake, mirror: s.mirror, estate: s.estate, pool: packages, now: s.now}
 	s.triage = triage.New(triage.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Places: s.estate, Groups: s.estate, Origins: s.estate.OriginsOf, Intake: s.intake,
 		Root: s.Staff, Now: s.now})
+	s.exposure = exposure.New(exposure.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Triage: s.triage, Estate: s.estate, Now: s.now})
 	s.scans = scans.New(scans.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Estate: s.estate, Triage: s.triage, Intake: s.intake, Now: s.now})
 	s.suspicions = suspicion.New(suspicion.Config{DB: s.db, Ledger: s.ledger, Root: s.Staff, Estate: s.estate, Triage: s.triage, Scans: s.scans,
 		Intake: s.intake, Now: s.now})
-	s.deadlines = deadline.New(deadline.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Triage: s.triage, Intake: s.intake,
+	s.deadlines = deadline.New(deadline.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Triage: s.triage, Exposure: s.exposure, Intake: s.intake,
 		Standings: &standings{estate: s.estate, records: s.records}, Default: defaultPolicy, Now: s.now})
 	s.scores = score.New(s.triage, s.estate, s.deadlines)
 	s.curation = curation.New(curation.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Mirror: s.mirror, Root: s.Staff,
@@ -223,7 +226,7 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "unmatched", Every: time.Hour, Do: s.estate.TellUnmatched},
 			{Name: "duties", Every: time.Hour, Do: s.duties.Tell},
 			{Name: "decisions", Every: minute, Do: s.triage.Sweep},
-			{Name: "history", Every: due, Do: s.triage.SweepHistory},
+			{Name: "history", Every: due, Do: s.exposure.Sweep},
 			{Name: "deadlines", Every: minute, Do: s.deadlines.Sweep},
 			{Name: "scanners", Every: time.Hour, Do: s.scans.Sweep},
 			{Name: "suspicions", Every: minute, Do: s.suspicions.Sweep},
@@ -280,6 +283,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Duties:      s.duties,
 		Health:      s,
 		Triage:      s.triage,
+		Exposure:    s.exposure,
 		Deadlines:   s.deadlines,
 		Exporter:    exporter{s.triage, s.estate, s.Staff, s.config.URL, s.now},
 		Scans:       s.scans,
@@ -318,6 +322,7 @@ func (s *Server) doors() ([]*http.Server, error) {
 		Duties:      s.duties,
 		Health:      s,
 		Triage:      s.triage,
+		Exposure:    s.exposure,
 		Deadlines:   s.deadlines,
 		Scans:       s.scans,
 		Mirror:      s.mirror,

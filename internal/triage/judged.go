@@ -2,9 +2,32 @@ package triage
 
 import (
 	"context"
+	"strings"
 
+	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
+
+// Stated is what sources say of a vulnerability, whether or not a host has it.
+type Stated struct {
+	Leading []intake.Statement     // one for each release
+	Hosts   map[verdict.Status]int // that have the source package
+}
+
+// Stated gives it for vulnerabilities by name.
+func (t *Triage) Stated(ctx context.Context, vulnerabilities []string) (map[string]Stated, error) {
+	if len(vulnerabilities) == 0 {
+		return nil, nil
+	}
+	all := make(map[string]Stated, len(vulnerabilities))
+	err := t.read(ctx, func() {
+		for _, name := range vulnerabilities {
+			id, source, _ := strings.Cut(name, "/")
+			all[name] = Stated{t.leading(name), t.fleet.CountHosts(id, source)}
+		}
+	})
+	return all, err
+}
 
 // Findings judges one host and then each of its other roots, sorted by source and ID; what is not affected is left out. An unknown host has none.
 func (t *Triage) Findings(ctx context.Context, host string) (all []verdict.Finding, err error) {

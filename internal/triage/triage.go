@@ -1,5 +1,5 @@
 // Package triage decides what matters: it shows each distinct vulnerability with the hosts it affects, and keeps people's signed
-// decisions about it and since when it was here. What affects a host is judged in verdict.
+// decisions about it. What affects a host is judged in verdict.
 package triage
 
 import (
@@ -33,8 +33,6 @@ type Estate interface {
 	// HostSets gives the hosts changed after a change number, and the last number; one without a package set has left.
 	HostSets(ctx context.Context, since int64) ([]estate.HostSet, int64, error)
 	PackageSet(ctx context.Context, digest string) (pkgset.Set, error)
-	// Coverage says how much of the estate is looked at.
-	Coverage(ctx context.Context, now time.Time) (estate.Coverage, error)
 }
 
 // Places tells where hosts stand, as scopes of roles see them.
@@ -83,9 +81,8 @@ type Triage struct {
 	decided   int64               // the last change of decisions in it
 	view      *View               // nil: to be made again
 	roots     map[string][]string // the places of a host besides its own root
-	departed  map[verdict.Had]int // hosts that left since the last sweep of the history, by what they had
-	past      recall
-	day       string // of which the ends of support are
+	departed  map[verdict.Had]int // hosts that left since the last glance, by what they had
+	day       string              // of which the ends of support are
 
 	foreigners map[string]string // Class.Foreign by digest of origins
 
@@ -160,13 +157,37 @@ func (t *Triage) Vulnerabilities(ctx context.Context) (view View, err error) {
 	if err == nil && !made {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		if t.view == nil || t.view.Version != t.version() {
-			t.view = t.look()
-		}
-		view = *t.view
+		view = t.seen()
 	}
 	view.At = t.Now()
 	return view, err
+}
+
+// seen gives the view, made again where something changed; the caller holds the lock.
+func (t *Triage) seen() View {
+	if t.view == nil || t.view.Version != t.version() {
+		t.view = t.look()
+	}
+	return *t.view
+}
+
+// Glance gives the view of now, and of the hosts that left since the last glance how many had each vulnerability, by name.
+func (t *Triage) Glance(ctx context.Context) (view View, left map[string]int, err error) {
+	if err := t.read(ctx, func() {}); err != nil {
+		return view, nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	left = map[string]int{}
+	for had, hosts := range t.departed {
+		for _, f := range t.fleet.FindingsOf(had) {
+			left[f.ID+"/"+f.Source] += hosts
+		}
+	}
+	clear(t.departed)
+	view = t.seen()
+	view.At = t.Now()
+	return view, left, nil
 }
 
 func (t *Triage) version() Version { return Version{t.fleet.Changes(), t.decided} }

@@ -58,10 +58,6 @@ func (w *world) PackageSet(_ context.Context, digest string) (pkgset.Set, error)
 	return w.sets[digest], nil
 }
 
-func (w *world) Coverage(context.Context, time.Time) (estate.Coverage, error) {
-	return estate.Coverage{Hosts: len(w.hosts), Reported: len(w.hosts)}, nil
-}
-
 func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) { return w.people.Root, nil }
 
 // RootInForce is another one's where it was replaced meanwhile.

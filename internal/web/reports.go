@@ -10,8 +10,8 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/chart"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/score"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
 // spans of time that the page offers, in days, and how many months it shows of what is counted by month.
@@ -28,10 +28,10 @@ type reportsBody struct {
 	Facet                                     []facet
 	Findings, Vulnerabilities, Coverage, Ages template.HTML
 	Remediation, Emergencies                  template.HTML
-	Last                                      *triage.Day          // the latest totals
-	Speaking, Judged                          int                  // percent of hosts, by them
-	Months                                    []triage.Remediation // the newest first
-	Orders, Urgent                            int                  // of the months shown
+	Last                                      *exposure.Day          // the latest totals
+	Speaking, Judged                          int                    // percent of hosts, by them
+	Months                                    []exposure.Remediation // the newest first
+	Orders, Urgent                            int                    // of the months shown
 	By                                        string
 	Cards                                     []score.Card // the most findings first
 	MoreCards                                 int
@@ -49,7 +49,7 @@ func (s *site) reports(v *visit) error {
 		}
 		spans.Choices = append(spans.Choices, choice{Value: x.days, Label: x.title, Chosen: x.days == wanted || wanted == "" && n == reportDays})
 	}
-	all, err := s.Triage.Days(ctx, v.now.AddDate(0, 0, -days))
+	all, err := s.Exposure.Days(ctx, v.now.AddDate(0, 0, -days))
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (s *site) reports(v *visit) error {
 		body.Judged = share(body.Last.Judged, body.Last.Hosts)
 	}
 	first := firstOf(v.now).AddDate(0, 1-reportMonths, 0)
-	remedied, err := s.Triage.Remediation(ctx, first)
+	remedied, err := s.Exposure.Remediation(ctx, first)
 	if err != nil {
 		return err
 	}
@@ -120,16 +120,16 @@ func firstOf(t time.Time) time.Time {
 // dated is days without gaps: nil where no sweep ran.
 type dated struct {
 	labels []string
-	days   []*triage.Day
+	days   []*exposure.Day
 }
 
 // dayLine lays days out from the first to now; of many, every seventh back from the last.
-func dayLine(all []triage.Day, now time.Time) dated {
+func dayLine(all []exposure.Day, now time.Time) dated {
 	var d dated
 	if len(all) == 0 {
 		return d
 	}
-	byDay := make(map[string]*triage.Day, len(all))
+	byDay := make(map[string]*exposure.Day, len(all))
 	for i := range all {
 		byDay[all[i].Day] = &all[i]
 	}
@@ -150,7 +150,7 @@ func dayLine(all []triage.Day, now time.Time) dated {
 	return d
 }
 
-func (d dated) values(of func(*triage.Day) float64) []float64 {
+func (d dated) values(of func(*exposure.Day) float64) []float64 {
 	all := make([]float64, len(d.days))
 	for i, day := range d.days {
 		all[i] = math.NaN()
@@ -167,19 +167,19 @@ func (d dated) chart(id, title, about string, series ...chart.Series) chart.Char
 
 func (d dated) findings(id string) template.HTML {
 	return d.chart(id, "Findings", "Vulnerabilities on hosts, each host counted, at the first sweep of each day.",
-		chart.Series{Name: "findings", Tone: "live", Values: d.values(func(x *triage.Day) float64 { return float64(x.Findings) })}).Lines()
+		chart.Series{Name: "findings", Tone: "live", Values: d.values(func(x *exposure.Day) float64 { return float64(x.Findings) })}).Lines()
 }
 
 func (d dated) vulnerabilities(id string) template.HTML {
 	return d.chart(id, "Vulnerabilities", "Distinct vulnerabilities that affect a host, at the first sweep of each day.",
-		chart.Series{Name: "all", Tone: "live", Values: d.values(func(x *triage.Day) float64 { return float64(x.Vulnerabilities) })},
-		chart.Series{Name: "undecided", Tone: "warn", Values: d.values(func(x *triage.Day) float64 { return float64(x.Undecided) })},
-		chart.Series{Name: "known exploited", Tone: "bad", Values: d.values(func(x *triage.Day) float64 { return float64(x.Exploited) })}).Lines()
+		chart.Series{Name: "all", Tone: "live", Values: d.values(func(x *exposure.Day) float64 { return float64(x.Vulnerabilities) })},
+		chart.Series{Name: "undecided", Tone: "warn", Values: d.values(func(x *exposure.Day) float64 { return float64(x.Undecided) })},
+		chart.Series{Name: "known exploited", Tone: "bad", Values: d.values(func(x *exposure.Day) float64 { return float64(x.Exploited) })}).Lines()
 }
 
 // ofHosts gives a part of a day's hosts in percent.
-func ofHosts(part func(*triage.Day) int) func(*triage.Day) float64 {
-	return func(x *triage.Day) float64 {
+func ofHosts(part func(*exposure.Day) int) func(*exposure.Day) float64 {
+	return func(x *exposure.Day) float64 {
 		if x.Hosts == 0 {
 			return math.NaN()
 		}
@@ -195,14 +195,14 @@ func (d dated) percents(id, title, about string, series ...chart.Series) templat
 
 func (d dated) coverage(id string) template.HTML {
 	return d.percents(id, "Coverage", "Share of the hosts that spoke within their term, and of those that a source speaks about.",
-		chart.Series{Name: "speak", Tone: "live", Values: d.values(ofHosts(func(x *triage.Day) int { return x.Hosts - x.Silent }))},
-		chart.Series{Name: "are judged", Tone: "good", Values: d.values(ofHosts(func(x *triage.Day) int { return x.Judged }))})
+		chart.Series{Name: "speak", Tone: "live", Values: d.values(ofHosts(func(x *exposure.Day) int { return x.Hosts - x.Silent }))},
+		chart.Series{Name: "are judged", Tone: "good", Values: d.values(ofHosts(func(x *exposure.Day) int { return x.Judged }))})
 }
 
 func (d dated) ages(id string) template.HTML {
 	return d.percents(id, "Age of what hosts reported", "Share of the hosts whose last complete report is younger than a day, and than a week.",
-		chart.Series{Name: "within a week", Tone: "quiet", Values: d.values(ofHosts(func(x *triage.Day) int { return x.FreshWeek }))},
-		chart.Series{Name: "within a day", Tone: "live", Values: d.values(ofHosts(func(x *triage.Day) int { return x.FreshDay }))})
+		chart.Series{Name: "within a week", Tone: "quiet", Values: d.values(ofHosts(func(x *exposure.Day) int { return x.FreshWeek }))},
+		chart.Series{Name: "within a day", Tone: "live", Values: d.values(ofHosts(func(x *exposure.Day) int { return x.FreshDay }))})
 }
 
 // monthLabels gives the months from first on, as figures name them and as people read them.
@@ -214,7 +214,7 @@ func monthLabels(first time.Time) (names, labels []string) {
 	return names, labels
 }
 
-func remediationChart(months []triage.Remediation, first time.Time) template.HTML {
+func remediationChart(months []exposure.Remediation, first time.Time) template.HTML {
 	names, labels := monthLabels(first)
 	median, late, fixed := nothing(), nothing(), make([]string, len(names))
 	for i, name := range names {

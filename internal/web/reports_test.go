@@ -10,32 +10,32 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/savedview"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
 // TestADayWithoutASweepIsAGap: days are laid out without gaps in time, and what is not known is no number.
 func TestADayWithoutASweepIsAGap(t *testing.T) {
 	now := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
-	day := func(ago, findings int) triage.Day {
-		return triage.Day{Day: now.AddDate(0, 0, -ago).Format(time.DateOnly), Findings: findings}
+	day := func(ago, findings int) exposure.Day {
+		return exposure.Day{Day: now.AddDate(0, 0, -ago).Format(time.DateOnly), Findings: findings}
 	}
-	d := dayLine([]triage.Day{day(3, 7), day(1, 5)}, now)
+	d := dayLine([]exposure.Day{day(3, 7), day(1, 5)}, now)
 	if diff := cmp.Diff([]string{"18 Nov", "19 Nov", "20 Nov", "21 Nov"}, d.labels); diff != "" {
 		t.Error(diff)
 	}
 	if got := []bool{d.days[0] == nil, d.days[1] == nil, d.days[2] == nil, d.days[3] == nil}; !cmp.Equal(got, []bool{false, true, false, true}) {
 		t.Errorf("missing: %v", got)
 	}
-	year := dayLine([]triage.Day{day(364, 7), day(0, 5)}, now)
+	year := dayLine([]exposure.Day{day(364, 7), day(0, 5)}, now)
 	if n := len(year.labels); n != 53 || year.days[0] == nil || year.days[n-1] == nil || year.days[n-1].Findings != 5 {
 		t.Errorf("%d weeks: %v", n, year.labels)
 	}
 	if none := dayLine(nil, now); len(none.labels) != 0 {
 		t.Errorf("of nothing: %v", none.labels)
 	}
-	whole := ofHosts(func(x *triage.Day) int { return x.Hosts - x.Silent })
-	if got := whole(&triage.Day{Coverage: estate.Coverage{Hosts: 100_000, Silent: 1}}); got == 100 {
+	whole := ofHosts(func(x *exposure.Day) int { return x.Hosts - x.Silent })
+	if got := whole(&exposure.Day{Coverage: estate.Coverage{Hosts: 100_000, Silent: 1}}); got == 100 {
 		t.Error("one silent host among many is rounded away")
 	}
 }

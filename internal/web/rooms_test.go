@@ -23,6 +23,7 @@ import (
 	duties "github.com/patchwarrant/patchwarrant/internal/duty"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
@@ -103,7 +104,8 @@ func (w *world) furnish() {
 	c.Health = w
 	c.Retirements = retirement.New(retirement.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Estate: c.Estate, Now: clock})
 	c.Triage = triage.New(triage.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Places: c.Estate, Groups: c.Estate, Intake: c.Intake, Root: c.Staff, Now: clock})
-	c.Deadlines = deadline.New(deadline.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Triage: c.Triage, Intake: c.Intake, Standings: w,
+	c.Exposure = exposure.New(exposure.Config{DB: d, Ledger: log, Blobs: blobs, Triage: c.Triage, Estate: c.Estate, Now: clock})
+	c.Deadlines = deadline.New(deadline.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Triage: c.Triage, Exposure: c.Exposure, Intake: c.Intake, Standings: w,
 		Default: "ncssr-2.0.5", Now: clock})
 	c.Scores = score.New(c.Triage, c.Estate, c.Deadlines)
 	c.Scans = scans.New(scans.Config{DB: d, Ledger: log, Blobs: blobs, Estate: c.Estate, Triage: c.Triage, Intake: c.Intake, Now: clock})

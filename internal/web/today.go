@@ -14,6 +14,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/change"
 	"github.com/patchwarrant/patchwarrant/internal/drift"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
@@ -68,7 +69,7 @@ const (
 func (s *site) today(v *visit) error {
 	ctx := v.r.Context()
 	var body todayBody
-	var days []triage.Day
+	var days []exposure.Day
 	var limits []clock
 	var parts errgroup.Group // none needs another
 	parts.Go(func() (err error) {
@@ -76,7 +77,7 @@ func (s *site) today(v *visit) error {
 		return err
 	})
 	parts.Go(func() (err error) {
-		days, err = s.Triage.Days(ctx, v.now.AddDate(0, 0, -trendDays))
+		days, err = s.Exposure.Days(ctx, v.now.AddDate(0, 0, -trendDays))
 		return err
 	})
 	parts.Go(func() (err error) {

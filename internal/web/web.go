@@ -19,6 +19,7 @@ import (
 	duties "github.com/patchwarrant/patchwarrant/internal/duty"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/group"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
@@ -48,6 +49,7 @@ type Config struct {
 	Estate    *estate.Estate
 	Records   *record.Records
 	Triage    *triage.Triage
+	Exposure  *exposure.Exposure
 	Deadlines *deadline.Deadlines
 	Scans     *scans.Scans
 	Mirror    *mirror.Mirror

@@ -152,7 +152,7 @@ func newWorld(t *testing.T, mark string) *world {
 	rec, err = w.Records.Create(t.Context(), "erin", record.Fields{Hostname: "web-1.example.org"})
 	w.ok(err)
 	w.stranger = rec.ID
-	w.ok(w.Triage.SweepHistory(t.Context()))
+	w.ok(w.Exposure.Sweep(t.Context()))
 	w.scanned()
 	w.suspect()
 	w.now = w.now.Add(16 * time.Hour)
@@ -166,7 +166,7 @@ func newWorld(t *testing.T, mark string) *world {
 	w.ok(err)
 	w.investigation = all[0].ID
 	w.next()
-	w.ok(w.Triage.SweepHistory(t.Context()))
+	w.ok(w.Exposure.Sweep(t.Context()))
 	w.limits()
 	w.keepBooks()
 	for _, list := range savedview.Lists {

@@ -2,23 +2,23 @@ package v1
 
 import (
 	"github.com/patchwarrant/patchwarrant/internal/change"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/score"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
 
 // Episodes are times that vulnerabilities were on hosts.
 type Episodes struct {
-	Episodes []triage.Episode `json:"episodes"`
+	Episodes []exposure.Episode `json:"episodes"`
 }
 
 // Days are totals of days, the oldest first.
 type Days struct {
-	Days []triage.Day `json:"days"`
+	Days []exposure.Day `json:"days"`
 }
 
 // Remediations say how long remediating took, by month.
 type Remediations struct {
-	Months []triage.Remediation `json:"months"`
+	Months []exposure.Remediation `json:"months"`
 }
 
 // Scores are cards of owners, units or zones.

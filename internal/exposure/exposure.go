@@ -1,4 +1,6 @@
-package triage
+// Package exposure keeps since when each vulnerability was on our hosts and when the last of them was observed fixed, and the totals
+// of each day. It looks at what triage shows and writes down what changed.
+package exposure
 
 import (
 	"context"
@@ -6,7 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
@@ -16,8 +18,47 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/verdict"
 )
+
+// Ledger is the log that every change of state is written to.
+type Ledger interface {
+	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
+}
+
+// Triage tells what affects the fleet.
+type Triage interface {
+	// Glance gives the view of now, and of the hosts that left since the last glance how many had each vulnerability.
+	Glance(ctx context.Context) (view triage.View, left map[string]int, err error)
+	Stated(ctx context.Context, vulnerabilities []string) (map[string]triage.Stated, error)
+}
+
+// Estate tells how much of the estate is looked at.
+type Estate interface {
+	Coverage(ctx context.Context, now time.Time) (estate.Coverage, error)
+}
+
+// Config of an Exposure.
+type Config struct {
+	DB     *db.DB
+	Ledger Ledger
+	Blobs  blob.Store
+	Triage Triage
+	Estate Estate
+	Now    func() time.Time
+}
+
+// Exposure is the history of what affected the fleet.
+type Exposure struct {
+	Config
+	mu   sync.Mutex // guards what follows
+	past recall
+	left map[string]int // hosts that left and are not recorded yet, by what they had
+}
+
+// New makes an Exposure.
+func New(c Config) *Exposure { return &Exposure{Config: c, left: map[string]int{}} }
 
 // Day is the totals of a day, at its first sweep.
 type Day struct {
@@ -36,18 +77,16 @@ type Day struct {
 
 // glance is the present, as a sweep compares it with what was recorded.
 type glance struct {
-	view     *View
-	changes  int // of the fleet
-	now      map[string]presence
-	departed map[verdict.Had]int
-	left     map[string]int // hosts that left since the last sweep, by what they had
-	first    bool           // since this server started: who left before is not known
+	view  triage.View
+	now   map[string]presence
+	left  map[string]int // hosts that left since the last sweep, by what they had
+	first bool           // since this server started: who left before is not known
 }
 
 // recall is what a sweep leaves in memory for the next. Lost with a restart are peaks since the last record, and who left
 // since the last sweep.
 type recall struct {
-	changes  int // of the fleet
+	version  triage.Version
 	day      string
 	presence map[string]presence // nil before the first sweep
 }
@@ -61,76 +100,80 @@ type recorded struct {
 	Totals   *Day `json:"totals,omitempty"`
 }
 
-// SweepHistory compares what affects the fleet with what was last recorded, and writes what appeared and what was observed
-// fixed; with the first sweep of a day (UTC) its totals, and how many hosts each vulnerability has. Events and totals of
-// one sweep are one act.
-func (t *Triage) SweepHistory(ctx context.Context) error {
-	now := t.Now().UTC().Truncate(time.Microsecond)
-	g, same, err := t.glance(ctx, now)
-	if err != nil || same {
+// Sweep compares what affects the fleet with what was last recorded, and writes what appeared and what was observed fixed; with the
+// first sweep of a day (UTC) its totals, and how many hosts each vulnerability has. Events and totals of one sweep are one act.
+func (x *Exposure) Sweep(ctx context.Context) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := x.Now().UTC().Truncate(time.Microsecond)
+	view, left, err := x.Triage.Glance(ctx)
+	if err != nil {
 		return err
 	}
-	written, err := t.write(ctx, g, now)
-	t.remember(g, now, written, err)
+	for name, hosts := range left {
+		x.left[name] += hosts
+	}
+	if x.past.presence != nil && x.past.version == view.Version && x.past.day == now.Format(time.DateOnly) {
+		return nil
+	}
+	g := glance{view: view, now: x.present(view), left: x.left, first: x.past.presence == nil}
+	written, err := x.write(ctx, g, now)
 	if err != nil {
 		return fmt.Errorf("record history: %w", err)
 	}
+	x.remember(g, now, written)
 	return nil
 }
 
+// present gives what is on hosts now, with the most since the last record.
+func (x *Exposure) present(view triage.View) map[string]presence {
+	all := make(map[string]presence, len(view.Rows))
+	for i := range view.Rows {
+		r := &view.Rows[i]
+		p := presence{affected: r.Affected, reboot: r.AfterReboot, undetermined: r.Undetermined}
+		p.most = max(x.past.presence[r.Name].most, p.exposed())
+		for _, release := range r.Releases {
+			p.releases = append(p.releases, release.Release)
+		}
+		all[r.Name] = p
+	}
+	return all
+}
+
 // write records what differs. It reports whether every number is recorded now.
-func (t *Triage) write(ctx context.Context, g glance, now time.Time) (all bool, err error) {
-	recent, last, err := t.recentEpisodes(ctx, g.now)
+func (x *Exposure) write(ctx context.Context, g glance, now time.Time) (all bool, err error) {
+	recent, last, err := x.recentEpisodes(ctx, g.now)
 	if err != nil {
 		return false, err
 	}
-	day, err := t.today(ctx, g.view, now)
+	day, err := x.today(ctx, g.view, now)
 	if err != nil {
 		return false, err
 	}
-	changed, what := t.compare(g, recent, day != nil, now)
+	stated, err := x.Triage.Stated(ctx, ended(g, recent))
+	if err != nil {
+		return false, err
+	}
+	changed, what := x.compare(g, recent, stated, day != nil, now)
 	what.Totals = day
 	if len(changed) == 0 && day == nil {
 		return false, nil
 	}
-	return day != nil, t.record(ctx, changed, what, last, now)
+	return day != nil, x.record(ctx, changed, what, last, now)
 }
 
-// glance looks at the present. It is the same as at the last sweep when nothing in the fleet changed on the same day.
-func (t *Triage) glance(ctx context.Context, now time.Time) (g glance, same bool, err error) {
-	if err := t.read(ctx, func() {}); err != nil {
-		return g, false, err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.past.presence != nil && t.past.changes == t.fleet.Changes() && t.past.day == now.Format(time.DateOnly) {
-		return g, true, nil
-	}
-	if t.view == nil || t.view.Version != t.version() {
-		t.view = t.look()
-	}
-	g = glance{view: t.view, changes: t.fleet.Changes(), now: make(map[string]presence, len(t.view.Rows)), departed: t.departed,
-		left: map[string]int{}, first: t.past.presence == nil}
-	t.departed = map[verdict.Had]int{}
-	for i := range t.view.Rows {
-		r := &t.view.Rows[i]
-		p := presence{affected: r.Affected, reboot: r.AfterReboot, undetermined: r.Undetermined}
-		p.most = max(t.past.presence[r.Name].most, p.exposed())
-		for _, x := range r.Releases {
-			p.releases = append(p.releases, x.Release)
-		}
-		g.now[r.Name] = p
-	}
-	for had, hosts := range g.departed {
-		for _, f := range t.fleet.FindingsOf(had) {
-			g.left[f.ID+"/"+f.Source] += hosts
+// ended gives the vulnerabilities that are on no host any more, although they were when they were last recorded.
+func ended(g glance, recent map[string]Episode) (names []string) {
+	for name, e := range recent {
+		if !g.now[name].any() && e.FixedAt.IsZero() && e.GoneAt.IsZero() {
+			names = append(names, name)
 		}
 	}
-	return g, false, nil
+	return names
 }
 
 // compare says which episodes begin, change or end; all that have other numbers than recorded when counts is set.
-func (t *Triage) compare(g glance, recent map[string]Episode, counts bool, now time.Time) (changed []Episode, what recorded) {
+func (x *Exposure) compare(g glance, recent map[string]Episode, stated map[string]triage.Stated, counts bool, now time.Time) (changed []Episode, what recorded) {
 	for _, name := range slices.Sorted(maps.Keys(g.now)) {
 		p := g.now[name]
 		e, known := recent[name]
@@ -154,7 +197,7 @@ func (t *Triage) compare(g glance, recent map[string]Episode, counts bool, now t
 			continue
 		}
 		e.Left += g.left[name]
-		if !e.end(t.past.presence[name], t.ending(g, e), now) {
+		if !e.end(x.past.presence[name], x.how(g, e, stated[name]), now) {
 			continue
 		}
 		changed = append(changed, e)
@@ -167,32 +210,28 @@ func (t *Triage) compare(g glance, recent map[string]Episode, counts bool, now t
 	return changed, what
 }
 
-// ending looks for what shows that hosts were fixed. At the first sweep of a server it is not known who had it at the last
+// how looks for what shows that hosts were fixed. At the first sweep of a server it is not known who had it at the last
 // one: then a host that has the source package in another version is.
-func (t *Triage) ending(g glance, e Episode) (how ending) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	id, source, _ := strings.Cut(e.Vulnerability, "/")
-	leading := t.leading(e.Vulnerability)
+func (x *Exposure) how(g glance, e Episode, of triage.Stated) (how ending) {
 	how.stated = len(e.Releases) > 0
 	for _, release := range e.Releases {
-		how.stated = how.stated && slices.ContainsFunc(leading, func(s intake.Statement) bool {
+		how.stated = how.stated && slices.ContainsFunc(of.Leading, func(s intake.Statement) bool {
 			return s.Release == release && (s.Status == intake.Fixed || s.Status == intake.Open)
 		})
 	}
-	before := t.past.presence[e.Vulnerability]
+	before := x.past.presence[e.Vulnerability]
 	how.seen = before.exposed()+before.undetermined > g.left[e.Vulnerability]
 	if g.first {
-		how.seen = t.fleet.CountHosts(id, source)[verdict.NotAffected] > 0
+		how.seen = of.Hosts[verdict.NotAffected] > 0
 	}
 	return how
 }
 
 // today gives the totals of the day, nil when they are recorded or there is no host yet.
-func (t *Triage) today(ctx context.Context, view *View, now time.Time) (*Day, error) {
+func (x *Exposure) today(ctx context.Context, view triage.View, now time.Time) (*Day, error) {
 	d := &Day{Day: now.Format(time.DateOnly), At: now, Findings: view.Findings, Vulnerabilities: view.Vulnerabilities, Undecided: view.Undecided,
 		Urgencies: map[string]int{}, Judged: view.Hosts - len(view.Unjudged), Unjudged: len(view.Unjudged)}
-	if has, err := t.hasDay(ctx, d.Day); err != nil || has {
+	if has, err := x.hasDay(ctx, d.Day); err != nil || has {
 		return nil, err
 	}
 	for i := range view.Rows {
@@ -203,10 +242,10 @@ func (t *Triage) today(ctx context.Context, view *View, now time.Time) (*Day, er
 		if r.Exploited != nil {
 			d.Exploited++
 		}
-		d.Urgencies[r.urgency()]++
+		d.Urgencies[urgency(r.Releases)]++
 	}
 	var err error
-	if d.Coverage, err = t.Estate.Coverage(ctx, now); err != nil || d.Hosts == 0 {
+	if d.Coverage, err = x.Estate.Coverage(ctx, now); err != nil || d.Hosts == 0 {
 		return nil, err
 	}
 	return d, nil
@@ -216,7 +255,7 @@ func (t *Triage) today(ctx context.Context, view *View, now time.Time) (*Day, er
 var urgencies = []string{"high", "medium", "low", "unimportant"}
 
 // urgency is the worst of the releases'.
-func (v *Vulnerability) urgency() (worst string) {
+func urgency(of []triage.Release) (worst string) {
 	rank := func(word string) int {
 		if word == "" {
 			return len(urgencies) + 1
@@ -226,7 +265,7 @@ func (v *Vulnerability) urgency() (worst string) {
 		}
 		return len(urgencies)
 	}
-	for _, r := range v.Releases {
+	for _, r := range of {
 		if rank(r.Urgency) < rank(worst) {
 			worst = r.Urgency
 		}
@@ -235,12 +274,12 @@ func (v *Vulnerability) urgency() (worst string) {
 }
 
 // record writes the rows and their act. It is a Conflict when another sweep has written since last.
-func (t *Triage) record(ctx context.Context, changed []Episode, what recorded, last int64, now time.Time) error {
+func (x *Exposure) record(ctx context.Context, changed []Episode, what recorded, last int64, now time.Time) error {
 	fact, err := envelope.Encode(map[string]any{"at": now, "episodes": append([]Episode{}, changed...)})
 	if err != nil {
 		return err
 	}
-	digest, err := blob.PutBytes(ctx, t.Blobs, fact)
+	digest, err := blob.PutBytes(ctx, x.Blobs, fact)
 	if err != nil {
 		return err
 	}
@@ -248,7 +287,7 @@ func (t *Triage) record(ctx context.Context, changed []Episode, what recorded, l
 	if err != nil {
 		return err
 	}
-	return t.DB.Write(ctx, func(tx *db.Tx) error {
+	return x.DB.Write(ctx, func(tx *db.Tx) error {
 		written, err := lastExposureAct(ctx, tx)
 		if err != nil {
 			return err
@@ -256,7 +295,7 @@ func (t *Triage) record(ctx context.Context, changed []Episode, what recorded, l
 		if written != last {
 			return fault.New(fault.Conflict, "another sweep has recorded since this one looked")
 		}
-		index, err := t.Ledger.Append(ctx, tx, proof.Act{Kind: "exposure.recorded", Subject: "exposure/" + now.Format(time.DateOnly),
+		index, err := x.Ledger.Append(ctx, tx, proof.Act{Kind: "exposure.recorded", Subject: "exposure/" + now.Format(time.DateOnly),
 			At: now, Who: "server", Facts: []string{digest}, Detail: detail})
 		if err != nil {
 			return err
@@ -275,22 +314,13 @@ func (t *Triage) record(ctx context.Context, changed []Episode, what recorded, l
 	})
 }
 
-// remember keeps what the next sweep needs; peaks begin anew where they were written. After a failure it is as if this
-// sweep had not been.
-func (t *Triage) remember(g glance, now time.Time, written bool, failed error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if failed != nil {
-		for had, hosts := range g.departed {
-			t.departed[had] += hosts
-		}
-		return
-	}
+// remember keeps what the next sweep needs; peaks begin anew where they were written.
+func (x *Exposure) remember(g glance, now time.Time, written bool) {
 	if written {
 		for name, p := range g.now {
 			p.most = p.exposed()
 			g.now[name] = p
 		}
 	}
-	t.past = recall{changes: g.changes, day: now.Format(time.DateOnly), presence: g.now}
+	x.past, x.left = recall{version: g.view.Version, day: now.Format(time.DateOnly), presence: g.now}, map[string]int{}
 }

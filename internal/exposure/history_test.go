@@ -1,11 +1,10 @@
-package triage_test
+package exposure_test
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,32 +14,11 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/blob"
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
-	"github.com/patchwarrant/patchwarrant/internal/estate"
-	"github.com/patchwarrant/patchwarrant/internal/intake/debian"
+	"github.com/patchwarrant/patchwarrant/internal/exposure"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
-	"github.com/patchwarrant/patchwarrant/internal/triage"
 )
-
-const fixedOpenssl = "3.0.17-1~deb12u2"
-
-// look lets an hour pass and sweeps.
-func (w *world) look() {
-	w.t.Helper()
-	w.now = w.now.Add(time.Hour)
-	if err := w.SweepHistory(w.t.Context()); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// restart forgets what is in memory only.
-func (w *world) restart() { w.Triage = triage.New(w.Config) }
-
-func (w *world) retire(id string) {
-	w.hosts[slices.IndexFunc(w.hosts, func(h estate.HostSet) bool { return h.HostID == id })].SetDigest = ""
-}
-
-func (w *world) patch(id string) { w.host(id, "production", pkg("openssl", "openssl", fixedOpenssl)) }
 
 // story gives the episodes of openssl's vulnerability in words; times in hours since the world began.
 func (w *world) story(began time.Time) []string {
@@ -84,11 +62,11 @@ func TestOnlyAnObservedFixEndsAnEpisode(t *testing.T) {
 		"the last host is patched after the others left": {func(w *world) { w.retire("hst_a"); w.look(); w.patch("hst_b"); w.look() },
 			[]string{"1: known 1 affected 1 fixed 3 gone - hosts 0 most 2 left 1"}},
 		"the source withdraws it": {func(w *world) {
-			w.imports(debian.TrackerSource, strings.Replace(tracker(fixedOpenssl), `"resolved","fixed_version":"`+fixedOpenssl+`"`, `"resolved","fixed_version":"0"`, 1))
+			w.states(intake.NotAffected, "")
 			w.look()
 		},
 			[]string{"1: known 1 affected 1 fixed - gone 2 hosts 0 most 2 left 0 withdrawn"}},
-		"the source says that what is installed is fixed": {func(w *world) { w.imports(debian.TrackerSource, tracker("3.0.9-1")); w.look() },
+		"the source says that what is installed is fixed": {func(w *world) { w.states(intake.Fixed, "3.0.9-1"); w.look() },
 			[]string{"1: known 1 affected 1 fixed 2 gone - hosts 0 most 2 left 0"}},
 		"it comes back": {func(w *world) {
 			w.patch("hst_a")
@@ -188,7 +166,7 @@ func TestHistoryIsWrittenWithItsAct(t *testing.T) {
 			days[0].Urgencies["low"] != 1 || days[0].Hosts != 3 || days[0].Judged != 3 || days[1].Findings != 1 {
 			t.Errorf("days %+v, %v", days, err)
 		}
-		fixed, err := w.Fixed(t.Context(), time.Time{}, w.now, triage.Episode{}, 0)
+		fixed, err := w.Fixed(t.Context(), time.Time{}, w.now, exposure.Episode{}, 0)
 		if err != nil || len(fixed) != 1 || fixed[0].Vulnerability != openssl || fixed[0].TimeToRemediate() != 3*time.Hour {
 			t.Errorf("fixed %+v, %v", fixed, err)
 		}
@@ -209,12 +187,12 @@ func TestHistoryThatCouldNotBeWrittenIsWrittenLater(t *testing.T) {
 	w.look()
 	w.retire("hst_a")
 	w.retire("hst_b")
-	whole := w.Triage.Ledger
-	w.Triage.Ledger = broken{}
-	if err := w.SweepHistory(t.Context()); err == nil {
+	whole := w.Exposure.Ledger
+	w.Exposure.Ledger = broken{}
+	if err := w.Sweep(t.Context()); err == nil {
 		t.Fatal("a broken ledger does not stop the sweep")
 	}
-	w.Triage.Ledger = whole
+	w.Exposure.Ledger = whole
 	w.look()
 	if d := cmp.Diff([]string{"1: known 1 affected 1 fixed - gone 2 hosts 0 most 2 left 2 hosts left"}, w.story(began)); d != "" {
 		t.Error(d)

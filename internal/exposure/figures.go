@@ -1,4 +1,4 @@
-package triage
+package exposure
 
 import (
 	"cmp"
@@ -11,8 +11,8 @@ import (
 )
 
 // History gives the episodes of one vulnerability, the oldest first.
-func (t *Triage) History(ctx context.Context, vulnerability string) (all []Episode, err error) {
-	err = t.DB.Read(ctx, func(tx *db.Tx) error {
+func (x *Exposure) History(ctx context.Context, vulnerability string) (all []Episode, err error) {
+	err = x.DB.Read(ctx, func(tx *db.Tx) error {
 		all, err = episodes(ctx, tx, qEpisodes, vulnerability)
 		return err
 	})
@@ -20,8 +20,8 @@ func (t *Triage) History(ctx context.Context, vulnerability string) (all []Episo
 }
 
 // OpenEpisodes gives all that have not ended, by vulnerability.
-func (t *Triage) OpenEpisodes(ctx context.Context) (all []Episode, err error) {
-	err = t.DB.Read(ctx, func(tx *db.Tx) error {
+func (x *Exposure) OpenEpisodes(ctx context.Context) (all []Episode, err error) {
+	err = x.DB.Read(ctx, func(tx *db.Tx) error {
 		all, err = episodes(ctx, tx, qOpenEpisodes)
 		return err
 	})
@@ -29,8 +29,8 @@ func (t *Triage) OpenEpisodes(ctx context.Context) (all []Episode, err error) {
 }
 
 // Days gives the totals from a day on, the oldest first; a day on which no sweep ran has none.
-func (t *Triage) Days(ctx context.Context, since time.Time) (all []Day, err error) {
-	err = t.DB.Read(ctx, func(tx *db.Tx) error {
+func (x *Exposure) Days(ctx context.Context, since time.Time) (all []Day, err error) {
+	err = x.DB.Read(ctx, func(tx *db.Tx) error {
 		rows, err := tx.Query(ctx, qDays, since.UTC().Format(time.DateOnly))
 		all, err = db.Collect(rows, err, scanDay)
 		return err
@@ -43,12 +43,12 @@ const MaxFixed = 1000
 
 // Fixed gives the episodes that ended by an observed fix from since to before until, the oldest end first; those after one
 // of them where after is set. They are the evidence of Remediation.
-func (t *Triage) Fixed(ctx context.Context, since, until time.Time, after Episode, limit int) (all []Episode, err error) {
+func (x *Exposure) Fixed(ctx context.Context, since, until time.Time, after Episode, limit int) (all []Episode, err error) {
 	if limit <= 0 || limit > MaxFixed {
 		limit = MaxFixed
 	}
 	from := max(db.Micros(since), 1) // 0 is an open one
-	err = t.DB.Read(ctx, func(tx *db.Tx) error {
+	err = x.DB.Read(ctx, func(tx *db.Tx) error {
 		all, err = episodes(ctx, tx, qFixed, from, db.Micros(until), db.Micros(after.FixedAt), after.Vulnerability, limit)
 		return err
 	})
@@ -56,8 +56,8 @@ func (t *Triage) Fixed(ctx context.Context, since, until time.Time, after Episod
 }
 
 // Episode gives one by vulnerability and number, or fault.NotFound.
-func (t *Triage) Episode(ctx context.Context, vulnerability string, number int) (Episode, error) {
-	all, err := t.History(ctx, vulnerability)
+func (x *Exposure) Episode(ctx context.Context, vulnerability string, number int) (Episode, error) {
+	all, err := x.History(ctx, vulnerability)
 	if err != nil {
 		return Episode{}, err
 	}
@@ -79,9 +79,9 @@ type Remediation struct {
 }
 
 // Remediation gives a row for each month from since on in which something was fixed.
-func (t *Triage) Remediation(ctx context.Context, since time.Time) (months []Remediation, err error) {
+func (x *Exposure) Remediation(ctx context.Context, since time.Time) (months []Remediation, err error) {
 	var all []remedied
-	err = t.DB.Read(ctx, func(tx *db.Tx) error {
+	err = x.DB.Read(ctx, func(tx *db.Tx) error {
 		rows, err := tx.Query(ctx, qRemedied, max(db.Micros(since), 1))
 		all, err = db.Collect(rows, err, scanRemedied)
 		return err

@@ -1,4 +1,4 @@
-package triage_test
+package exposure_test
 
 import (
 	"context"
@@ -31,11 +31,6 @@ func (m *moving) HostSets(_ context.Context, since int64) ([]estate.HostSet, int
 	return nil, m.number, nil
 }
 
-// stated is knowledge that does not change.
-type stated struct{ known intake.Knowledge }
-
-func (s *stated) Knowledge(context.Context) (*intake.Knowledge, error) { return &s.known, nil }
-
 // BenchmarkHistory sweeps 100,000 hosts (600 source packages, some 5,000 vulnerabilities) after 1,000 of them changed; the
 // first sweep, which writes every episode, is told apart.
 func BenchmarkHistory(b *testing.B) {
@@ -56,10 +51,15 @@ func BenchmarkHistory(b *testing.B) {
 		m.hosts = append(m.hosts, estate.HostSet{HostID: fmt.Sprintf("hst_%06d", i), Release: fleet.Release, Environment: "production", SetDigest: sets[i%images]})
 	}
 	slices.SortStableFunc(f.Statements, intake.Compare)
-	c := m.Config
-	c.Estate, c.Intake = m, &stated{intake.Knowledge{Statements: f.Statements}}
-	m.Triage = triage.New(c)
-	view := m.view()
+	m.known = &intake.Knowledge{Statements: f.Statements}
+	c := m.triage
+	c.Estate = m
+	judge := triage.New(c)
+	m.Triage = judge
+	view, err := judge.Vulnerabilities(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.Logf("%d findings, %d vulnerabilities", view.Findings, view.Vulnerabilities)
 	for n := 0; b.Loop(); n++ {
 		if n > 0 {
@@ -71,11 +71,13 @@ func BenchmarkHistory(b *testing.B) {
 				h.SetDigest = sets[(n*7919+i)%images]
 				m.changed = append(m.changed, *h)
 			}
-			m.view()
+			if _, err := judge.Vulnerabilities(b.Context()); err != nil {
+				b.Fatal(err)
+			}
 			b.StartTimer()
 		}
 		began := time.Now()
-		if err := m.SweepHistory(b.Context()); err != nil {
+		if err := m.Sweep(b.Context()); err != nil {
 			b.Fatal(err)
 		}
 		if n == 0 {
