@@ -100,6 +100,7 @@ func TestAFailedStageGivesNoManifest(t *testing.T) {
 	w.approve(o)
 	w.carryOut(o, warrant.RunFailed)
 	w.want("state", w.state(o.ID).State+w.state(o.ID).Manifest, Failed)
+	w.want("reconciled", w.reconciled, "hst_s of "+o.ID)
 	w.promoted = w.snapshot.Ref.SHA256
 	p := w.proposal(Production)
 	p.Of = o.ID

@@ -23,8 +23,8 @@ type Integrity interface {
 }
 
 // Settle is the sweep that takes each order on when what it waits for has happened: a proposed one past its time expires,
-// a finished stage rollout gets its manifest, a finished production rollout is reconciled, and an order under
-// investigation closes with it.
+// a stage rollout that succeeded gets its manifest, one that failed and every production rollout is reconciled, and an order
+// under investigation closes with it.
 func (c *Changes) Settle(ctx context.Context) error {
 	var waiting []Order
 	err := c.DB.Read(ctx, func(tx *db.Tx) (err error) {
@@ -61,10 +61,7 @@ func (c *Changes) conclude(ctx context.Context, o Order) error {
 		return err
 	}
 	done := rollout.Succeeded(runs)
-	if o.Kind == Stage {
-		if !done {
-			return c.advance(ctx, o, func(*Order) string { return Failed })
-		}
+	if o.Kind == Stage && done {
 		manifest, err := c.Integrity.MakeManifest(ctx, o.Order, observed(runs))
 		if err != nil {
 			return err

@@ -43,6 +43,7 @@ type world struct {
 	showed         []explain.Staged // on stage
 	meanwhile      *trustroot.Root  // came into force after the last reading
 	investigations []integrity.Investigation
+	reconciled     string // the last run that was
 	installed      string // version of hello on every host
 	unit           string // of every host
 }
@@ -113,6 +114,9 @@ func (w *world) Manifest(_ context.Context, digest string) (explain.Manifest, er
 }
 
 func (w *world) Reconcile(_ context.Context, o warrant.Order, runs []integrity.Run) (integrity.Reconciliation, error) {
+	for _, r := range runs {
+		w.reconciled = r.Host + " of " + o.ID
+	}
 	return integrity.Reconciliation{Order: o.ID, Clean: len(w.investigations) == 0}, nil
 }
 
