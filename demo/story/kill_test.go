@@ -168,18 +168,19 @@ func (k *killing) reset(ctx context.Context) error {
 	return k.eventually("the server to know the old versions", func() (bool, error) { return k.known(ctx) })
 }
 
-// known tells whether the server lists the change's packages in the versions that the host has now.
+// known tells whether the server lists the change's packages in the versions that are installed on the host now.
 func (k *killing) known(ctx context.Context) (bool, error) {
 	var listed v1.Packages
 	if err := k.ask(ctx, "erin", &listed, "host", "packages", k.hosts[k.host.Name].id); err != nil {
 		return false, err
 	}
 	for _, p := range k.c.pairs {
-		version, err := k.host.Exec(ctx, "dpkg-query", "--show", "--showformat=${Version}", p.Package)
+		said, err := k.host.Exec(ctx, "dpkg-query", "--show", "--showformat=${Version} ${db:Status-Status}", p.Package)
 		if err != nil {
 			return false, err
 		}
-		if !slices.ContainsFunc(listed.Packages, func(x estate.Package) bool { return x.Name == p.Package && x.Version == string(version) }) {
+		version, installed := strings.CutSuffix(string(said), " installed")
+		if installed && !slices.ContainsFunc(listed.Packages, func(x estate.Package) bool { return x.Name == p.Package && x.Version == version }) {
 			return false, nil
 		}
 	}
