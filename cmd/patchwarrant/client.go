@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
@@ -121,6 +122,9 @@ func newClient(s session) (*client, error) {
 	u, err := url.Parse(s.Server)
 	if err != nil || u.Scheme != "https" || u.Host == "" {
 		return nil, fault.New(fault.Invalid, "the server's address must be https://HOST:PORT")
+	}
+	if !envelope.ValidDigest(s.CA) {
+		return nil, fault.New(fault.Invalid, "the hash of the server's CA is a SHA-256, in 64 lower-case hex digits: patchwarrantd init prints it (ca_sha256)")
 	}
 	return &client{s, &http.Client{
 		Transport:     &http.Transport{TLSClientConfig: wire.Pinned(s.CA, u.Hostname(), time.Now), TLSHandshakeTimeout: 30 * time.Second},

@@ -180,7 +180,7 @@ func newPolicyStatement() *cobra.Command {
 	return verb("statement", "The limits in force as text for section 6.7 of a CP or CPS", cobra.NoArgs,
 		func(ctx context.Context, c *client, _ []string) (s v1.Statement, err error) {
 			return s, c.get(ctx, "/policies/in-force/statement", &s)
-		}, func(w io.Writer, s v1.Statement) { say(w, "%s", orderview.Clean(s.Text)) })
+		}, func(w io.Writer, s v1.Statement) { say(w, "%s", cleanLines(s.Text)) })
 }
 
 func newClockCommand() *cobra.Command {

@@ -56,6 +56,15 @@ func (t *table) print(w io.Writer) {
 	}
 }
 
+// cleanLines is orderview.Clean for a text of several lines.
+func cleanLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = orderview.Clean(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
 // moment prints a time in UTC to the second; nothing for none.
 func moment(t time.Time) string {
 	if t.IsZero() {
