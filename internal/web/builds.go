@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"github.com/patchwarrant/patchwarrant/internal/build"
@@ -42,15 +43,45 @@ func (s *site) registerBuild(v *visit) error {
 	if err != nil {
 		return err
 	}
+	n, err := newBuild(form)
+	if err != nil {
+		return err
+	}
+	n.Host = form.Get("host")
+	return s.register(v, n)
+}
+
+// newBuild reads what every form of a build says.
+func newBuild(form url.Values) (build.New, error) {
 	days, err := strconv.Atoi(form.Get("days"))
 	if err != nil {
-		return fault.New(fault.Invalid, "say in how many days a vulnerability must be out of the build")
+		return build.New{}, fault.New(fault.Invalid, "say in how many days a vulnerability must be out of the build")
 	}
-	b, err := s.Builds.Register(v.r.Context(), v.me(), build.New{Name: form.Get("name"), Host: form.Get("host"), Days: days})
+	return build.New{Name: form.Get("name"), Days: days}, nil
+}
+
+func (s *site) register(v *visit, n build.New) error {
+	b, err := s.Builds.Register(v.r.Context(), v.me(), n)
 	if err != nil {
 		return err
 	}
 	return v.see("/hosts/builds/"+b.Name, "recorded")
+}
+
+func (s *site) registerSBOM(v *visit) error {
+	form, file, err := v.file()
+	if err != nil {
+		return err
+	}
+	n, err := newBuild(form)
+	if err != nil {
+		return err
+	}
+	n.Release = form.Get("release")
+	if n.SBOM, err = whole(file, build.MaxFile); err != nil {
+		return err
+	}
+	return s.register(v, n)
 }
 
 func (s *site) dropBuild(v *visit) error {

@@ -44,26 +44,34 @@ func TestARecordIsEditedInThePage(t *testing.T) {
 	}
 }
 
+// send posts a form with a file.
+func (w *world) send(token, path string, fields url.Values, file string) *httptest.ResponseRecorder {
+	w.t.Helper()
+	var b bytes.Buffer
+	m := multipart.NewWriter(&b)
+	for name := range fields {
+		w.ok(m.WriteField(name, fields.Get(name)))
+	}
+	f, err := m.CreateFormFile("content", "file")
+	w.ok(err)
+	_, err = f.Write([]byte(file))
+	w.ok(err)
+	w.ok(m.Close())
+	r := httptest.NewRequestWithContext(w.t.Context(), http.MethodPost, "https://"+site1+path, &b)
+	r.Header.Set("Content-Type", m.FormDataContentType())
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.RemoteAddr = netip.AddrPortFrom(w.from, 1024).String()
+	r.AddCookie(&http.Cookie{Name: sessionCookie, Value: token})
+	answer := httptest.NewRecorder()
+	w.door.ServeHTTP(answer, r)
+	return answer
+}
+
 func TestAFileIsLookedAtBeforeItIsTakenOver(t *testing.T) {
 	w := newWorld(t, "")
 	token := w.login("erin")
 	send := func(do string) *httptest.ResponseRecorder {
-		var b bytes.Buffer
-		m := multipart.NewWriter(&b)
-		w.ok(m.WriteField("do", do))
-		f, err := m.CreateFormFile("content", "assets.csv")
-		w.ok(err)
-		_, err = f.Write([]byte("hostname,zone\nrouter-1,core\n"))
-		w.ok(err)
-		w.ok(m.Close())
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+site1+"/hosts/imports", &b)
-		r.Header.Set("Content-Type", m.FormDataContentType())
-		r.Header.Set("Sec-Fetch-Site", "same-origin")
-		r.RemoteAddr = netip.AddrPortFrom(w.from, 1024).String()
-		r.AddCookie(&http.Cookie{Name: sessionCookie, Value: token})
-		answer := httptest.NewRecorder()
-		w.door.ServeHTTP(answer, r)
-		return answer
+		return w.send(token, "/hosts/imports", url.Values{"do": {do}}, "hostname,zone\nrouter-1,core\n")
 	}
 	found := func() int {
 		all, err := w.Records.List(t.Context(), record.Filter{Text: "router"}, "", 10)
@@ -149,6 +157,34 @@ func TestAHostIsShownBesideItsStageTwin(t *testing.T) {
 	}
 	if page := w.ask(w.login("alice"), http.MethodGet, "/", nil).Body.String(); !strings.Contains(page, "Stage drift") {
 		t.Error("Today does not say it")
+	}
+}
+
+// TestAComponentListIsRegisteredInThePage: what is judged, what nobody knows, and what no verdict is about stand on its page.
+func TestAComponentListIsRegisteredInThePage(t *testing.T) {
+	w := newWorld(t, "")
+	const list = `{"bomFormat":"CycloneDX","components":[{"name":"a","purl":"pkg:npm/a@1"},
+{"name":"libssl3","purl":"pkg:deb/debian/libssl3@3.0.1-1?arch=amd64&upstream=openssl"}]}`
+	erin := w.login("erin")
+	fields := url.Values{"name": {"image-7"}, "days": {"5"}, "release": {"bookworm"}}
+	if a := w.send(erin, "/hosts/builds/sbom", fields, list); a.Code != http.StatusSeeOther || a.Header().Get("Location") != "/hosts/builds/image-7?said=recorded" {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	page := w.ask(erin, http.MethodGet, "/hosts/builds/image-7", nil).Body.String()
+	for _, want := range []string{"CVE-2026-1003/openssl", "<h2>Undetermined</h2>", "CVE-2026-1004/openssl", "<h2>Not judged</h2>", "1 component of the component list", "<td>npm</td>"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if page := w.ask(erin, http.MethodGet, "/hosts/builds", nil).Body.String(); !strings.Contains(page, "1 component not judged") || !strings.Contains(page, `action="/hosts/builds/sbom"`) {
+		t.Error("the list of builds does not say that something is not judged")
+	}
+	if a := w.send(w.login("frank"), "/hosts/builds/sbom", fields, list); a.Code != http.StatusForbidden {
+		t.Errorf("by an auditor: %d", a.Code)
+	}
+	fields.Set("days", "x")
+	if a := w.send(erin, "/hosts/builds/sbom", fields, list); a.Code != http.StatusUnprocessableEntity {
+		t.Errorf("without a number of days: %d", a.Code)
 	}
 }
 

@@ -76,6 +76,7 @@ var routes = []route{
 	{"POST", "/hosts/groups/drop", staff.EditRecord, (*site).dropGroup},
 	{"GET", "/hosts/builds", staff.Read, (*site).builds},
 	{"POST", "/hosts/builds", staff.EditRecord, (*site).registerBuild},
+	{"POST", "/hosts/builds/sbom", staff.EditRecord, (*site).registerSBOM},
 	{"GET", "/hosts/builds/{id}", staff.Read, (*site).build},
 	{"POST", "/hosts/builds/{id}/drop", staff.EditRecord, (*site).dropBuild},
 	{"GET", "/hosts/inventory.csv", staff.Read, (*site).exportRecords},

@@ -131,7 +131,7 @@ type route struct {
 func (s *site) serve(r route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		limit := int64(maxForm)
-		if r.action == staff.ImportAdvisories || r.path == "/hosts/imports" {
+		if r.action == staff.ImportAdvisories || r.path == "/hosts/imports" || r.path == "/hosts/builds/sbom" {
 			limit = maxUpload
 		}
 		request.Body = http.MaxBytesReader(w, request.Body, limit)
