@@ -14,6 +14,13 @@ import (
 // two acts in that time for each person, and two for all unknown ones: the record stays readable.
 const countEvery = 10 * time.Minute
 
+// refused counts attempts that failed since the first, of which an act tells, and the uncounted ones after it.
+type refused struct {
+	who       string
+	since     time.Time
+	uncounted int64
+}
+
 // refuse records an attempt that failed, flagged, and gives its cause back. person is empty for someone unknown.
 func (s *Staff) refuse(ctx context.Context, kind, person, from string, cause error) error {
 	if k := fault.KindOf(cause); k != fault.Unauthenticated && k != fault.Denied {

@@ -51,6 +51,14 @@ type Session struct {
 	ExpiresAt time.Time
 }
 
+// session is a login in force, as the table keeps it.
+type session struct {
+	token, id, person string // token: sha256 of the bearer token
+	way               Way
+	key, from         string
+	made, seen        time.Time
+}
+
 // OpenSession is what people see of a session, their own or another's.
 type OpenSession struct {
 	ID        string    `json:"id"`

@@ -127,14 +127,6 @@ func answer(ctx context.Context, tx *db.Tx, challenge string, expires time.Time)
 	return n == 1, err
 }
 
-// session is a login in force, as the table keeps it.
-type session struct {
-	token, id, person string // token: sha256 of the bearer token
-	way               Way
-	key, from         string
-	made, seen        time.Time
-}
-
 func saveSession(ctx context.Context, tx *db.Tx, s session) error {
 	_, err := tx.Exec(ctx, qInsertSession, s.token, s.id, s.person, s.way, s.key, s.from, db.Micros(s.made), db.Micros(s.seen))
 	return err
@@ -364,13 +356,6 @@ func saveAccount(ctx context.Context, tx *db.Tx, a account) error {
 func closeAccount(ctx context.Context, tx *db.Tx, person string) error {
 	_, err := tx.Exec(ctx, qCloseAccount, person)
 	return err
-}
-
-// refused counts attempts that failed since the first, of which an act tells, and the uncounted ones after it.
-type refused struct {
-	who       string
-	since     time.Time
-	uncounted int64
 }
 
 // loadRefused gives the count for who; zero since for none.
