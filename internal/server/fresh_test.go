@@ -10,7 +10,8 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 )
 
-// TestAFreshServerHasACleanLog: before there is a trust root and with it no sweep fails and no page complains.
+// TestAFreshServerHasACleanLog: before there is a trust root and with it no sweep fails and no page complains. After a long stop
+// others' sources are silent, our own is not.
 func TestAFreshServerHasACleanLog(t *testing.T) {
 	w := bare(t, "")
 	var log bytes.Buffer
@@ -47,4 +48,17 @@ func TestAFreshServerHasACleanLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	look("with a trust root")
+	w.now = w.now.Add(20 * 24 * time.Hour)
+	for _, s := range sweeps {
+		if err := s.Do(t.Context()); err != nil {
+			t.Errorf("after a long stop: sweep %s: %v", s.Name, err)
+		}
+	}
+	states, err := w.server.intake.States(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told := w.acts(w.mustLogin("frank"), "source.silent"); len(states) < 2 || told != len(states)-1 {
+		t.Errorf("after a long stop %d of %d sources were told to be silent, want all but our own", told, len(states))
+	}
 }

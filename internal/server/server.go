@@ -211,7 +211,9 @@ func (s *Server) timetable() job.Timetable {
 		Log:   s.log,
 		Sweeps: []job.Sweep{
 			{Name: "staff", Every: time.Minute, Do: s.Staff.Sweep},
-			{Name: "sources", Every: minute, Do: s.intake.Sweep},
+			{Name: "sources", Every: minute, Do: func(ctx context.Context) error { // our own first: it is never silent because the server was
+				return errors.Join(s.suspicions.Publish(ctx), s.intake.Sweep(ctx))
+			}},
 			{Name: "feeds", Every: fetchEvery, Do: s.feeds.Sweep},
 			{Name: "upstreams", Every: time.Hour, Do: s.mirror.RefreshAll},
 			{Name: "new upstreams", Every: due, Do: s.mirror.RefreshNew},
@@ -227,7 +229,6 @@ func (s *Server) timetable() job.Timetable {
 			{Name: "deadlines", Every: minute, Do: s.deadlines.Sweep},
 			{Name: "scanners", Every: time.Hour, Do: s.scans.Sweep},
 			{Name: "suspicions", Every: minute, Do: s.suspicions.Sweep},
-			{Name: "own vulnerabilities", Every: minute, Do: s.suspicions.Publish},
 			{Name: "rollouts", Every: due, Do: s.rollouts.Sweep},
 			{Name: "orders", Every: due, Do: s.changes.Settle},
 			{Name: "watch", Every: minute, Do: s.watch.Sweep},
