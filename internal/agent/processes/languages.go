@@ -12,7 +12,6 @@ type language struct {
 	inline   string // options that bring the program itself
 	argument string // options that take the next word where nothing is attached to them
 	flags    string // options that take nothing, so that another may be attached; what follows any other is its own
-	variable string // of the environment, that names directories
 	dirs     []string
 	names    func(dir, line string) []string // files that a line of a file in a directory asks for: absolute, or below one of dirs
 }
@@ -23,18 +22,18 @@ type language struct {
 // Sources: perlrun(1), python(1), ruby(1) and what the interpreters of those distributions print.
 var languages = []language{
 	{
-		exe: regexp.MustCompile(`^/usr/(?:local/)?bin/perl([0-9.]*)$`), inline: "eE", argument: "I", flags: "acflnpsStTuUvwWX0123456789", variable: "PERL5LIB",
+		exe: regexp.MustCompile(`^/usr/(?:local/)?bin/perl([0-9.]*)$`), inline: "eE", argument: "I", flags: "acflnpsStTuUvwWX0123456789",
 		dirs: []string{"/etc/perl", "/usr/local/lib/*/perl/*", "/usr/local/share/perl/*", "/usr/lib/*/perl5/*", "/usr/share/perl5", "/usr/lib/*/perl-base",
 			"/usr/lib/*/perl/*", "/usr/share/perl/*", "/usr/local/lib64/perl5", "/usr/local/share/perl5", "/usr/lib64/perl5/vendor_perl",
 			"/usr/share/perl5/vendor_perl", "/usr/lib64/perl5"},
 		names: perlNames,
 	}, {
-		exe: regexp.MustCompile(`^/usr/(?:local/)?bin/python([0-9.]*)$`), inline: "c", argument: "WXQm", flags: "bBdEhiIOPqRsSuvVx3", variable: "PYTHONPATH",
+		exe: regexp.MustCompile(`^/usr/(?:local/)?bin/python([0-9.]*)$`), inline: "c", argument: "WXQm", flags: "bBdEhiIOPqRsSuvVx3",
 		dirs: []string{"/usr/lib/pythonV", "/usr/lib64/pythonV", "/usr/local/lib/pythonV/dist-packages", "/usr/lib/python3/dist-packages",
 			"/usr/local/lib/pythonV/site-packages", "/usr/lib/pythonV/site-packages", "/usr/lib64/pythonV/site-packages"},
 		names: pythonNames,
 	}, {
-		exe: regexp.MustCompile(`^/usr/(?:local/)?bin/ruby([0-9.]*)$`), inline: "e", argument: "IrCE", flags: "aclnpsSvwW012345", variable: "RUBYLIB",
+		exe: regexp.MustCompile(`^/usr/(?:local/)?bin/ruby([0-9.]*)$`), inline: "e", argument: "IrCE", flags: "aclnpsSvwW012345",
 		dirs: []string{"/usr/local/lib/site_ruby/*", "/usr/lib/ruby/vendor_ruby", "/usr/lib/ruby/[0-9]*", "/usr/share/rubygems-integration/*/gems/*/lib",
 			"/var/lib/gems/*/gems/*/lib", "/usr/share/ruby/vendor_ruby", "/usr/share/ruby", "/usr/share/rubygems", "/usr/share/gems/gems/*/lib"},
 		names: rubyNames,

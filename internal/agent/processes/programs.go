@@ -3,6 +3,7 @@ package processes
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -12,9 +13,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
@@ -104,42 +104,36 @@ func (p *programs) program(dir, root string, l *language, version string) progra
 	if root != "" {
 		cwd = strings.TrimPrefix(cwd, root)
 	}
-	more := variable(read(dir, "environ"), l.variable)
 	space, _ := os.Readlink(filepath.Join(dir, "ns/mnt"))
-	key := strings.Join(slices.Concat(words, []string{cwd, root, space, version, more}), "\x00")
+	key := strings.Join(slices.Concat(words, []string{cwd, root, space, version}), "\x00")
 	if known, ok := p.known[key]; ok {
 		return known
 	}
-	at, err := unix.Open(filepath.Join(dir, "root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return program{}
+	s := &search{language: l, root: filepath.Join(dir, "root"), seen: map[string]bool{}, left: min(maxProgram, p.left)}
+	if root != "" {
+		inside, err := os.OpenRoot(s.root)
+		if err != nil {
+			return program{}
+		}
+		defer inside.Close()
+		s.inside = inside
 	}
-	defer unix.Close(at)
-	s := &search{root: at, language: l, seen: map[string]bool{}, left: min(maxProgram, p.left)}
-	s.dirs = s.places(words[0], version, cwd, append(c.dirs, strings.Split(more, ":")...))
-	found := s.follow(c, cwd, root == "")
+	s.dirs = s.places(words[0], version, cwd, c.dirs)
+	found := s.follow(c, cwd)
 	p.left -= len(found.files)
 	p.known[key] = found
 	return found
 }
 
-// variable gives the value of a variable of a process's environment.
-func variable(environment, name string) string {
-	for line := range strings.SplitSeq(environment, "\x00") {
-		if value, ok := strings.CutPrefix(line, name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}
-
-// search follows the files of one program below a process's root.
+// search follows the files of one program below a process's root. In the host's own root links may lead anywhere, as they do for
+// the process; out of any other root none does.
 type search struct {
 	*language
-	root int // descriptor
-	dirs []string
-	seen map[string]bool
-	left int
+	root   string   // as a path of ours
+	inside *os.Root // nil: the host's own
+	dirs   []string
+	seen   map[string]bool
+	left   int
 }
 
 // places gives the directories of modules: those that the process names, then the usual ones, and those of Python's environments.
@@ -150,9 +144,6 @@ func (s *search) places(argv0, version, cwd string, named []string) (dirs []stri
 		}
 	}
 	for _, dir := range named {
-		if dir == "" {
-			continue
-		}
 		if !path.IsAbs(dir) {
 			dir = path.Join(cwd, dir)
 		}
@@ -182,7 +173,7 @@ func (s *search) match(pattern string) []string {
 				next = append(next, path.Join(dir, part))
 				continue
 			}
-			f, err := s.open(dir, unix.O_RDONLY|unix.O_DIRECTORY)
+			f, err := s.open(dir)
 			if err != nil {
 				continue
 			}
@@ -200,18 +191,28 @@ func (s *search) match(pattern string) []string {
 	return found
 }
 
-// open opens what a path below the root leads to, as the process itself would; no link leads out of it.
-func (s *search) open(name string, flags int) (*os.File, error) {
-	fd, err := unix.Openat2(s.root, name, &unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
-	if err != nil {
-		return nil, err
+// open opens a file below the root and waits for nothing.
+func (s *search) open(name string) (*os.File, error) {
+	const flags = os.O_RDONLY | syscall.O_NONBLOCK
+	if s.inside != nil {
+		return s.inside.OpenFile(below(name), flags, 0)
 	}
-	return os.NewFile(uintptr(fd), name), nil
+	return os.OpenFile(s.root+name, flags, 0)
 }
+
+func (s *search) stat(name string) (fs.FileInfo, error) {
+	if s.inside != nil {
+		return s.inside.Stat(below(name))
+	}
+	return os.Stat(s.root + name)
+}
+
+// below is an absolute path as os.Root takes it.
+func below(name string) string { return cmp.Or(strings.TrimPrefix(name, "/"), ".") }
 
 // follow gives the program that a call names, and everything that it names. A program named by its whole path that is not there was
 // removed; one named otherwise may be anywhere, since the process may have gone elsewhere.
-func (s *search) follow(c call, cwd string, home bool) (p program) {
+func (s *search) follow(c call, cwd string) (p program) {
 	p.whole = true
 	var queue []string
 	switch {
@@ -226,7 +227,7 @@ func (s *search) follow(c call, cwd string, home bool) (p program) {
 		return program{}
 	}
 	main := queue[0]
-	if s.variable == "PYTHONPATH" && c.module == "" {
+	if c.module == "" { // where Python looks first, and others are often told to
 		s.dirs = append([]string{path.Dir(main)}, s.dirs...)
 	}
 	for ; len(queue) > 0; queue = queue[1:] {
@@ -237,7 +238,7 @@ func (s *search) follow(c call, cwd string, home bool) (p program) {
 		}
 		changed, named, err := s.look(name)
 		switch {
-		case errors.Is(err, fs.ErrNotExist) && name == main && path.IsAbs(c.program) && home && s.isDir(path.Dir(name)) && !ignored.MatchString(name):
+		case name == main && path.IsAbs(c.program) && s.gone(name):
 			p.files = append(p.files, programFile{path: name})
 		case changed.IsZero():
 			p.whole = false
@@ -278,45 +279,48 @@ func (s *search) resolve(named []string) (found []string) {
 }
 
 func (s *search) isFile(name string) bool {
-	f, err := s.open(name, unix.O_PATH)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	_, err = changedAt(f)
-	return err == nil
+	info, err := s.stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
-func (s *search) isDir(name string) bool {
-	f, err := s.open(name, unix.O_PATH|unix.O_DIRECTORY)
-	if err != nil {
+// gone reports whether a file of the host's own root was removed: its directory is there, and has no such name.
+func (s *search) gone(name string) bool {
+	if s.inside != nil || ignored.MatchString(name) {
 		return false
 	}
-	f.Close()
-	return true
+	dir, err := s.stat(path.Dir(name))
+	if err != nil || !dir.IsDir() {
+		return false
+	}
+	_, err = os.Lstat(s.root + name)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // look tells when a file changed and which files its lines name. Nothing but regular files is ever opened for reading.
 func (s *search) look(name string) (changed time.Time, named []string, err error) {
-	f, err := s.open(name, unix.O_PATH)
+	info, err := s.stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fault.New(fault.Invalid, "%s is no regular file", name)
+	}
 	if err != nil {
 		return changed, nil, err
 	}
-	defer f.Close()
-	if changed, err = changedAt(f); err != nil {
-		return changed, nil, err
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		changed = time.Unix(st.Ctim.Unix())
 	}
-	text, err := os.Open("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
+	content, err := s.open(name)
 	if err != nil {
 		return changed, nil, err
 	}
-	defer text.Close()
-	lines := bufio.NewReaderSize(io.LimitReader(text, maxText), 4096)
+	defer content.Close()
+	lines := bufio.NewReaderSize(io.LimitReader(content, maxText), 4096)
 	for {
-		line, err := lines.ReadSlice('\n')
-		if text := string(bytes.TrimRight(line, "\r\n")); text == "__END__" {
+		b, err := lines.ReadSlice('\n')
+		line := string(bytes.TrimRight(b, "\r\n"))
+		if line == "__END__" {
 			return changed, named, nil
-		} else if more := s.names(path.Dir(name), text); len(named)+len(more) <= maxProgram {
+		}
+		if more := s.names(path.Dir(name), line); len(named)+len(more) <= maxProgram {
 			named = append(named, more...)
 		}
 		if errors.Is(err, io.EOF) {
@@ -325,16 +329,4 @@ func (s *search) look(name string) (changed time.Time, named []string, err error
 			return changed, named, err
 		}
 	}
-}
-
-// changedAt is when a regular file's content, owner, mode or name changed last.
-func changedAt(f *os.File) (time.Time, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return time.Time{}, err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return time.Time{}, fault.New(fault.Invalid, "%s is no regular file", f.Name())
-	}
-	return time.Unix(st.Ctim.Unix()), nil
 }
