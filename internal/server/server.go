@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-
 	"github.com/patchwarrant/patchwarrant/internal/agentapi"
 	"github.com/patchwarrant/patchwarrant/internal/api"
 	"github.com/patchwarrant/patchwarrant/internal/blob"
