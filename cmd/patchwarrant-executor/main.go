@@ -97,7 +97,11 @@ func verify(document []byte, h warrant.Host, rootFile, at string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("VALID: order %s, %d packages for host %s, signed by", leave.Order.ID, len(leave.Transaction.Actions), h.ID)
+	packages := 0
+	for _, t := range leave.Transactions {
+		packages += len(t.Actions)
+	}
+	fmt.Printf("VALID: order %s, %d packages for host %s, signed by", leave.Order.ID, packages, h.ID)
 	for _, a := range leave.Approvals {
 		fmt.Print(" ", a.Person.ID)
 	}

@@ -70,6 +70,7 @@ func newOrderPropose() *cobra.Command {
 	f.StringVar(&p.Snapshot, "snapshot", "", "digest of the curated snapshot")
 	f.StringVar(&p.Of, "of", "", "the stage order that a production order follows, or the order that a back-out undoes")
 	f.StringSliceVar(&p.Hosts, "host", nil, "only these hosts (default: all of the environment that need it)")
+	f.BoolVar(&p.Roots, "roots", false, "also in those other roots of the hosts (chroots, images) that lag behind the snapshot")
 	f.StringVar(&p.Reason, "reason", "", "why")
 	f.StringVar(&p.Grounds, "grounds", "", "why it is an emergency")
 	f.StringVar(&p.Acknowledge, "acknowledge", "", "why what stage showed and no package explains may come to production")

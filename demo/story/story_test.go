@@ -44,6 +44,7 @@ func TestStory(t *testing.T) {
 		}
 	})
 	t.Run("kill", func(t *testing.T) { killEverything(ctx, t, s) })
+	t.Run("roots", func(t *testing.T) { rootsFollow(ctx, t, s) })
 }
 
 // patchedHosts: the first change and nothing else is on the hosts, done once, by programs under their own users.

@@ -71,6 +71,11 @@ func pack(ctx context.Context, root, tarball string) error {
 	return os.Rename(partial, tarball)
 }
 
+// Chroot puts a root of the older versions into a host, as its administrator may: it belongs to the host's root user.
+func (w *World) Chroot(ctx context.Context, h *Host, path string) error {
+	return unpack(ctx, w.base, filepath.Join(h.Root, path))
+}
+
 // unpack makes a new root from the tarball, in about a second.
 func unpack(ctx context.Context, tarball, root string) error {
 	if err := os.MkdirAll(root, 0o755); err != nil {

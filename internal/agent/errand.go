@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 
 	"github.com/patchwarrant/patchwarrant/internal/agent/inventory"
@@ -203,46 +205,70 @@ func (a *Agent) after(ctx context.Context, e *errand) error {
 
 // observe takes the host's whole state anew, with the facts about the order's packages, and brings it to the server.
 func (a *Agent) observe(ctx context.Context, e *errand) (*observation, error) {
-	packages := concerned(e.Work.Warrant)
+	packages, roots := a.concerned(e.Work.Warrant)
 	files, err := inventory.Files(a.places.Root, packages)
 	if err != nil {
 		return nil, fmt.Errorf("list the packages' files: %w", err)
+	}
+	for _, root := range roots {
+		inside, err := inventory.Files(filepath.Join(a.places.Root, root), packages)
+		if err != nil {
+			return nil, fmt.Errorf("list the packages' files in %s: %w", root, err)
+		}
+		maps.Copy(files, inside)
 	}
 	o, err := a.look(ctx, files)
 	if err != nil {
 		return nil, err
 	}
-	facts, err := inventory.Collect(a.places.Root, packages, a.policy, a.now())
-	if err != nil {
+	if o.Facts, err = a.facts(o, "/", packages); err != nil {
 		return nil, err
 	}
-	b, err := json.Marshal(facts)
-	if err != nil {
-		return nil, err
+	for _, root := range roots {
+		if o.RootFacts == nil {
+			o.RootFacts = map[string]string{}
+		}
+		if o.RootFacts[root], err = a.facts(o, root, packages); err != nil {
+			return nil, err
+		}
 	}
-	o.Facts = o.add(wire.FactsObject, b)
 	return o, a.upload(ctx, o)
 }
 
-// concerned gives the names of the packages an order changes, on any host. A warrant that cannot be read concerns none: it
-// is the executor's part to refuse it, with its signature.
-func concerned(document []byte) []string {
+// facts adds a root's facts about packages to an observation and gives their digest.
+func (a *Agent) facts(o *observation, root string, packages []string) (string, error) {
+	facts, err := inventory.Collect(filepath.Join(a.places.Root, root), packages, a.policy, a.now())
+	if err != nil {
+		return "", err
+	}
+	b, err := json.Marshal(facts)
+	return o.add(wire.FactsObject, b), err
+}
+
+// concerned gives the names of the packages an order changes, on any host, and those of the host's other roots that are
+// watched and that it changes here. A warrant that cannot be read concerns none: it is the executor's part to refuse it, with
+// its signature.
+func (a *Agent) concerned(document []byte) (packages, roots []string) {
 	w, err := warrant.Parse(document)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	order, err := warrant.DecodeOrder(w.Order.Payload)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	var names []string
 	for _, t := range order.Transactions {
 		for _, action := range t.Actions {
-			names = append(names, action.Name)
+			packages = append(packages, action.Name)
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	for _, t := range order.For(a.config.HostID) {
+		if t.Root != "" && slices.Contains(a.config.Roots, t.Root) {
+			roots = append(roots, t.Root)
+		}
+	}
+	slices.Sort(packages)
+	return slices.Compact(packages), roots
 }
 
 // begin asks the server for the last yes: it may have halted the rollout since it offered the order.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -57,10 +58,9 @@ func named(l *warrant.Leave, f wire.File) bool {
 	case !strings.HasPrefix(f.Path, "pool/"):
 		return false
 	}
-	for _, x := range l.Transaction.Actions {
-		if x.File == f.Path && x.SHA256 == f.SHA256 && x.Size == f.Size {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(l.Transactions, func(t warrant.Transaction) bool {
+		return slices.ContainsFunc(t.Actions, func(x warrant.Action) bool {
+			return x.File == f.Path && x.SHA256 == f.SHA256 && x.Size == f.Size
+		})
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/patchwarrant/patchwarrant/internal/agent/inventory"
 	"github.com/patchwarrant/patchwarrant/internal/agent/lag"
@@ -100,6 +101,7 @@ func (a *Agent) readRoot(ctx context.Context, o *observation, root string) (r ro
 	if root != "/" {
 		r.inventory.Kernel.Running, r.inventory.Kernel.Version = "", "" // it runs none
 		r.inventory.Hardware, r.inventory.Addresses = wire.Hardware{}, nil
+		r.inventory.Changeable = a.places.changeable(root)
 		if r.inventory.Lagging, err = a.lags(ctx, root, o.Trees); err != nil {
 			return r, fmt.Errorf("look for old copies in %s: %w", root, err)
 		}
@@ -126,6 +128,12 @@ func (a *Agent) readRoot(ctx context.Context, o *observation, root string) (r ro
 	}
 	r.Inventory, r.objects = facts.add(wire.InventoryObject, b), facts.objects
 	return r, nil
+}
+
+// changeable reports whether the host's own policy, which the executor obeys, lets orders change a root.
+func (p Places) changeable(root string) bool {
+	var policy struct{ Roots []string }
+	return readJSON(filepath.Join(p.Etc, "executor.json"), &policy) == nil && slices.Contains(policy.Roots, root)
 }
 
 // ownedLag names the packages of what lags.

@@ -1,6 +1,7 @@
 package agentapi_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -63,10 +64,17 @@ func TestAChrootIsReportedAndItsOldCopiesShow(t *testing.T) {
 		t.Errorf("what is matched: %+v", sets)
 	}
 
+	if root.Changeable {
+		t.Error("without a policy of the host's own orders may change it")
+	}
+	check(t, os.WriteFile(filepath.Join(w.machine.places.Etc, "executor.json"), []byte(`{"roots": ["/srv/chroot"]}`), 0o644))
 	w.machine.write("usr/lib/libssl.so.3", "new library")
 	w.clock.pass(2 * time.Hour)
 	check(t, w.once())
 	root = w.host().Roots["/srv/chroot"]
+	if !root.Changeable {
+		t.Error("the server does not know that the host's policy names the root")
+	}
 	i, err := w.estate.InventoryOf(t.Context(), root.Inventory)
 	check(t, err)
 	if root.Lagging != 1 || len(i.Lagging) != 1 || i.Lagging[0].Path != "/usr/lib/libssl.so.3" || i.Lagging[0].Package != "libssl3" {
@@ -171,6 +179,34 @@ func TestStatesAreKeptWhileNoServerAnswers(t *testing.T) {
 		check(t, err)
 		if p, _ := set.Find("libssl3", "amd64"); p.Version != version {
 			t.Errorf("state %d has %s, want %s", n, p.Version, version)
+		}
+	}
+}
+
+// TestAnOrderForARootBringsItsFacts: what the host told of a root that an order changes is that root's own, before and after.
+func TestAnOrderForARootBringsItsFacts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.enrol()
+	w.machine.chroot()
+	w.machine.write("srv/chroot/etc/machine-id", "the root's\n")
+	w.machine.write("etc/machine-id", "the host's\n")
+	w.reach = "/srv/chroot"
+	w.start(files)
+	w.finish()
+	w.carried()
+	for _, o := range []wire.Observation{w.rollout.before, w.rollout.after} {
+		if len(o.RootFacts) != 1 || o.Trees[w.reach] == "" {
+			t.Fatalf("observed: %+v", o)
+		}
+		for digest, want := range map[string]string{o.Facts: "the host's\n", o.RootFacts[w.reach]: "the root's\n"} {
+			b, err := blob.ReadAll(t.Context(), w.estate.Blobs, digest, wire.MaxObject)
+			check(t, err)
+			var facts wire.HostFacts
+			check(t, wire.Decode(bytes.NewReader(b), wire.MaxObject, &facts))
+			if f := facts.File("/etc/machine-id"); f == nil || string(f.Content) != want {
+				t.Errorf("the machine's ID is told as %+v, want %q", f, want)
+			}
 		}
 	}
 }

@@ -265,7 +265,7 @@ func (d *Door) report(w http.ResponseWriter, r *http.Request, host estate.Host) 
 
 // here refuses an observation of which anything has not been uploaded.
 func (d *Door) here(ctx context.Context, o wire.Observation) error {
-	digests := append(slices.Collect(maps.Values(o.Trees)), o.PackageSet)
+	digests := append(slices.AppendSeq(slices.Collect(maps.Values(o.Trees)), maps.Values(o.RootFacts)), o.PackageSet)
 	if o.Facts != "" {
 		digests = append(digests, o.Facts)
 	}

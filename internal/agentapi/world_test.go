@@ -72,6 +72,7 @@ type world struct {
 	around  func(http.Handler) http.Handler // wraps the door; nil: as it is
 	machine *machine
 	channel string // digest of the release file that production shows
+	reach   string // another root that orders go to; empty: none
 }
 
 // Published implements agentapi.Channels.
@@ -202,6 +203,9 @@ func (w *world) start(files map[string]string) {
 	order.ID, order.MadeAt, order.ExpiresAt = id.New("ord", now), now, now.Add(24*time.Hour)
 	order.Window = warrant.Window{OpensAt: now.Add(-time.Minute), ClosesAt: now.Add(time.Hour)}
 	order.Transactions[0].Hosts = []string{w.machine.host}
+	if w.reach != "" {
+		order.Transactions = append(order.Transactions, warrant.Transaction{Hosts: order.Transactions[0].Hosts, Root: w.reach, Actions: order.Transactions[0].Actions})
+	}
 	w.people.Log.At = now
 	document := w.people.Warrant(order, record)
 	w.rollout.mu.Lock()

@@ -74,7 +74,7 @@ func (c *Changes) placesNow(ctx context.Context, root *trustroot.Root, order str
 	if err != nil {
 		return nil, err
 	}
-	return c.Estate.PlacesOf(ctx, o.hosts())
+	return c.Estate.PlacesOf(ctx, rollout.HostsOf(o.Order))
 }
 
 // unmoved refuses to go on under a root that another replaced since it was read; tx has appended an act.

@@ -179,18 +179,10 @@ func (c *Changes) draft(ctx context.Context, p Proposal, snapshot warrant.Snapsh
 		return o, nil, fault.New(fault.Conflict, "no host of environment %s needs anything from snapshot %s", o.Environment, p.Snapshot)
 	}
 	o.Transactions = plan.Transactions
-	if o.Places, err = c.Estate.PlacesOf(ctx, o.hosts()); err != nil {
+	if o.Places, err = c.Estate.PlacesOf(ctx, rollout.HostsOf(o.Order)); err != nil {
 		return o, nil, fmt.Errorf("places of hosts: %w", err)
 	}
 	return o, plan.Idle, nil
-}
-
-// hosts are all that the order names.
-func (o Order) hosts() (all []string) {
-	for _, t := range o.Transactions {
-		all = append(all, t.Hosts...)
-	}
-	return all
 }
 
 // plan sets the environment and the stage evidence and works out the transactions.
@@ -224,7 +216,7 @@ func (c *Changes) plan(ctx context.Context, o *Order, p Proposal) (rollout.Plan,
 		}
 		o.Environment = of.Environment
 	}
-	hosts, err := c.hosts(ctx, o.Environment)
+	hosts, err := c.hosts(ctx, o.Environment, p.Roots || p.Kind == BackOut)
 	if err != nil {
 		return rollout.Plan{}, fmt.Errorf("hosts of %s: %w", o.Environment, err)
 	}
@@ -254,26 +246,42 @@ func (c *Changes) acknowledge(ctx context.Context, o *Order, word string) error 
 	return err
 }
 
-// hosts gives those of an environment that can be offered work and have said what they have.
-func (c *Changes) hosts(ctx context.Context, environment string) ([]rollout.HostPackages, error) {
+// hosts gives those of an environment that can be offered work and have said what they have, and with roots also what those of
+// their other roots have in which an order may change something: by the host's own policy, and of the host's own release, for
+// a snapshot is of one.
+func (c *Changes) hosts(ctx context.Context, environment string, roots bool) ([]rollout.HostPackages, error) {
 	all, err := c.Estate.Hosts(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var some []rollout.HostPackages
 	sets := map[string]pkgset.Set{}
+	add := func(host, root, arch, digest string) error {
+		set, ok := sets[digest]
+		if !ok {
+			if set, err = c.Estate.PackageSet(ctx, digest); err != nil {
+				return fmt.Errorf("packages of host %s: %w", host, err)
+			}
+			sets[digest] = set
+		}
+		some = append(some, rollout.HostPackages{ID: host, Root: root, Arch: arch, Packages: set})
+		return nil
+	}
 	for _, h := range all {
 		if h.Environment != environment || !h.CanExecute() || h.PackageSet == "" {
 			continue
 		}
-		set, ok := sets[h.PackageSet]
-		if !ok {
-			if set, err = c.Estate.PackageSet(ctx, h.PackageSet); err != nil {
-				return nil, fmt.Errorf("packages of host %s: %w", h.ID, err)
-			}
-			sets[h.PackageSet] = set
+		if err := add(h.ID, "", h.Arch, h.PackageSet); err != nil {
+			return nil, err
 		}
-		some = append(some, rollout.HostPackages{ID: h.ID, Arch: h.Arch, Packages: set})
+		for path, r := range h.Roots {
+			if !roots || !r.Changeable || r.Distribution != h.Distribution || r.Release != h.Release {
+				continue
+			}
+			if err := add(h.ID, path, r.Arch, r.PackageSet); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return some, nil
 }
@@ -288,7 +296,9 @@ func chosen(hosts []rollout.HostPackages, names []string, environment string) ([
 		if i < 0 {
 			return nil, fault.New(fault.NotFound, "host %s is not in environment %s, or cannot be offered work", n, environment)
 		}
-		some = append(some, hosts[i])
+		for ; i < len(hosts) && hosts[i].ID == n; i++ { // its roots stand together
+			some = append(some, hosts[i])
+		}
 	}
 	return some, nil
 }
@@ -315,6 +325,9 @@ func (c *Changes) insert(ctx context.Context, o *Order, p Proposal) error {
 		}
 		if p.Acknowledge != "" {
 			detail["acknowledge"] = p.Acknowledge
+		}
+		if p.Roots {
+			detail["roots"] = true
 		}
 		_, err = c.act(ctx, tx, "order.proposed", o.ID, "person/"+o.Author, []string{o.Digest}, detail)
 		return err

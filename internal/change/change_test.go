@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
@@ -429,4 +430,41 @@ func TestListGoesOnBelowASequenceNumber(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An order goes into those other roots that the proposer asks for, that lag, that their host lets orders change, and that are
+// of the host's release; nowhere else.
+func TestRootsThatLagComeUnderTheSameOrder(t *testing.T) {
+	w := begin(t, dbtest.Open(t))
+	stage := w.staged()
+	root := estate.HostRoot{PackageSet: "inside", Distribution: "debian", Release: "bookworm", Arch: "amd64", Changeable: true}
+	closed, older := root, root
+	closed.Changeable, older.Release = false, "bullseye"
+	w.roots = map[string]estate.HostRoot{"/srv/chroot": root, "/srv/closed": closed, "/srv/older": older}
+	p := w.proposal(Production)
+	p.Of = stage.ID
+	where := func(o Order) (all []string) {
+		for _, x := range o.Transactions {
+			all = append(all, strings.TrimSpace(x.Root+" "+strings.Join(x.Hosts, " ")))
+		}
+		return all
+	}
+	w.want("not asked for", strings.Join(where(w.propose(p)), "; "), "hst_p hst_q")
+	p.Roots = true
+	o := w.propose(p)
+	w.want("asked for", strings.Join(where(o), "; "), "hst_p hst_q; /srv/chroot hst_p")
+	p.Hosts = []string{"hst_p"}
+	w.want("of one host", strings.Join(where(w.propose(p)), "; "), "hst_p; /srv/chroot hst_p")
+	w.installed = "2.0" // the host's own package was upgraded before, that of the root was not
+	alone := w.propose(p)
+	w.want("the root alone", strings.Join(where(alone), "; "), "/srv/chroot hst_p")
+	if again, err := warrant.DecodeOrder(alone.Payload); err != nil || again.Transactions[0].Root != "/srv/chroot" {
+		t.Errorf("what people sign names %+v, %v", again.Transactions, err)
+	}
+	w.approve(o)
+	w.want("approved", w.state(o.ID).State, Warranted)
+	_, runs, err := w.Rollouts.Get(t.Context(), o.ID)
+	if err != nil || len(runs) != 2 {
+		t.Errorf("a host has one run, whatever it does in its roots: %d, %v", len(runs), err)
+	}
 }

@@ -43,9 +43,10 @@ type world struct {
 	showed         []explain.Staged // on stage
 	meanwhile      *trustroot.Root  // came into force after the last reading
 	investigations []integrity.Investigation
-	reconciled     string // the last run that was
-	installed      string // version of hello on every host
-	unit           string // of every host
+	reconciled     string                     // the last run that was
+	installed      string                     // version of hello on every host
+	unit           string                     // of every host
+	roots          map[string]estate.HostRoot // of hst_p
 }
 
 func (w *world) ok(err error) {
@@ -77,13 +78,15 @@ func (w *world) Packages(context.Context, string) ([]deb.IndexEntry, error) { re
 
 func (w *world) host(id, environment string) estate.Host {
 	key := base64.StdEncoding.EncodeToString(w.key.Public().(ed25519.PublicKey))
-	return estate.Host{ID: id, Environment: environment, Arch: "amd64", PackageSet: "set", ReportKey: key, SeenReportKey: key}
+	return estate.Host{ID: id, Environment: environment, Distribution: "debian", Release: "bookworm", Arch: "amd64", PackageSet: "set", ReportKey: key, SeenReportKey: key}
 }
 
 func (w *world) Hosts(context.Context) ([]estate.Host, error) {
 	observer := w.host("hst_o", "production")
 	observer.ReportKey = ""
-	return []estate.Host{w.host("hst_s", "stage"), w.host("hst_p", "production"), w.host("hst_q", "production"), observer}, nil
+	p := w.host("hst_p", "production")
+	p.Roots = w.roots
+	return []estate.Host{w.host("hst_s", "stage"), p, w.host("hst_q", "production"), observer}, nil
 }
 
 func (w *world) Host(_ context.Context, id string) (estate.Host, error) { return w.host(id, ""), nil }
@@ -98,8 +101,13 @@ func (w *world) PlacesOf(_ context.Context, hosts []string) (places []trustroot.
 	return places, nil
 }
 
-func (w *world) PackageSet(context.Context, string) (pkgset.Set, error) {
-	return pkgset.Set{{Name: "hello", Arch: "amd64", Version: w.installed}}, nil
+// PackageSet has what is installed on every host, and version 1.0 in every other root.
+func (w *world) PackageSet(_ context.Context, digest string) (pkgset.Set, error) {
+	version := w.installed
+	if digest == "inside" {
+		version = "1.0"
+	}
+	return pkgset.Set{{Name: "hello", Arch: "amd64", Version: version}}, nil
 }
 
 func (w *world) MakeManifest(context.Context, warrant.Order, []integrity.Run) (string, error) {

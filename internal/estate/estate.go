@@ -69,7 +69,8 @@ type HostRoot struct {
 	Distribution string `json:"distribution"`
 	Release      string `json:"release"`
 	Arch         string `json:"arch"`
-	Lagging      int    `json:"lagging"` // files that were copies of the host's and stayed behind (R-306)
+	Lagging      int    `json:"lagging"`              // files that were copies of the host's and stayed behind (R-306)
+	Changeable   bool   `json:"changeable,omitempty"` // the host's own policy lets orders change it
 }
 
 // CanExecute reports whether the host may be offered work: it has an executor, and the one it was enrolled with.

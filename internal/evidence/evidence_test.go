@@ -152,6 +152,9 @@ func TestWhatADishonestServerSealsIsRefused(t *testing.T) {
 		arrange     func(*world)
 		check, code string
 	}{
+		"another root":                   {func(w *world) { w.rooted = true }, "close", ""},
+		"a root without its report":      {func(w *world) { w.rooted, w.silentRoot = true, true }, "outcome", Outcome},
+		"an unexplained file in a root":  {func(w *world) { w.rooted, w.burglar = true, true }, "reconciliation", Reconciliation},
 		"an unexplained file":            {func(w *world) { w.intruder = true }, "reconciliation", Reconciliation},
 		"one that two people ratified":   {func(w *world) { w.intruder, w.ratified = true, true }, "close", ""},
 		"another version than approved":  {func(w *world) { w.found = "1.5" }, "outcome", Outcome},

@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
+	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
@@ -34,11 +35,9 @@ type gathering struct {
 func (g *gathering) order(ctx context.Context, o change.Order) error {
 	subjects := []string{"order/" + o.ID, "rollout/" + o.ID}
 	context := []string{"channel/stage", "channel/production"}
-	for _, t := range o.Transactions {
-		for _, h := range t.Hosts {
-			subjects = append(subjects, "run/"+o.ID+"/"+h)
-			context = append(context, "host/"+h)
-		}
+	for _, h := range rollout.HostsOf(o.Order) {
+		subjects = append(subjects, "run/"+o.ID+"/"+h)
+		context = append(context, "host/"+h)
 	}
 	for _, subject := range subjects {
 		if err := g.subject(ctx, subject, true); err != nil {

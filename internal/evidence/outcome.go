@@ -12,6 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
@@ -21,19 +22,29 @@ import (
 func (a *audit) outcomes() (string, error) {
 	reports := 0
 	for _, o := range a.signed {
-		for _, t := range o.Transactions {
-			for _, host := range t.Hosts {
-				if err := a.outcome(o, t, host); err != nil {
-					return "", fmt.Errorf("order %s on host %s: %w", o.ID, host, err)
-				}
-				reports++
+		approved := byHost(o.Order)
+		for _, host := range rollout.HostsOf(o.Order) {
+			if err := a.outcome(o, host, approved[host]); err != nil {
+				return "", fmt.Errorf("order %s on host %s: %w", o.ID, host, err)
 			}
+			reports++
 		}
 	}
 	return fmt.Sprintf("%d host report(s), signed by the hosts' registered keys: plan = outcome", reports), nil
 }
 
-func (a *audit) outcome(o signedOrder, t warrant.Transaction, host string) error {
+// byHost gives each host's transactions, in their order.
+func byHost(o warrant.Order) map[string][]warrant.Transaction {
+	all := map[string][]warrant.Transaction{}
+	for _, t := range o.Transactions {
+		for _, h := range t.Hosts {
+			all[h] = append(all[h], t)
+		}
+	}
+	return all
+}
+
+func (a *audit) outcome(o signedOrder, host string, approved []warrant.Transaction) error {
 	done := a.on("run/"+o.ID+"/"+host, "run.done")
 	if len(done) != 1 || len(done[0].Facts) == 0 || done[0].index <= o.warranted.index {
 		return fault.Refuse(Outcome, "the ledger has no one act run.done after the order was warranted")
@@ -62,18 +73,25 @@ func (a *audit) outcome(o signedOrder, t warrant.Transaction, host string) error
 	if _, ok := a.facts[r.Session]; !ok {
 		return fault.Refuse(Lacking, "its session log %s is not in the bundle", r.Session)
 	}
-	return asPlanned(t.Actions, r.Packages)
+	return asPlanned(approved, r.Packages)
 }
 
-// asPlanned compares what a host found at the end with what was approved.
-func asPlanned(actions []warrant.Action, found []warrant.Observed) error {
-	if len(actions) != len(found) {
-		return fault.Refuse(Outcome, "it reports on %d packages, %d were approved", len(found), len(actions))
+// asPlanned compares what a host found at the end in each of its roots with what was approved.
+func asPlanned(approved []warrant.Transaction, found []warrant.Observed) error {
+	said, n := len(found), 0
+	for _, t := range approved {
+		n += len(t.Actions)
 	}
-	for i, x := range actions {
-		f := found[i]
-		if f.Name != x.Name || f.Arch != x.Arch || f.Now != x.To || x.To != "" && f.Status != "installed" {
-			return fault.Refuse(Outcome, "%s %s was to be at %q and is at %q (%s)", x.Name, x.Arch, x.To, f.Now, f.Status)
+	if n != said {
+		return fault.Refuse(Outcome, "it reports on %d packages, %d were approved", said, n)
+	}
+	for _, t := range approved {
+		for _, x := range t.Actions {
+			f := found[0]
+			found = found[1:]
+			if f.Root != t.Root || f.Name != x.Name || f.Arch != x.Arch || f.Now != x.To || x.To != "" && f.Status != "installed" {
+				return fault.Refuse(Outcome, "%s %s %s was to be at %q and is at %q (%s)", t.Root, x.Name, x.Arch, x.To, f.Now, f.Status)
+			}
 		}
 	}
 	return nil
@@ -110,19 +128,18 @@ func (a *audit) reconciliations() (string, error) {
 	}
 	counts := map[explain.Verdict]int{}
 	for _, o := range a.signed {
-		for _, t := range o.Transactions {
-			for _, host := range t.Hosts {
-				digest, ok := found[o.ID+"/"+host]
-				if !ok {
-					return "", fault.Refuse(Lacking, "order %s on host %s has no reconciliation in the bundle", o.ID, host)
-				}
-				if err := a.reconciliation(o, t, digest); err != nil {
-					return "", fmt.Errorf("order %s on host %s: %w", o.ID, host, err)
-				}
-				r, _ := asReconciliation(a.facts[digest])
-				for v, n := range r.Counts {
-					counts[v] += n
-				}
+		approved := byHost(o.Order)
+		for _, host := range rollout.HostsOf(o.Order) {
+			digest, ok := found[o.ID+"/"+host]
+			if !ok {
+				return "", fault.Refuse(Lacking, "order %s on host %s has no reconciliation in the bundle", o.ID, host)
+			}
+			if err := a.reconciliation(o, host, approved[host], digest); err != nil {
+				return "", fmt.Errorf("order %s on host %s: %w", o.ID, host, err)
+			}
+			r, _ := asReconciliation(a.facts[digest])
+			for v, n := range r.Counts {
+				counts[v] += n
 			}
 		}
 	}
@@ -134,7 +151,7 @@ func (a *audit) reconciliations() (string, error) {
 }
 
 // reconciliation: its input is of this order and of what the host showed, and worked out again it gives the same.
-func (a *audit) reconciliation(o signedOrder, t warrant.Transaction, digest string) error {
+func (a *audit) reconciliation(o signedOrder, host string, approved []warrant.Transaction, digest string) error {
 	sealed, _ := asReconciliation(a.facts[digest])
 	input, err := a.fact(sealed.Input)
 	if err != nil {
@@ -144,7 +161,7 @@ func (a *audit) reconciliation(o signedOrder, t warrant.Transaction, digest stri
 	if err != nil {
 		return fault.Refuse(fault.Malformed, "%w", err)
 	}
-	if in.Order != o.ID || in.Host != sealed.Host || !same(in.Actions, t.Actions) {
+	if in.Order != o.ID || in.Host != host || sealed.Host != host || !same(did(in), ordered(approved)) {
 		return fault.Refuse(fault.MixMatch, "its input is of host %s and order %s with other actions", in.Host, in.Order)
 	}
 	if o.Stage != nil && in.Manifest != o.Stage.Manifest {
@@ -169,6 +186,26 @@ func (a *audit) reconciliation(o signedOrder, t warrant.Transaction, digest stri
 		return fault.Refuse(Reconciliation, "%d files are unexplained or missing, and no investigation of them ended with two people's ratification", len(sealed.Discrepancies()))
 	}
 	return nil
+}
+
+// did gives what an input says was done, root by root, and ordered what was approved.
+func did(in *explain.Input) map[string][]warrant.Action {
+	all := map[string][]warrant.Action{}
+	if len(in.Actions) > 0 {
+		all[""] = in.Actions
+	}
+	for _, i := range in.Roots {
+		all[i.Root] = i.Actions
+	}
+	return all
+}
+
+func ordered(transactions []warrant.Transaction) map[string][]warrant.Action {
+	all := map[string][]warrant.Action{}
+	for _, t := range transactions {
+		all[t.Root] = t.Actions
+	}
+	return all
 }
 
 // ratified reports whether people called legitimate what a reconciliation found.

@@ -59,6 +59,9 @@ type world struct {
 	later     []envelope.Envelope // trust roots after the first
 
 	// What a dishonest server, host or curator may arrange.
+	rooted     bool                                     // hosts have another root, and orders go there too
+	silentRoot bool                                     // and executors do not report on it
+	burglar    bool                                     // a file changed in production's other root that nothing explains
 	intruder   bool                                     // a file changed on production that nothing explains
 	ratified   bool                                     // and two people called it legitimate
 	found      string                                   // version that hosts report, if not the approved one
@@ -122,7 +125,11 @@ func (w *world) Roots(_ context.Context, from int64) ([]envelope.Envelope, error
 func (w *world) Host(_ context.Context, id string) (estate.Host, error) {
 	key := base64.StdEncoding.EncodeToString(w.keys[id].Public().(ed25519.PublicKey))
 	environment := map[string]string{"hst_s": "stage", "hst_p": "production"}[id]
-	return estate.Host{ID: id, Environment: environment, Arch: "amd64", PackageSet: "set", ReportKey: key, SeenReportKey: key}, nil
+	h := estate.Host{ID: id, Environment: environment, Arch: "amd64", PackageSet: "set", ReportKey: key, SeenReportKey: key}
+	if w.rooted {
+		h.Roots = map[string]estate.HostRoot{chroot: {PackageSet: "set", Arch: "amd64", Changeable: true}}
+	}
+	return h, nil
 }
 func (w *world) PlacesOf(context.Context, []string) ([]trustroot.Place, error) {
 	return []trustroot.Place{{Platform: "debian"}}, nil
@@ -135,6 +142,14 @@ func (w *world) Hosts(ctx context.Context) ([]estate.Host, error) {
 }
 func (w *world) PackageSet(context.Context, string) (pkgset.Set, error) {
 	return pkgset.Set{{Name: "hello", Arch: "amd64", Version: "1.0"}}, nil
+}
+
+const chroot = "/srv/chroot"
+
+// facts are what a host told of its other root.
+func (w *world) facts(of string) string {
+	f := wire.HostFacts{At: warranttest.Now, Files: []wire.FactFile{{Path: "/etc/hostname", Size: int64(len(of)), Content: []byte(of)}}}
+	return w.put(&f)
 }
 
 // trees scans a host's file tree before and after: dpkg writes hello's list, and perhaps somebody else something.
@@ -296,7 +311,7 @@ func (w *world) carryOut(p change.Proposal) change.Order {
 	w.t.Helper()
 	ctx, now := w.t.Context(), warranttest.Now
 	p.Snapshot, p.Reason, p.Plan, p.BackOut, p.Vulnerabilities = w.snapshot.Ref.SHA256, vulnerability, "upgrade", "downgrade", []string{vulnerability}
-	p.Window = warrant.Window{OpensAt: now, ClosesAt: now.Add(time.Hour)}
+	p.Window, p.Roots = warrant.Window{OpensAt: now, ClosesAt: now.Add(time.Hour)}, w.rooted
 	o, _, err := w.changes.Propose(ctx, "bob", p)
 	w.ok(err)
 	for _, person := range []string{"alice", "carol"} {
@@ -315,11 +330,19 @@ func (w *world) carryOut(p change.Proposal) change.Order {
 	was, is := w.trees(w.intruder && p.Kind == change.Production)
 	before := wire.Observation{At: now, PackageSet: w.put([]byte("before " + o.ID)), Trees: map[string]string{"/": was}}
 	after := wire.Observation{At: now, PackageSet: w.put([]byte("after " + o.ID)), Trees: map[string]string{"/": is}}
+	if w.rooted {
+		before.Trees[chroot], after.Trees[chroot] = w.trees(w.burglar && p.Kind == change.Production)
+		before.RootFacts, after.RootFacts = map[string]string{chroot: w.facts("before")}, map[string]string{chroot: w.facts("after")}
+	}
 	w.ok(w.rollouts.Begin(ctx, host, wire.Begin{Order: o.ID, Before: before}))
-	a := o.Transactions[0].Actions[0]
+	found := []warrant.Observed{}
+	for _, t := range o.For(host) {
+		if a := t.Actions[0]; t.Root == "" || !w.silentRoot {
+			found = append(found, warrant.Observed{Root: t.Root, Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: cmp.Or(w.found, a.To), Status: "installed"})
+		}
+	}
 	payload, err := warrant.Report{Host: host, Order: o.ID, OrderDigest: o.Digest, Outcome: warrant.Done, BegunAt: now.Add(w.late), EndedAt: now.Add(w.late),
-		Packages: []warrant.Observed{{Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: cmp.Or(w.found, a.To), Status: "installed"}},
-		Session:  w.put([]byte("session of " + o.ID)), LogSize: leave.Checkpoint.Size, LogRoot: fmt.Sprintf("%x", leave.Checkpoint.Root)}.Encode()
+		Packages: found, Session: w.put([]byte("session of " + o.ID)), LogSize: leave.Checkpoint.Size, LogRoot: fmt.Sprintf("%x", leave.Checkpoint.Root)}.Encode()
 	w.ok(err)
 	w.ok(w.rollouts.Report(ctx, host, wire.Report{Order: o.ID, Before: before, After: after, Envelope: envelope.Envelope{
 		PayloadType: warrant.ReportType, Payload: payload, Signatures: []envelope.Signature{envelope.SignEd25519(w.keys[host], warrant.ReportType, payload)}}}))

@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
@@ -43,50 +45,69 @@ const (
 	maxSession = 16 << 20  // bytes of the recorded session
 )
 
+// site is a root of the host in which apt works for an order. In one beside the host's own everything runs in a chroot, with
+// the root's own programs.
+type site struct {
+	*Executor
+	order, root, work string // root is empty for the host's own; work is where the copies lie, as it is named in the root
+}
+
+func (x *Executor) site(order, root string) site {
+	if root == "" {
+		return site{x, order, root, x.path("work")}
+	}
+	return site{x, order, root, "/.patchwarrant"}
+}
+
+// copies gives where the copies lie.
+func (s site) copies(names ...string) string {
+	return s.root + filepath.Join(s.work, filepath.Join(names...))
+}
+
 // takeOver copies what the agent carried into root's own directory, checks there what people signed, the .debs
 // (ARBITRARY) and the index (MIXMATCH), and makes it apt's only source. The agent may change its files at any time; only
 // the copies are used.
-func (x *Executor) takeOver(ctx context.Context, l *warrant.Leave) error {
-	arch, err := x.Run(ctx, "", io.Discard, "dpkg", "--print-architecture")
-	if err = errors.Join(err, os.RemoveAll(x.path("work")), os.RemoveAll(x.path("sessions", l.Order.ID))); err != nil {
+func (s site) takeOver(ctx context.Context, l *warrant.Leave, actions []warrant.Action) error {
+	arch, err := s.Run(ctx, s.root, "", io.Discard, "dpkg", "--print-architecture")
+	if err = errors.Join(err, os.RemoveAll(s.copies()), os.Mkdir(s.copies(), 0o700)); err != nil {
 		return err
 	}
-	from, err := os.OpenRoot(filepath.Join(x.Carry, l.Order.ID))
+	from, err := os.OpenRoot(filepath.Join(s.Carry, l.Order.ID))
 	if err != nil {
 		return fault.Refuse(fault.Failed, "the agent carries no files for order %s: %w", l.Order.ID, err)
 	}
 	defer from.Close()
 	suite := "snapshots/" + l.Order.Snapshot.SHA256
 	release, index := filepath.Join("dists", suite), "main/binary-"+strings.TrimSpace(string(arch))
-	if _, err := copyIn(from, "InRelease", x.path("work", release, "InRelease"), maxRelease); err != nil {
+	if _, err := copyIn(from, "InRelease", s.copies(release, "InRelease"), maxRelease); err != nil {
 		return err
 	}
-	if digest, err := copyIn(from, "Packages", x.path("work", release, index, "Packages"), maxIndex); err != nil {
+	if digest, err := copyIn(from, "Packages", s.copies(release, index, "Packages"), maxIndex); err != nil {
 		return err
 	} else if digest != l.Order.Snapshot.Index {
 		return fault.Refuse(fault.MixMatch, "the index carried for order %s has sha256 %s, not %s", l.Order.ID, digest, l.Order.Snapshot.Index)
 	}
-	for _, a := range l.Transaction.Actions {
+	for _, a := range actions {
 		if a.File == "" {
 			continue
 		}
-		if digest, err := copyIn(from, a.File, x.path("work", a.File), a.Size); err != nil {
+		if digest, err := copyIn(from, a.File, s.copies(a.File), a.Size); err != nil {
 			return err
 		} else if digest != a.SHA256 {
 			return fault.Refuse(fault.Arbitrary, "%s carried for order %s has sha256 %s, not %s", a.File, l.Order.ID, digest, a.SHA256)
 		}
 	}
-	err = errors.Join(os.MkdirAll(x.path("work/lists/partial"), 0o700), os.MkdirAll(x.path("work/cache/archives/partial"), 0o700))
+	err = errors.Join(os.MkdirAll(s.copies("lists/partial"), 0o700), os.MkdirAll(s.copies("cache/archives/partial"), 0o700))
 	var keys []string
 	for i, key := range l.Root.Repository.Keys {
-		keys = append(keys, x.path("work", fmt.Sprintf("key%d.asc", i)))
-		err = errors.Join(err, os.WriteFile(keys[i], []byte(key), 0o600))
+		keys = append(keys, fmt.Sprintf("%s/key%d.asc", s.work, i))
+		err = errors.Join(err, os.WriteFile(s.root+keys[i], []byte(key), 0o600))
 	}
-	source := fmt.Sprintf("deb [signed-by=%s by-hash=no] file:%s %s main\n", strings.Join(keys, ","), x.path("work"), suite)
-	err = errors.Join(err, os.WriteFile(x.path("work/sources.list"), []byte(source), 0o600),
-		os.WriteFile(x.path("work/apt.conf"), fmt.Appendf(nil, aptConf, x.path("work")), 0o600))
+	source := fmt.Sprintf("deb [signed-by=%s by-hash=no] file:%s %s main\n", strings.Join(keys, ","), s.work, suite)
+	err = errors.Join(err, os.WriteFile(s.copies("sources.list"), []byte(source), 0o600),
+		os.WriteFile(s.copies("apt.conf"), fmt.Appendf(nil, aptConf, s.work), 0o600))
 	if err == nil {
-		_, err = x.apt(ctx, l.Order.ID, "--error-on=any", "update")
+		_, err = s.apt(ctx, "--error-on=any", "update")
 	}
 	return err
 }
@@ -116,9 +137,9 @@ func copyIn(from *os.Root, name, to string, limit int64) (string, error) {
 // Status is dpkg's view of a package: its version, what is wanted ("install", "hold", …) and what is ("installed", …).
 type Status struct{ Version, Want, Is string }
 
-// installed gives every package that has files or unfinished work on the host, by name:arch.
-func (x *Executor) installed(ctx context.Context) (map[string]Status, error) {
-	out, err := x.Run(ctx, "", io.Discard, "dpkg-query", "--show",
+// installed gives every package that has files or unfinished work in the root, by name:arch.
+func (s site) installed(ctx context.Context) (map[string]Status, error) {
+	out, err := s.Run(ctx, s.root, "", io.Discard, "dpkg-query", "--show",
 		"--showformat=${Package}:${Architecture} ${db:Status-Want} ${db:Status-Status} ${Version}\n")
 	all := map[string]Status{}
 	for line := range strings.Lines(string(out)) {
@@ -131,15 +152,15 @@ func (x *Executor) installed(ctx context.Context) (map[string]Status, error) {
 
 func key(a warrant.Action) string { return a.Name + ":" + a.Arch }
 
-// checkBefore refuses (PLAN, HELD) where the host does not have what the order starts from.
+// checkBefore refuses (PLAN, HELD) where a root does not have what the order starts from.
 func checkBefore(before map[string]Status, actions []warrant.Action) error {
 	for _, a := range actions {
 		s, installed := before[key(a)]
 		if s.Want == "hold" {
-			return fault.Refuse(fault.Held, "%s is on hold on this host", a.Name)
+			return fault.Refuse(fault.Held, "%s is on hold", a.Name)
 		}
 		if installed != (a.From != "") || installed && (s.Version != a.From || s.Is != "installed") {
-			return fault.Refuse(fault.Plan, "%s: the order starts from %q, the host has %q (%s)", key(a), a.From, s.Version, s.Is)
+			return fault.Refuse(fault.Plan, "%s: the order starts from %q, there is %q (%s)", key(a), a.From, s.Version, s.Is)
 		}
 	}
 	return nil
@@ -156,23 +177,21 @@ func asPlanned(before, after map[string]Status, actions []warrant.Action) bool {
 	return maps.Equal(want, after)
 }
 
-// observe lists the order's packages as they are.
-func observe(actions []warrant.Action, after map[string]Status) []warrant.Observed {
-	out := []warrant.Observed{}
-	for _, a := range actions {
-		s := after[key(a)]
-		out = append(out, warrant.Observed{Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: s.Version, Status: s.Is})
+// rehearse gives the packages as they are. It refuses (PLAN, HELD) unless they are what the actions start from and apt, asked
+// to simulate, would take exactly the steps of the actions, and asked for its URIs, exactly the copies: people signed no more
+// of the index than its digest, and it might lead elsewhere.
+func (s site) rehearse(ctx context.Context, actions []warrant.Action) (map[string]Status, error) {
+	before, err := s.installed(ctx)
+	if err == nil {
+		err = checkBefore(before, actions)
 	}
-	return out
-}
-
-// rehearse refuses (PLAN) unless apt, asked to simulate, would take exactly the steps of the actions, and asked for its
-// URIs, exactly the copies: people signed no more of the index than its digest, and it might lead elsewhere.
-func (x *Executor) rehearse(ctx context.Context, order string, actions []warrant.Action) error {
-	simulation, err := x.apt(ctx, order, append([]string{"--simulate"}, arguments(actions)...)...)
-	uris, urisErr := x.apt(ctx, order, append([]string{"--print-uris"}, arguments(actions)...)...)
+	if err != nil {
+		return nil, err
+	}
+	simulation, err := s.apt(ctx, append([]string{"--simulate"}, arguments(actions)...)...)
+	uris, urisErr := s.apt(ctx, append([]string{"--print-uris"}, arguments(actions)...)...)
 	if err = errors.Join(err, urisErr); err != nil {
-		return fault.Refuse(fault.Plan, "%w", err)
+		return nil, fault.Refuse(fault.Plan, "%w", err)
 	}
 	approved, would := []string{}, steps(append(simulation, uris...))
 	for _, a := range actions {
@@ -184,17 +203,17 @@ func (x *Executor) rehearse(ctx context.Context, order string, actions []warrant
 		if a.From == "" {
 			from = ""
 		}
-		approved = append(approved, "Inst "+a.Name+from+to, "Conf "+a.Name+to, "file:"+x.path("work", a.File))
+		approved = append(approved, "Inst "+a.Name+from+to, "Conf "+a.Name+to, "file:"+filepath.Join(s.work, a.File))
 	}
 	slices.Sort(approved)
 	slices.Sort(would)
 	if slices.Equal(approved, would) {
-		return nil
+		return before, nil
 	}
 	without := func(a, b []string) []string {
 		return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 	}
-	return fault.Refuse(fault.Plan, "the host would do something else than was approved: it would %q, and not %q",
+	return nil, fault.Refuse(fault.Plan, "the host would do something else than was approved: it would %q, and not %q",
 		without(would, approved), without(approved, would))
 }
 
@@ -268,40 +287,57 @@ func (x *Executor) seal(r warrant.Report) (string, error) {
 	defer s.Close()
 	text := fmt.Sprintf("# order %s %s on host %s: %s %s %s\n", r.Order, r.OrderDigest, r.Host, r.Outcome, r.Code, r.Reason)
 	for _, p := range r.Packages {
-		text += fmt.Sprintf("# %s:%s %q -> %q %s\n", p.Name, p.Arch, p.From, p.Now, p.Status)
+		text += fmt.Sprintf("# %s:%s %q -> %q %s in %s\n", p.Name, p.Arch, p.From, p.Now, p.Status, cmp.Or(p.Root, "/"))
 	}
 	_, err = s.File.WriteString(text)
 	b, readErr := io.ReadAll(io.NewSectionReader(s, 0, 2*maxSession))
 	return envelope.Digest(b), errors.Join(err, readErr, s.Sync(), s.Chmod(0o400))
 }
 
-func (x *Executor) apt(ctx context.Context, order string, args ...string) ([]byte, error) {
-	s, err := x.session(order)
+func (s site) apt(ctx context.Context, args ...string) ([]byte, error) {
+	log, err := s.session(s.order)
 	if err != nil {
 		return nil, err
 	}
-	defer s.Close()
-	fmt.Fprintf(s, "$ apt-get %s # %s\n", strings.Join(args, " "), x.Now().Format(time.RFC3339))
-	out, err := x.Run(ctx, x.path("work/apt.conf"), s, "apt-get", args...)
+	defer log.Close()
+	fmt.Fprintf(log, "$ apt-get %s # in %s, %s\n", strings.Join(args, " "), cmp.Or(s.root, "/"), s.Now().Format(time.RFC3339))
+	out, err := s.Run(ctx, s.root, filepath.Join(s.work, "apt.conf"), log, "apt-get", args...)
 	if err != nil {
-		fmt.Fprintf(s, "# %v\n", err)
+		fmt.Fprintf(log, "# %v\n", err)
 	}
 	return out, err
 }
 
-// Run runs a program without shell, terminal or input, in a fixed environment, and gives what it printed, also to log. The program
-// dies with this process. It is the Config's Run, except in tests.
-func Run(ctx context.Context, aptConf string, log io.Writer, name string, args ...string) ([]byte, error) {
-	runtime.LockOSThread() // the child dies with the thread that started it
-	defer runtime.UnlockOSThread()
+// inside are the capabilities that unpacking and scripts need in a root beside the host's own. None of them leads out of it. Linux
+// has fewer than 64.
+const inside = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID | 1<<unix.CAP_KILL |
+	1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_AUDIT_WRITE
+
+// Run runs a program without shell, terminal or input, in a fixed environment, and gives what it printed, also to log. With a root
+// it is that root's program, in a chroot and without the capabilities by which one leaves it. The program dies with this
+// process. It is the Config's Run, except in tests.
+func Run(ctx context.Context, root, aptConf string, log io.Writer, name string, args ...string) ([]byte, error) {
 	var out, complaint bytes.Buffer
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive",
 		"APT_CONFIG=" + aptConf}
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, log), io.MultiWriter(&complaint, log)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Dir, cmd.SysProcAttr = "/", &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Chroot: root}
 	cmd.WaitDelay = 10 * time.Second // a service that the packages started may keep the output open
-	err := cmd.Run()
+	ended := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the program dies with the thread that started it, and the thread with what it gave up
+		for c := range uintptr(64) {
+			if root != "" && inside>>c&1 == 0 {
+				if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil && err != unix.EINVAL {
+					ended <- fmt.Errorf("give up capability %d: %w", c, err)
+					return
+				}
+			}
+		}
+		ended <- cmd.Run()
+	}()
+	err := <-ended
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
 		return out.Bytes(), nil
 	}

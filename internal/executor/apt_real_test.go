@@ -53,15 +53,15 @@ func (h *host) realApt(stanzas func(p warrant.CuratedRecord) string) {
 	h.write("carry/ord_1/InRelease", string(signed))
 
 	h.write("status", installed("hello", "1.0", "amd64")+installed("libhello", "1.0", "amd64")+installed("old", "3", "all"))
-	h.config.Run = func(ctx context.Context, conf string, log io.Writer, name string, args ...string) ([]byte, error) {
+	h.config.Run = func(ctx context.Context, root, conf string, log io.Writer, name string, args ...string) ([]byte, error) {
 		if name != "apt-get" || slices.Contains([]string{"install", "check"}, args[0]) {
-			return h.run(ctx, conf, log, name, args...)
+			return h.run(ctx, root, conf, log, name, args...)
 		}
 		b, err := os.ReadFile(conf)
 		h.ok(err)
 		h.write("apt.conf", string(b)+fmt.Sprintf("Dir::State::status %q; Dir::State::extended_states %q; APT::Architecture \"amd64\"; APT::Architectures { \"amd64\"; };\n",
 			h.path("status"), h.path("extended")))
-		return executor.Run(ctx, h.path("apt.conf"), log, name, args...)
+		return executor.Run(ctx, root, h.path("apt.conf"), log, name, args...)
 	}
 }
 

@@ -3,6 +3,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -12,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,7 +33,7 @@ import (
 type Config struct {
 	Etc, State, Carry string
 	Now               func() time.Time
-	Run               func(ctx context.Context, aptConf string, log io.Writer, name string, args ...string) ([]byte, error)
+	Run               func(ctx context.Context, root, aptConf string, log io.Writer, name string, args ...string) ([]byte, error)
 }
 
 // Executor obeys warrants on this host, one at a time.
@@ -56,11 +58,20 @@ type memory struct {
 
 // run is written before anything is changed, so that no order is ever run twice.
 type run struct {
-	Report  warrant.Report // as far as it is known
+	Report warrant.Report // as far as it is known
+	part
+	More   []part             `json:",omitempty"` // in other roots, after the first
+	Signed *envelope.Envelope // the report, once the run has ended
+}
+
+// part is what a run does in one root.
+type part struct {
+	Root    string `json:",omitempty"` // empty: the host's own
 	Actions []warrant.Action
 	Before  map[string]Status
-	Signed  *envelope.Envelope // the report, once the run has ended
 }
+
+func (r *run) parts() []part { return append([]part{r.part}, r.More...) }
 
 // settleTime is how long a run that ended or was cut off may take to come to rest.
 const settleTime = 15 * time.Minute
@@ -151,26 +162,25 @@ func (x *Executor) Obey(ctx context.Context, document []byte) (envelope.Envelope
 	if err != nil {
 		return x.refuse(r, err)
 	}
-	before, err := x.prepare(ctx, leave)
+	parts, err := x.prepare(ctx, leave)
 	if err != nil {
 		return x.refuse(r, err)
 	}
 	x.remember(w, leave, r.BegunAt)
-	x.Last = &run{Report: r, Actions: leave.Transaction.Actions, Before: before}
+	x.Last = &run{Report: r, part: parts[0], More: parts[1:]}
 	if err := x.save(); err != nil {
 		return envelope.Envelope{}, err
 	}
-	_, ran := x.apt(ctx, r.Order, arguments(x.Last.Actions)...)
-	if err := x.finish(ctx, ran); err != nil {
+	if err := x.finish(ctx, x.transact(ctx)); err != nil {
 		return envelope.Envelope{}, err
 	}
 	return *x.Last.Signed, nil
 }
 
-// permit asks the local policy, executor.json: it can only narrow what warrants allow. A list that is empty allows all; a
-// policy that cannot be read allows nothing.
+// permit asks the local policy, executor.json: it can only narrow what warrants allow. A list of classes or environments that
+// is empty allows all, one of roots none but the host's own; a policy that cannot be read allows nothing.
 func (x *Executor) permit(l *warrant.Leave) error {
-	var policy struct{ Classes, Environments []string }
+	var policy struct{ Classes, Environments, Roots []string }
 	err := readJSON(filepath.Join(x.Etc, "executor.json"), &policy)
 	allows := func(list []string, word string) bool { return len(list) == 0 || slices.Contains(list, word) }
 	switch {
@@ -178,26 +188,69 @@ func (x *Executor) permit(l *warrant.Leave) error {
 		return fault.Refuse(fault.Policy, "local policy: %w", err)
 	case !allows(policy.Classes, l.Order.Class) || !allows(policy.Environments, l.Order.Environment):
 		return fault.Refuse(fault.Policy, "the local policy does not allow class %s in %s", l.Order.Class, l.Order.Environment)
-	case len(l.Transaction.Actions) == 0:
-		return fault.Refuse(fault.Class, "order %s of class %s changes no packages", l.Order.ID, l.Order.Class)
+	}
+	for _, t := range l.Transactions {
+		switch {
+		case len(t.Actions) == 0:
+			return fault.Refuse(fault.Class, "order %s of class %s changes no packages", l.Order.ID, l.Order.Class)
+		case t.Root != "" && (!slices.Contains(policy.Roots, t.Root) || !safe(t.Root)):
+			return fault.Refuse(fault.ForeignRoot, "%s/executor.json does not name root %s, or others than root can change its path", x.Etc, t.Root)
+		}
 	}
 	return nil
 }
 
-// prepare brings the host to where only the last step is missing, and gives the packages as they are. It refuses unless
-// the package manager would do the transaction and nothing else. Source: R-604.
-func (x *Executor) prepare(ctx context.Context, l *warrant.Leave) (map[string]Status, error) {
-	if err := x.takeOver(ctx, l); err != nil {
-		return nil, err
+// safe reports whether a directory and all above it are root's, no links, and not for others to write in, or to write in as
+// in /tmp: then nobody else can put another in its place.
+func safe(dir string) bool {
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() || info.Sys().(*syscall.Stat_t).Uid != 0 || info.Mode()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
+		return false
 	}
-	before, err := x.installed(ctx)
-	if err == nil {
-		err = checkBefore(before, l.Transaction.Actions)
+	return dir == "/" || safe(filepath.Dir(dir))
+}
+
+// prepare brings the host to where only the last steps are missing, and gives the packages as they are. It refuses unless
+// in each root the package manager would do the transaction and nothing else. Source: R-604.
+func (x *Executor) prepare(ctx context.Context, l *warrant.Leave) (parts []part, err error) {
+	err = os.RemoveAll(x.path("sessions", l.Order.ID))
+	for _, t := range l.Transactions {
+		s, p := x.site(l.Order.ID, t.Root), part{Root: t.Root, Actions: t.Actions}
+		if err == nil {
+			err = s.takeOver(ctx, l, t.Actions)
+		}
+		if err == nil {
+			p.Before, err = s.rehearse(ctx, t.Actions)
+		}
+		if parts = append(parts, p); err == nil {
+			continue
+		}
+		for _, p := range parts {
+			err = errors.Join(err, os.RemoveAll(x.site(l.Order.ID, p.Root).copies()))
+		}
+		return nil, fmt.Errorf("in %s: %w", cmp.Or(t.Root, "/"), err)
 	}
-	if err == nil {
-		err = x.rehearse(ctx, l.Order.ID, l.Transaction.Actions)
+	return parts, nil
+}
+
+// transact does the transactions. A root that changed while those before it were done is left as it is, and so are those after.
+func (x *Executor) transact(ctx context.Context) error {
+	for i, p := range x.Last.parts() {
+		s := x.site(x.Last.Report.Order, p.Root)
+		if i > 0 {
+			now, err := s.rehearse(ctx, p.Actions)
+			if err == nil && !maps.Equal(now, p.Before) {
+				err = fault.Refuse(fault.Plan, "the packages in %s have changed since they were looked at", p.Root)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if _, err := s.apt(ctx, arguments(p.Actions)...); err != nil {
+			return err
+		}
 	}
-	return before, err
+	return nil
 }
 
 func (x *Executor) remember(w *warrant.Warrant, l *warrant.Leave, now time.Time) {
@@ -213,14 +266,22 @@ func (x *Executor) remember(w *warrant.Warrant, l *warrant.Leave, now time.Time)
 }
 
 // finish finds out what became of the last run, seals its session and keeps the signed report. A run that was cut off is
-// done if all packages on the host are exactly as planned.
+// done if all packages in its roots are exactly as planned.
 func (x *Executor) finish(ctx context.Context, ran error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	r, cutOff := x.Last.Report, ran == errInterrupted
-	_, _ = x.apt(ctx, r.Order, "check") // waits for the locks of what a killed apt may have left running
-	after, err := x.installed(ctx)
-	exact := err == nil && asPlanned(x.Last.Before, after, x.Last.Actions)
+	r, cutOff, exact, err := x.Last.Report, ran == errInterrupted, true, error(nil)
+	for _, p := range x.Last.parts() {
+		s := x.site(r.Order, p.Root)
+		_, _ = s.apt(ctx, "check") // waits for the locks of what a killed apt may have left running
+		after, unknown := s.installed(ctx)
+		exact = exact && unknown == nil && asPlanned(p.Before, after, p.Actions)
+		err = errors.Join(err, unknown, os.RemoveAll(s.copies()))
+		for _, a := range p.Actions {
+			is := after[key(a)]
+			r.Packages = append(r.Packages, warrant.Observed{Root: p.Root, Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: is.Version, Status: is.Is})
+		}
+	}
 	if ran == nil && !exact {
 		ran = fault.Refuse(fault.Failed, "the packages are not as planned")
 	}
@@ -235,7 +296,6 @@ func (x *Executor) finish(ctx context.Context, ran error) error {
 	if r.Outcome != warrant.Done {
 		r.Code, r.Reason = fault.CodeOf(ran), reason(errors.Join(ran, err))
 	}
-	r.Packages = observe(x.Last.Actions, after)
 	if r.Session, err = x.seal(r); err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ type host struct {
 	t        *testing.T
 	config   executor.Config
 	packages map[string]string // "want status version"
+	inside   map[string]string // likewise, in the root /…/chroot
+	sources  string            // apt's, of the host's own root
+	midway   func()            // done while the host's own packages are installed
 	ran      []string          // commands, without --show and the like
 	extra    string            // what a simulation says besides
 	fail     string            // the command that fails
@@ -135,30 +138,45 @@ func (h *host) obey(document []byte) warrant.Report {
 	return r
 }
 
-func (h *host) run(_ context.Context, _ string, log io.Writer, name string, args ...string) ([]byte, error) {
-	line := name + " " + strings.Join(args, " ")
+func (h *host) run(_ context.Context, root, _ string, log io.Writer, name string, args ...string) ([]byte, error) {
+	line, packages := name+" "+strings.Join(args, " "), h.packages
+	if root != "" {
+		packages = h.inside
+	}
 	if name == "dpkg-query" {
 		var out strings.Builder
-		for k, v := range h.packages {
+		for k, v := range packages {
 			fmt.Fprintln(&out, k, v)
 		}
 		out.WriteString("gone:amd64 deinstall config-files 1\nnever:amd64 unknown not-installed \n")
 		return []byte(out.String()), nil
 	}
 	h.ran = append(h.ran, line)
+	if root != "" {
+		h.ran[len(h.ran)-1] = "in the root: " + line
+	}
 	fmt.Fprintln(log, line)
 	if h.fail != "" && strings.HasPrefix(line, h.fail) {
 		return nil, fault.Refuse(fault.Failed, "%s: exit status 100", line)
 	}
 	switch {
+	case root == "" && strings.HasSuffix(line, " update"):
+		b, err := os.ReadFile(h.path("state/work/sources.list"))
+		h.sources = string(b)
+		return nil, err
 	case line == "dpkg --print-architecture":
 		return []byte("amd64\n"), nil
+	case root != "":
+		return h.runInside(root, line)
 	case strings.HasPrefix(line, "apt-get --simulate install"):
 		return []byte(h.simulate() + h.extra), nil
 	case strings.HasPrefix(line, "apt-get --print-uris install"):
 		return []byte(h.uris()), nil
 	case strings.HasPrefix(line, "apt-get install"):
 		h.packages["hello:amd64"] = "install installed 1.1"
+		if h.midway != nil {
+			h.midway()
+		}
 		if h.die {
 			panic(killed{})
 		}
@@ -225,10 +243,12 @@ func TestObeyDoesTheTransaction(t *testing.T) {
 			t.Errorf("%s: %v, mode %v, want %v", name, err, info.Mode(), mode)
 		}
 	}
-	sources, err := os.ReadFile(h.path(filepath.Join("state", "work", "sources.list")))
 	work := h.path("state/work")
-	if source := fmt.Sprintf("deb [signed-by=%s/key0.asc by-hash=no] file:%s snapshots/%s main\n", work, work, h.record.Snapshot); err != nil || string(sources) != source {
-		t.Errorf("sources %q, want %q", sources, source)
+	if source := fmt.Sprintf("deb [signed-by=%s/key0.asc by-hash=no] file:%s snapshots/%s main\n", work, work, h.record.Snapshot); h.sources != source {
+		t.Errorf("sources %q, want %q", h.sources, source)
+	}
+	if _, err := os.Stat(work); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("copies are left: %v", err)
 	}
 	again := h.obey(document)
 	if diff := cmp.Diff(r, again); diff != "" || len(h.ran) != len(commands) {
@@ -348,8 +368,8 @@ func TestObeyReportsFailure(t *testing.T) {
 		t.Errorf("failed: %+v", r)
 	}
 	h = newHost(t)
-	h.config.Run = func(ctx context.Context, conf string, log io.Writer, name string, args ...string) ([]byte, error) {
-		out, err := h.run(ctx, conf, log, name, args...)
+	h.config.Run = func(ctx context.Context, root, conf string, log io.Writer, name string, args ...string) ([]byte, error) {
+		out, err := h.run(ctx, root, conf, log, name, args...)
 		if name == "apt-get" && args[0] == "install" {
 			h.packages["uninvited:amd64"] = "install installed 1"
 		}
@@ -413,17 +433,17 @@ func TestObeyAfterKill(t *testing.T) {
 
 func TestSessionIsBounded(t *testing.T) {
 	h := newHost(t)
-	h.config.Run = func(ctx context.Context, conf string, log io.Writer, name string, args ...string) ([]byte, error) {
+	h.config.Run = func(ctx context.Context, root, conf string, log io.Writer, name string, args ...string) ([]byte, error) {
 		for range 20 {
 			if n, err := log.Write(make([]byte, 1<<20)); n != 1<<20 || err != nil {
 				t.Fatal(n, err)
 			}
 		}
-		return h.run(ctx, conf, log, name, args...)
+		return h.run(ctx, root, conf, log, name, args...)
 	}
 	r := h.obey(h.document())
 	session, err := os.ReadFile(h.path("state/sessions/ord_1/session.log"))
-	if err != nil || len(session) > 18<<20 || r.Session != envelope.Digest(session) || r.Outcome != warrant.Done || !bytes.HasSuffix(session, []byte("# old:all \"3\" -> \"\" \n")) {
+	if err != nil || len(session) > 18<<20 || r.Session != envelope.Digest(session) || r.Outcome != warrant.Done || !bytes.HasSuffix(session, []byte("# old:all \"3\" -> \"\"  in /\n")) {
 		t.Errorf("%d bytes, %v, report %+v", len(session), err, r)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -27,9 +28,53 @@ type Input struct {
 	Contents []string          `json:"contents"` // of Contents documents, one for each action with a package, in order
 	Before   wire.Observation  `json:"before"`
 	After    wire.Observation  `json:"after"`
+	Roots    []Inside          `json:"roots,omitempty"`    // what the order did in other roots of the host
 	Manifest string            `json:"manifest,omitempty"` // what stage showed; empty on stage itself
 	Changes  []filetree.Change `json:"changes"`            // between Before and After
 	Known    []Known           `json:"known"`              // paths the rules asked for, sorted
+}
+
+// Inside is what an order did in a root of a host beside its own.
+type Inside struct {
+	Root     string           `json:"root"`
+	Actions  []warrant.Action `json:"actions"`
+	Contents []string         `json:"contents"`
+}
+
+// in gives what of the input is about one of its Roots, with paths as they are within it.
+func (in *Input) in(i Inside) *Input {
+	part := &Input{Order: in.Order, Host: in.Host, Actions: i.Actions, Contents: i.Contents, Manifest: in.Manifest,
+		Before: wire.Observation{Facts: in.Before.RootFacts[i.Root]}, After: wire.Observation{Facts: in.After.RootFacts[i.Root]}}
+	for _, c := range in.Changes {
+		if in.rootOf(c.Path) == i.Root {
+			c.Path, _ = within(i.Root, c.Path)
+			part.Changes = append(part.Changes, c)
+		}
+	}
+	return part
+}
+
+// own gives what of the input is about none of its Roots.
+func (in *Input) own() *Input {
+	part := *in
+	part.Changes = slices.DeleteFunc(slices.Clone(in.Changes), func(c filetree.Change) bool { return in.rootOf(c.Path) != "" })
+	return &part
+}
+
+// rootOf gives that of its Roots which a path is in; empty for none. Of two it is the inner one.
+func (in *Input) rootOf(p string) (root string) {
+	for _, i := range in.Roots {
+		if _, inside := within(i.Root, p); inside && len(i.Root) > len(root) {
+			root = i.Root
+		}
+	}
+	return root
+}
+
+// within gives a host's path as it is within a root; false if it is not in it.
+func within(root, p string) (string, bool) {
+	rest, ok := strings.CutPrefix(p, root)
+	return path.Join("/", rest), ok && (rest == "" || rest[0] == '/')
 }
 
 // Known is what stood at a path in the trees.
@@ -74,7 +119,12 @@ func Decode(b []byte, v any) error {
 // Facts lists the digests of the facts that Redo asks for.
 func (in *Input) Facts() []string {
 	out := slices.Clone(in.Contents)
-	for _, d := range []string{in.Before.Facts, in.After.Facts, in.Manifest} {
+	for _, i := range in.Roots {
+		out = append(out, i.Contents...)
+	}
+	facts := slices.Collect(maps.Values(in.Before.RootFacts))
+	facts = slices.AppendSeq(facts, maps.Values(in.After.RootFacts))
+	for _, d := range append(facts, in.Before.Facts, in.After.Facts, in.Manifest) {
 		if d != "" {
 			out = append(out, d)
 		}

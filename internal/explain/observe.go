@@ -11,23 +11,28 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
-	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 // Reconcile completes an Input from the stored trees (changes, and whatever the rules ask for) and judges each change. It gives
 // the encoded Input with its report; Redo of the one gives the other.
 func Reconcile(ctx context.Context, in *Input, objects filetree.Objects, facts Facts) ([]byte, *Report, error) {
 	var err error
-	if in.Changes, err = Changes(ctx, objects, in.Before, in.After); err != nil {
+	if in.Changes, err = Changes(ctx, objects, in); err != nil {
 		return nil, nil, err
 	}
 	before, after := newTrees(ctx, objects, in.Before.Trees), newTrees(ctx, objects, in.After.Trees)
 	m := &memory{before.find, after.find, map[string]Known{}}
-	s, err := newScene(in, facts, func(p string) *filetree.Entry { return m.ask(p).Before }, func(p string) *filetree.Entry { return m.ask(p).After })
+	r, err := reconcile(in.own(), "", facts, m)
 	if err != nil {
 		return nil, nil, err
 	}
-	r := s.reconcile(in)
+	for _, i := range in.Roots {
+		inside, err := reconcile(in.in(i), i.Root, facts, m)
+		if err != nil {
+			return nil, nil, fmt.Errorf("root %s: %w", i.Root, err)
+		}
+		r.add(i.Root, inside)
+	}
 	if before.err != nil || after.err != nil {
 		return nil, nil, fmt.Errorf("read file trees of host %s: %w", in.Host, cmp.Or(before.err, after.err))
 	}
@@ -40,8 +45,32 @@ func Reconcile(ctx context.Context, in *Input, objects filetree.Objects, facts F
 	return b, r, nil
 }
 
-// Changes compares all roots of two observations; paths are the host's own.
-func Changes(ctx context.Context, objects filetree.Objects, before, after wire.Observation) ([]filetree.Change, error) {
+// reconcile does what is about one root: empty, the host's own.
+func reconcile(in *Input, root string, facts Facts, m *memory) (*Report, error) {
+	s, err := newScene(in, root, facts, func(p string) *filetree.Entry { return m.ask(root + p).Before }, func(p string) *filetree.Entry { return m.ask(root + p).After })
+	if err != nil {
+		return nil, err
+	}
+	return s.reconcile(in), nil
+}
+
+// add adds the report about another root, whose paths are within it.
+func (r *Report) add(root string, inside *Report) {
+	for _, l := range inside.Lines {
+		l.Path = path.Join(root, l.Path)
+		r.Lines = append(r.Lines, l)
+	}
+	slices.SortStableFunc(r.Lines, func(a, b Line) int { return strings.Compare(a.Path, b.Path) })
+	for v, n := range inside.Counts {
+		r.Counts[v] += n
+	}
+	r.Already += inside.Already
+}
+
+// Changes compares all roots of two observations; paths are the host's own. What is in a root that the order changed is told by
+// that root's own trees: those of / may show it too.
+func Changes(ctx context.Context, objects filetree.Objects, in *Input) ([]filetree.Change, error) {
+	before, after := in.Before, in.After
 	roots := slices.Collect(maps.Keys(before.Trees))
 	roots = slices.AppendSeq(roots, maps.Keys(after.Trees))
 	slices.Sort(roots)
@@ -53,7 +82,9 @@ func Changes(ctx context.Context, objects filetree.Objects, before, after wire.O
 		}
 		for _, c := range some {
 			c.Path = path.Join(filetree.Quote(root), c.Path)
-			all = append(all, c)
+			if of := in.rootOf(c.Path); of == "" || of == root {
+				all = append(all, c)
+			}
 		}
 	}
 	slices.SortStableFunc(all, func(a, b filetree.Change) int { return strings.Compare(a.Path, b.Path) })

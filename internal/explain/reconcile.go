@@ -82,8 +82,8 @@ type scene struct {
 	outside       bool            // no order ran
 }
 
-// newScene fetches and reads the facts, and predicts.
-func newScene(in *Input, facts Facts, wasAt, isAt lookup) (*scene, error) {
+// newScene fetches and reads the facts, and predicts. Paths are within a root; empty: the host's own.
+func newScene(in *Input, root string, facts Facts, wasAt, isAt lookup) (*scene, error) {
 	s := &scene{actions: in.Actions, outside: in.Order == "", before: &wire.HostFacts{}, after: &wire.HostFacts{}, wasAt: wasAt, isAt: isAt,
 		staged: map[string][]filetree.Entry{}, gone: map[string]bool{}}
 	load := func(digest string, v any) error {
@@ -133,10 +133,12 @@ func newScene(in *Input, facts Facts, wasAt, isAt lookup) (*scene, error) {
 		}
 	}
 	for _, c := range m.Changes {
-		if c.After == nil {
-			s.gone[c.Path] = true
-		} else {
-			s.staged[c.Path] = append(s.staged[c.Path], *c.After)
+		switch p, inside := within(root, c.Path); {
+		case !inside:
+		case c.After == nil:
+			s.gone[p] = true
+		default:
+			s.staged[p] = append(s.staged[p], *c.After)
 		}
 	}
 	s.expected = predict(in.Actions, s.contents, s.before, wasAt)

@@ -29,6 +29,7 @@ const (
 	Plan          = "PLAN"            // the host would do something else than was approved
 	Held          = "HELD"            // a package of the order is on hold on this host
 	Policy        = "POLICY"          // the host's own policy says no
+	ForeignRoot   = "FOREIGN-ROOT"    // a file-system root that the host's own policy does not name, or whose path others than root can change
 	Interrupted   = "INTERRUPTED"     // the run was cut off; the report says what was found
 	Failed        = "FAILED"          // the package manager failed
 )

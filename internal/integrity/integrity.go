@@ -5,7 +5,6 @@ package integrity
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
@@ -154,20 +153,19 @@ func (i *Integrity) observe(ctx context.Context, order warrant.Order, run Run) (
 	if order.Stage != nil {
 		in.Manifest = order.Stage.Manifest
 	}
-	for _, t := range order.Transactions {
-		if run.Done && slices.Contains(t.Hosts, run.Host) {
-			in.Actions = t.Actions
+	for _, t := range order.For(run.Host) {
+		if !run.Done {
+			break
 		}
-	}
-	for _, a := range in.Actions {
-		if a.Do == "remove" {
-			continue
-		}
-		digest, err := i.contents(ctx, a.SHA256)
+		contents, err := i.contentsOf(ctx, t.Actions)
 		if err != nil {
-			return explain.StagedHost{}, nil, fmt.Errorf("contents of %s %s: %w", a.Name, a.To, err)
+			return explain.StagedHost{}, nil, err
 		}
-		in.Contents = append(in.Contents, digest)
+		if t.Root == "" {
+			in.Actions, in.Contents = t.Actions, contents
+		} else {
+			in.Roots = append(in.Roots, explain.Inside{Root: t.Root, Actions: t.Actions, Contents: contents})
+		}
 	}
 	input, report, err := explain.Reconcile(ctx, in, objects{i.Blobs}, i.facts(ctx))
 	if err != nil {
@@ -196,6 +194,22 @@ type objects struct{ blobs blob.Store }
 
 func (o objects) Get(ctx context.Context, digest string) ([]byte, error) {
 	return blob.ReadAll(ctx, o.blobs, digest, filetree.MaxObject)
+}
+
+// contentsOf gives the digests of the content lists of the packages that actions bring, in order.
+func (i *Integrity) contentsOf(ctx context.Context, actions []warrant.Action) ([]string, error) {
+	all := []string{}
+	for _, a := range actions {
+		if a.Do == "remove" {
+			continue
+		}
+		digest, err := i.contents(ctx, a.SHA256)
+		if err != nil {
+			return nil, fmt.Errorf("contents of %s %s: %w", a.Name, a.To, err)
+		}
+		all = append(all, digest)
+	}
+	return all, nil
 }
 
 // contents gives the digest of a package's content list, which is made once.

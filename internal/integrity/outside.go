@@ -34,7 +34,8 @@ func (i *Integrity) LookOutside(ctx context.Context, host string, before, after 
 	before, after = whole(before), whole(after)
 	after.Trees = maps.Clone(after.Trees)
 	maps.DeleteFunc(after.Trees, func(root, _ string) bool { return before.Trees[root] == "" })
-	all, err := explain.Changes(ctx, objects{i.Blobs}, before, after)
+	in := &explain.Input{Host: host, Actions: []warrant.Action{}, Contents: []string{}, Before: before, After: after}
+	all, err := explain.Changes(ctx, objects{i.Blobs}, in)
 	if err != nil {
 		return o, fmt.Errorf("compare file states of host %s: %w", host, err)
 	}
@@ -42,7 +43,6 @@ func (i *Integrity) LookOutside(ctx context.Context, host string, before, after 
 		o.Report = &explain.Report{Host: host, Counts: map[explain.Verdict]int{explain.Unexplained: 1}, Lines: []explain.Line{{Path: "/", Verdict: explain.Unexplained,
 			Why: fmt.Sprintf("%d paths differ outside orders, more than can be told one by one: compare the host's file states", len(all))}}}
 	} else {
-		in := &explain.Input{Host: host, Actions: []warrant.Action{}, Contents: []string{}, Before: before, After: after}
 		input, report, err := explain.Reconcile(ctx, in, objects{i.Blobs}, i.facts(ctx))
 		if err != nil {
 			return o, fmt.Errorf("judge what changed on host %s: %w", host, err)

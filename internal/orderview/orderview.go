@@ -84,6 +84,9 @@ func (p *page) packages(o warrant.Order) {
 	for i, t := range o.Transactions {
 		fmt.Fprintf(&p.b, "\nTRANSACTION %d of %d: %d %s on %d %s\n", i+1, len(o.Transactions),
 			len(t.Actions), plural(len(t.Actions), "package"), len(t.Hosts), plural(len(t.Hosts), "host"))
+		if t.Root != "" {
+			p.line("  in root", "%s  (not in the host's own)", Clean(t.Root))
+		}
 		for _, h := range t.Hosts {
 			p.line("  host", "%s", Clean(h))
 		}

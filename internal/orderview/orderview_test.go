@@ -58,7 +58,7 @@ func TestRenderShowsEveryField(t *testing.T) {
 		"environment":   func(o *warrant.Order) { o.Environment = "lab" },
 		"sequence":      func(o *warrant.Order) { o.Sequence++ },
 		"author":        func(o *warrant.Order) { o.Author = "alice" },
-		"root":          func(o *warrant.Order) { o.TrustRoot.Version++ },
+		"trust root":    func(o *warrant.Order) { o.TrustRoot.Version++ },
 		"made":          func(o *warrant.Order) { o.MadeAt = o.MadeAt.Add(time.Second) },
 		"expires":       func(o *warrant.Order) { o.ExpiresAt = o.ExpiresAt.Add(time.Second) },
 		"opens":         func(o *warrant.Order) { o.Window.OpensAt = o.Window.OpensAt.Add(time.Second) },
@@ -73,8 +73,12 @@ func TestRenderShowsEveryField(t *testing.T) {
 		"no stage":      func(o *warrant.Order) { o.Stage = nil },
 		"notice":        func(o *warrant.Order) { o.Notices[0].At = o.Notices[0].At.Add(time.Second) },
 		"host":          func(o *warrant.Order) { o.Transactions[0].Hosts = append(o.Transactions[0].Hosts, "hst_2") },
-		"from":          func(o *warrant.Order) { o.Transactions[0].Actions[0].From = "1.1" },
-		"size":          func(o *warrant.Order) { o.Transactions[0].Actions[0].Size++ },
+		"root":          func(o *warrant.Order) { o.Transactions[0].Root = "/srv/chroot" },
+		"another root": func(o *warrant.Order) {
+			o.Transactions = append(o.Transactions, warrant.Transaction{Hosts: []string{"hst_1"}, Root: "/srv/chroot", Actions: o.Transactions[0].Actions})
+		},
+		"from": func(o *warrant.Order) { o.Transactions[0].Actions[0].From = "1.1" },
+		"size": func(o *warrant.Order) { o.Transactions[0].Actions[0].Size++ },
 	} {
 		changed := render(t, sample(t, edit))
 		// The world's keys differ from sample to sample, so compare without digests that follow from them.
@@ -92,6 +96,17 @@ func withoutDigests(text string) string {
 		}
 	}
 	return strings.Join(kept, " ")
+}
+
+// A transaction in another root says so where its hosts stand; one in the hosts' own root is shown as ever.
+func TestRenderNamesTheRoot(t *testing.T) {
+	const line = "  in root      /srv/chroot  (not in the host's own)\n"
+	text := render(t, sample(t, func(o *warrant.Order) {
+		o.Transactions = append(o.Transactions, warrant.Transaction{Hosts: []string{"hst_1"}, Root: "/srv/chroot", Actions: o.Transactions[0].Actions[:1]})
+	}))
+	if _, second, ok := strings.Cut(text, "\nTRANSACTION 2 of 2: 1 package on 1 host\n"); !ok || !strings.HasPrefix(second, line) || strings.Count(text, line) != 1 {
+		t.Errorf("the root is not shown once, in the second transaction:\n%s", text)
+	}
 }
 
 // A text of the order cannot draw lines of its own, act on the terminal, or hide.

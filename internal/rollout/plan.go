@@ -12,14 +12,15 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
-// HostPackages is what a host has: its architecture in dpkg's words and its installed packages.
+// HostPackages is what a host has in one of its roots: its architecture in dpkg's words and its installed packages.
 type HostPackages struct {
 	ID       string
+	Root     string // empty: the host's own
 	Arch     string
 	Packages pkgset.Set
 }
 
-// Plan is the exact transactions of an order, and the hosts that need nothing.
+// Plan is the exact transactions of an order, those of other roots after those of the hosts' own, and the hosts that need nothing.
 type Plan struct {
 	Transactions []warrant.Transaction
 	Idle         []string
@@ -31,7 +32,9 @@ type Plan struct {
 // neither host nor snapshot meets by name is left to the host: package sets do not say what virtual packages the installed
 // ones provide, and the executor refuses (PLAN) when apt would resolve differently.
 func PlanTransactions(hosts []HostPackages, snapshot []deb.IndexEntry) (Plan, error) {
-	sorted := slices.SortedFunc(slices.Values(hosts), func(a, b HostPackages) int { return strings.Compare(a.ID, b.ID) })
+	sorted := slices.SortedFunc(slices.Values(hosts), func(a, b HostPackages) int {
+		return cmp.Or(strings.Compare(a.ID, b.ID), strings.Compare(a.Root, b.Root))
+	})
 	known := map[string][]warrant.Action{} // by architecture and set, which hosts share
 	var g grouping
 	for _, h := range sorted {
@@ -44,24 +47,24 @@ func PlanTransactions(hosts []HostPackages, snapshot []deb.IndexEntry) (Plan, er
 			}
 			known[key] = actions
 		}
-		if err := g.add(h.ID, actions); err != nil {
+		if err := g.add(h.ID, h.Root, actions); err != nil {
 			return Plan{}, err
 		}
 	}
-	return g.plan, nil
+	return g.done(), nil
 }
 
 // PlanBackOut undoes an order: what it upgraded goes down to the version it came from, taken from the given older
-// snapshot, and what it installed is removed, on each host where the order's version is still the installed one.
+// snapshot, and what it installed is removed, in each root of each host where the order's version is still the installed one.
 func PlanBackOut(done []warrant.Transaction, hosts []HostPackages, older []deb.IndexEntry) (Plan, error) {
 	sets := map[string]HostPackages{}
 	for _, h := range hosts {
-		sets[h.ID] = h
+		sets[h.ID+h.Root] = h
 	}
 	var g grouping
 	for _, t := range done {
 		for _, id := range t.Hosts {
-			h, ok := sets[id]
+			h, ok := sets[id+t.Root]
 			if !ok {
 				continue
 			}
@@ -69,12 +72,12 @@ func PlanBackOut(done []warrant.Transaction, hosts []HostPackages, older []deb.I
 			if err != nil {
 				return Plan{}, err
 			}
-			if err := g.add(id, actions); err != nil {
+			if err := g.add(id, t.Root, actions); err != nil {
 				return Plan{}, err
 			}
 		}
 	}
-	return g.plan, nil
+	return g.done(), nil
 }
 
 func undo(actions []warrant.Action, has contents, older []deb.IndexEntry) ([]warrant.Action, error) {
@@ -99,18 +102,18 @@ func undo(actions []warrant.Action, has contents, older []deb.IndexEntry) ([]war
 	return back, nil
 }
 
-// grouping collects hosts with equal actions, in order of first appearance.
+// grouping collects hosts with equal actions in the same root, in order of first appearance.
 type grouping struct {
 	plan  Plan
 	group map[string]int
 }
 
-func (g *grouping) add(host string, actions []warrant.Action) error {
+func (g *grouping) add(host, root string, actions []warrant.Action) error {
 	if len(actions) == 0 {
 		g.plan.Idle = append(g.plan.Idle, host)
 		return nil
 	}
-	b, err := envelope.Encode(actions)
+	b, err := envelope.Encode(warrant.Transaction{Root: root, Actions: actions})
 	if err != nil {
 		return err
 	}
@@ -121,10 +124,27 @@ func (g *grouping) add(host string, actions []warrant.Action) error {
 	if !ok {
 		i = len(g.plan.Transactions)
 		g.group[string(b)] = i
-		g.plan.Transactions = append(g.plan.Transactions, warrant.Transaction{Actions: actions})
+		g.plan.Transactions = append(g.plan.Transactions, warrant.Transaction{Root: root, Actions: actions})
 	}
 	g.plan.Transactions[i].Hosts = append(g.plan.Transactions[i].Hosts, host)
 	return nil
+}
+
+// done gives the plan: a host is idle if it needs nothing in any of its roots.
+func (g *grouping) done() Plan {
+	told := map[string]bool{}
+	for _, t := range g.plan.Transactions {
+		for _, host := range t.Hosts {
+			told[host] = true
+		}
+	}
+	g.plan.Idle = slices.DeleteFunc(g.plan.Idle, func(host string) bool {
+		known := told[host]
+		told[host] = true
+		return known
+	})
+	slices.SortStableFunc(g.plan.Transactions, func(a, b warrant.Transaction) int { return strings.Compare(a.Root, b.Root) })
+	return g.plan
 }
 
 // contents is what a host has, by name and architecture.

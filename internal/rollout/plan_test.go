@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -143,5 +144,46 @@ func TestPlanBackOutReversesWhatTheOrderDid(t *testing.T) {
 	}
 	if _, err := PlanBackOut(done, hosts, []deb.IndexEntry{entry("curl", "0.9")}); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("a version the snapshot lacks: %v", err)
+	}
+}
+
+// inside is what a host has in another root.
+func inside(id, root string, packages ...string) HostPackages {
+	h := host(id, packages...)
+	h.Root = root
+	return h
+}
+
+func TestOtherRootsAreTransactionsOfTheirOwn(t *testing.T) {
+	hosts := []HostPackages{host("a", "x", "2"), inside("a", "/srv/c", "x", "1"), host("b", "x", "1"), inside("b", "/srv/c", "x", "1"),
+		inside("b", "/image", "x", "1"), host("c", "x", "2"), inside("c", "/srv/c", "x", "2")}
+	p, err := PlanTransactions(hosts, []deb.IndexEntry{entry("x", "2")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, x := range p.Transactions {
+		got = append(got, x.Root+" "+strings.Join(x.Hosts, ","))
+	}
+	if d := cmp.Diff([]string{" b", "/image b", "/srv/c a,b"}, got); d != "" {
+		t.Errorf("the hosts' own roots come first: %s", d)
+	}
+	if d := cmp.Diff([]string{"c"}, p.Idle); d != "" {
+		t.Errorf("a host is idle that needs nothing in any root: %s", d)
+	}
+	if d := cmp.Diff([]string{"b", "a"}, HostsOf(warrant.Order{Transactions: p.Transactions})); d != "" {
+		t.Error(d)
+	}
+	after := []HostPackages{host("a", "x", "2"), inside("a", "/srv/c", "x", "2"), host("b", "x", "2"), inside("b", "/srv/c", "x", "1"), inside("b", "/image", "x", "2")}
+	back, err := PlanBackOut(p.Transactions, after, []deb.IndexEntry{entry("x", "1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = nil
+	for _, x := range back.Transactions {
+		got = append(got, x.Root+" "+strings.Join(x.Hosts, ",")+" "+x.Actions[0].Do)
+	}
+	if d := cmp.Diff([]string{" b downgrade", "/image b downgrade", "/srv/c a downgrade"}, got); d != "" || len(back.Idle) > 0 {
+		t.Errorf("a back-out goes where its order went: %s, idle %v", d, back.Idle)
 	}
 }

@@ -73,10 +73,7 @@ type Warranted struct {
 // Start makes the rollout of an order and its runs, in the transaction that warrants it. The failure budget is 0: the
 // first failed run halts it.
 func (s *Rollouts) Start(ctx context.Context, tx *db.Tx, w Warranted) error {
-	var hosts []string
-	for _, t := range w.Order.Transactions {
-		hosts = append(hosts, t.Hosts...)
-	}
+	hosts := HostsOf(w.Order)
 	if len(hosts) == 0 {
 		return fault.New(fault.Invalid, "order %s names no host", w.Order.ID)
 	}
@@ -94,6 +91,19 @@ func (s *Rollouts) Start(ctx context.Context, tx *db.Tx, w Warranted) error {
 	}
 	return s.act(ctx, tx, "rollout.started", "rollout/"+r.Order, "server", []string{w.Digest},
 		map[string]any{"hosts": len(hosts), "waves": wave[len(wave)-1] + 1})
+}
+
+// HostsOf gives the hosts that an order names, each once, as they first appear.
+func HostsOf(o warrant.Order) (hosts []string) {
+	known := map[string]bool{}
+	for _, t := range o.Transactions {
+		for _, h := range t.Hosts {
+			if !known[h] {
+				known[h], hosts = true, append(hosts, h)
+			}
+		}
+	}
+	return hosts
 }
 
 // Offer gives the host the first order it may carry out now, or nil. rootVersion is the trust root the host has.
@@ -172,17 +182,22 @@ func (s *Rollouts) files(ctx context.Context, host string, payload []byte) ([]wi
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(order.Transactions, func(t warrant.Transaction) bool { return slices.Contains(t.Hosts, host) })
-	if i < 0 {
+	here := order.For(host)
+	if len(here) == 0 {
 		return nil, fault.New(fault.NotFound, "order %s does not name host %s", order.ID, host)
+	}
+	needed := map[string]bool{}
+	for _, t := range here {
+		for _, a := range t.Actions {
+			needed[a.File] = true
+		}
 	}
 	all, err := s.Files.Carry(ctx, order.Snapshot.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("files of snapshot %s: %w", order.Snapshot.SHA256, err)
 	}
 	return slices.DeleteFunc(all, func(f wire.File) bool {
-		return strings.HasPrefix(f.Path, "pool/") &&
-			!slices.ContainsFunc(order.Transactions[i].Actions, func(a warrant.Action) bool { return a.File == f.Path })
+		return strings.HasPrefix(f.Path, "pool/") && !needed[f.Path]
 	}), nil
 }
 

@@ -276,3 +276,19 @@ func TestRunsInPages(t *testing.T) {
 		}
 	})
 }
+
+// A host is brought the packages of all its roots, and those of no other host.
+func TestTheFilesAreThoseOfAllRoots(t *testing.T) {
+	w := start(t, dbtest.Open(t), "hst_1", "hst_2")
+	o := w.order
+	other := o.Transactions[0].Actions[0]
+	other.Name, other.File = "other", "pool/other.deb"
+	o.Transactions = append(o.Transactions, warrant.Transaction{Hosts: []string{"hst_2"}, Root: "/srv/chroot", Actions: []warrant.Action{other}})
+	payload, err := o.Encode()
+	w.ok(err)
+	for host, want := range map[string]int{"hst_1": 2, "hst_2": 3} {
+		if files, err := w.files(t.Context(), host, payload); err != nil || len(files) != want {
+			t.Errorf("%s is brought %v, %v, want %d files", host, files, err, want)
+		}
+	}
+}

@@ -202,6 +202,9 @@ func (s *Rollouts) giveUp(ctx context.Context, tx *db.Tx, order string) error {
 // observed gives the digests of an observation, in a fixed order.
 func observed(o wire.Observation) []string {
 	digests := append(nonempty(o.PackageSet), nonempty(o.Facts)...)
+	for _, root := range slices.Sorted(maps.Keys(o.RootFacts)) {
+		digests = append(digests, o.RootFacts[root])
+	}
 	for _, root := range slices.Sorted(maps.Keys(o.Trees)) {
 		digests = append(digests, o.Trees[root])
 	}

@@ -41,13 +41,13 @@ type Host struct {
 
 // Leave is what a warrant allows one host to do.
 type Leave struct {
-	Order       Order
-	OrderDigest string
-	Transaction Transaction // the host's
-	Record      *Record     // nil when no package is installed
-	Approvals   []trustroot.Approval
-	Root        *trustroot.Root // the newest, to be kept
-	Checkpoint  proof.Checkpoint
+	Order        Order
+	OrderDigest  string
+	Transactions []Transaction // the host's, at least one, in their order
+	Record       *Record       // nil when no package is installed
+	Approvals    []trustroot.Approval
+	Root         *trustroot.Root // the newest, to be kept
+	Checkpoint   proof.Checkpoint
 }
 
 // Check decides whether w gives h leave to act at h.Now. The checks come in this order, and the first that fails gives its
@@ -154,11 +154,9 @@ func (l *Leave) forHost(_ *Warrant, h Host) error {
 		len(rule.Environments) > 0 && !slices.Contains(rule.Environments, o.Environment) {
 		return fault.Refuse(fault.Environment, "order %s of class %s is for %s, the host is in %q", o.ID, o.Class, o.Environment, h.Environment)
 	}
-	i := slices.IndexFunc(o.Transactions, func(t Transaction) bool { return slices.Contains(t.Hosts, h.ID) })
-	if i < 0 {
+	if l.Transactions = o.For(h.ID); len(l.Transactions) == 0 {
 		return fault.Refuse(fault.WrongHost, "order %s does not name host %s", o.ID, h.ID)
 	}
-	l.Transaction = o.Transactions[i]
 	switch opens, closes := o.Window.OpensAt, o.Window.ClosesAt; {
 	case o.Sequence <= h.LastSequence:
 		return fault.Refuse(fault.Replay, "order %s has sequence number %d, the host has obeyed %d", o.ID, o.Sequence, h.LastSequence)

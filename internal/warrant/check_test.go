@@ -76,7 +76,7 @@ func TestCheckGivesLeave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.Transaction.Actions[0].Name != "hello" || len(l.Approvals) != 2 || l.Record == nil || l.Checkpoint.Size != 1 || l.Root.Version != 1 ||
+	if l.Transactions[0].Actions[0].Name != "hello" || len(l.Approvals) != 2 || l.Record == nil || l.Checkpoint.Size != 1 || l.Root.Version != 1 ||
 		l.OrderDigest != envelope.Digest(a.warrant.Order.Payload) {
 		t.Fatalf("leave = %+v", l)
 	}

@@ -81,9 +81,12 @@ type Notice struct {
 	Audience string    `json:"audience"`
 }
 
-// Transaction is the exact set for hosts with equal need; Actions sorted by name, arch.
+// Transaction is the exact set for hosts with equal need; Actions sorted by name, arch. Root is the file-system root of the
+// hosts that it changes, as their own configuration names it; empty: the host's own. What an order does on a host is done in
+// the order in which its transactions stand.
 type Transaction struct {
 	Hosts   []string `json:"hosts"`
+	Root    string   `json:"root,omitempty"`
 	Actions []Action `json:"actions"`
 }
 
@@ -176,6 +179,7 @@ type Report struct {
 
 // Observed is one package's change as found on the host. Now and Status are empty where it is not installed.
 type Observed struct {
+	Root   string `json:"root,omitempty"` // of the transaction
 	Name   string `json:"name"`
 	Arch   string `json:"arch"`
 	From   string `json:"from,omitempty"` // by the order

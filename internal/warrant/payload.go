@@ -21,6 +21,7 @@ const (
 
 var (
 	word       = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,127}$`) // order, host and person IDs, environments
+	rootForm   = regexp.MustCompile(`^((/[A-Za-z0-9_@+.-]+)+)?$`)
 	actionForm = regexp.MustCompile(`^(install` + named + ` ` + version + file +
 		`|(up|down)grade` + named + version + ` ` + version + file + `|remove` + named + version + `   0 )$`)
 )
@@ -80,6 +81,11 @@ func decode[T predicate](payload []byte, predicateType string) (T, error) {
 	return p, err
 }
 
+// For gives the transactions of a host, in their order.
+func (o Order) For(host string) []Transaction {
+	return slices.DeleteFunc(slices.Clone(o.Transactions), func(t Transaction) bool { return !slices.Contains(t.Hosts, host) })
+}
+
 func (o Order) subjects() (out []envelope.Subject) {
 	for _, t := range o.Transactions {
 		for _, a := range t.Actions {
@@ -118,11 +124,14 @@ func (o Order) check() error {
 		if len(t.Hosts) == 0 || (len(t.Actions) == 0) != (o.Class == trustroot.RetireHost) {
 			return bad("a transaction needs hosts, and actions unless hosts are retired")
 		}
+		if !rootForm.MatchString(t.Root) || t.Root != "" && path.Clean(t.Root) != t.Root {
+			return bad("root " + t.Root + " is no clean absolute path of letters, digits and _@+.-")
+		}
 		for _, h := range t.Hosts {
-			if !word.MatchString(h) || hosts[h] {
+			if !word.MatchString(h) || hosts[h+t.Root] {
 				return bad("host " + h + " is no host ID or is named twice")
 			}
-			hosts[h] = true
+			hosts[h+t.Root] = true
 		}
 		for i, a := range t.Actions {
 			form := fmt.Sprintf("%s %s %s %s %s %s %d %s", a.Do, a.Name, a.Arch, a.From, a.To, a.SHA256, a.Size, a.File)

@@ -57,30 +57,40 @@ func TestOrderRules(t *testing.T) {
 		"time with an offset":       func(o *warrant.Order, _ *warrant.Action) { o.MadeAt = o.MadeAt.In(time.FixedZone("", 3600)) },
 		"host twice":                func(o *warrant.Order, _ *warrant.Action) { o.Transactions[0].Hosts = []string{"hst_1", "hst_1"} },
 		"host in two transactions":  func(o *warrant.Order, _ *warrant.Action) { o.Transactions = append(o.Transactions, o.Transactions[0]) },
-		"no host":                   func(o *warrant.Order, _ *warrant.Action) { o.Transactions[0].Hosts = nil },
-		"no action":                 func(o *warrant.Order, _ *warrant.Action) { o.Transactions[0].Actions = nil },
-		"actions to retire a host":  func(o *warrant.Order, _ *warrant.Action) { o.Class = trustroot.RetireHost },
-		"package twice":             func(_ *warrant.Order, a *warrant.Action) { a.Name = "libhello" },
-		"packages out of order":     func(_ *warrant.Order, a *warrant.Action) { a.Name = "zhello" },
-		"unknown verb":              func(_ *warrant.Order, a *warrant.Action) { a.Do = "purge" },
-		"option for a name":         func(_ *warrant.Order, a *warrant.Action) { a.Name = "-o" },
-		"space in a name":           func(_ *warrant.Order, a *warrant.Action) { a.Name = "hello world" },
-		"removal mark in a name":    func(_ *warrant.Order, a *warrant.Action) { a.Name = "hello amd64 1.0 1.1-" },
-		"upper case name":           func(_ *warrant.Order, a *warrant.Action) { a.Name = "Hello" },
-		"wild card architecture":    func(_ *warrant.Order, a *warrant.Action) { a.Arch = "*" },
-		"upgrade from nothing":      func(_ *warrant.Order, a *warrant.Action) { a.From = "" },
-		"install from something":    func(_ *warrant.Order, a *warrant.Action) { a.Do = "install" },
-		"removal with a package":    func(_ *warrant.Order, a *warrant.Action) { a.Do = "remove" },
-		"version with a slash":      func(_ *warrant.Order, a *warrant.Action) { a.To = "1/stable" },
-		"version with a line break": func(_ *warrant.Order, a *warrant.Action) { a.To = "1\n" },
-		"no digest":                 func(_ *warrant.Order, a *warrant.Action) { a.SHA256 = "" },
-		"digest in upper case":      func(_ *warrant.Order, a *warrant.Action) { a.SHA256 = strings.ToUpper(a.SHA256) },
-		"no size":                   func(_ *warrant.Order, a *warrant.Action) { a.Size = 0 },
-		"negative size":             func(_ *warrant.Order, a *warrant.Action) { a.Size = -1 },
-		"file outside of the pool":  func(_ *warrant.Order, a *warrant.Action) { a.File = "Packages.deb" },
-		"file that climbs":          func(_ *warrant.Order, a *warrant.Action) { a.File = "pool/../../etc/x.deb" },
-		"file with an empty step":   func(_ *warrant.Order, a *warrant.Action) { a.File = "pool//x.deb" },
-		"file that is no package":   func(_ *warrant.Order, a *warrant.Action) { a.File = "pool/x" },
+		"root twice on a host": func(o *warrant.Order, _ *warrant.Action) {
+			o.Transactions[0].Root = "/srv/chroot"
+			o.Transactions = append(o.Transactions, o.Transactions[0])
+		},
+		"root that is not absolute":   func(o *warrant.Order, _ *warrant.Action) { o.Transactions[0].Root = "srv/chroot" },
+		"root that is the host's own": func(o *warrant.Order, _ *warrant.Action) { o.Transactions[0].Root = "/" },
+		"root that climbs":            func(o *warrant.Order, _ *warrant.Action) { o.Transactions[0].Root = "/srv/../etc" },
+		"root that is not clean":      func(o *warrant.Order, _ *warrant.Action) { o.Transactions[0].Root = "/srv/chroot/" },
+		"root with a quote":           func(o *warrant.Order, _ *warrant.Action) { o.Transactions[0].Root = `/srv/"; Evil "` },
+		"root with a line break":      func(o *warrant.Order, _ *warrant.Action) { o.Transactions[0].Root = "/srv/chroot\n" },
+		"no host":                     func(o *warrant.Order, _ *warrant.Action) { o.Transactions[0].Hosts = nil },
+		"no action":                   func(o *warrant.Order, _ *warrant.Action) { o.Transactions[0].Actions = nil },
+		"actions to retire a host":    func(o *warrant.Order, _ *warrant.Action) { o.Class = trustroot.RetireHost },
+		"package twice":               func(_ *warrant.Order, a *warrant.Action) { a.Name = "libhello" },
+		"packages out of order":       func(_ *warrant.Order, a *warrant.Action) { a.Name = "zhello" },
+		"unknown verb":                func(_ *warrant.Order, a *warrant.Action) { a.Do = "purge" },
+		"option for a name":           func(_ *warrant.Order, a *warrant.Action) { a.Name = "-o" },
+		"space in a name":             func(_ *warrant.Order, a *warrant.Action) { a.Name = "hello world" },
+		"removal mark in a name":      func(_ *warrant.Order, a *warrant.Action) { a.Name = "hello amd64 1.0 1.1-" },
+		"upper case name":             func(_ *warrant.Order, a *warrant.Action) { a.Name = "Hello" },
+		"wild card architecture":      func(_ *warrant.Order, a *warrant.Action) { a.Arch = "*" },
+		"upgrade from nothing":        func(_ *warrant.Order, a *warrant.Action) { a.From = "" },
+		"install from something":      func(_ *warrant.Order, a *warrant.Action) { a.Do = "install" },
+		"removal with a package":      func(_ *warrant.Order, a *warrant.Action) { a.Do = "remove" },
+		"version with a slash":        func(_ *warrant.Order, a *warrant.Action) { a.To = "1/stable" },
+		"version with a line break":   func(_ *warrant.Order, a *warrant.Action) { a.To = "1\n" },
+		"no digest":                   func(_ *warrant.Order, a *warrant.Action) { a.SHA256 = "" },
+		"digest in upper case":        func(_ *warrant.Order, a *warrant.Action) { a.SHA256 = strings.ToUpper(a.SHA256) },
+		"no size":                     func(_ *warrant.Order, a *warrant.Action) { a.Size = 0 },
+		"negative size":               func(_ *warrant.Order, a *warrant.Action) { a.Size = -1 },
+		"file outside of the pool":    func(_ *warrant.Order, a *warrant.Action) { a.File = "Packages.deb" },
+		"file that climbs":            func(_ *warrant.Order, a *warrant.Action) { a.File = "pool/../../etc/x.deb" },
+		"file with an empty step":     func(_ *warrant.Order, a *warrant.Action) { a.File = "pool//x.deb" },
+		"file that is no package":     func(_ *warrant.Order, a *warrant.Action) { a.File = "pool/x" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, _ := sample(t)
@@ -161,4 +171,30 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// An order without other roots is, byte for byte, what it was before there were any; one with a root names it beside the hosts,
+// and a host has its transactions in their order.
+func TestRootsOfAnOrder(t *testing.T) {
+	o, _ := sample(t)
+	plain, err := o.Encode()
+	if err != nil || bytes.Contains(plain, []byte(`"root":`)) || !bytes.Contains(plain, []byte(`"transactions":[{"hosts":["hst_1"],"actions":[`)) {
+		t.Errorf("%s, %v", plain, err)
+	}
+	own := o.Transactions[0]
+	o.Transactions = append(o.Transactions, warrant.Transaction{Hosts: []string{"hst_2", "hst_1"}, Root: "/srv/chroot", Actions: own.Actions[:1]})
+	payload, err := o.Encode()
+	if err != nil || !bytes.Contains(payload, []byte(`{"hosts":["hst_2","hst_1"],"root":"/srv/chroot","actions":[`)) {
+		t.Fatalf("%s, %v", payload, err)
+	}
+	again, err := warrant.DecodeOrder(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(o.Transactions, again.For("hst_1")); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(o.Transactions[1:], again.For("hst_2")); diff != "" || len(again.For("hst_3")) > 0 {
+		t.Error(diff, again.For("hst_3"))
+	}
 }

@@ -189,7 +189,7 @@ func (s *site) proposeOrder(v *visit) error {
 
 func proposal(form url.Values, now time.Time) (change.Proposal, error) {
 	p := change.Proposal{Kind: form.Get("kind"), Class: form.Get("class"), Snapshot: form.Get("snapshot"), Of: form.Get("of"),
-		Hosts: strings.Fields(form.Get("hosts")), Reason: form.Get("reason"), Grounds: form.Get("grounds"), Plan: form.Get("plan"),
+		Hosts: strings.Fields(form.Get("hosts")), Roots: form.Get("roots") != "", Reason: form.Get("reason"), Grounds: form.Get("grounds"), Plan: form.Get("plan"),
 		BackOut: form.Get("back_out"), Vulnerabilities: form["vulnerability"], Acknowledge: strings.TrimSpace(form.Get("acknowledge")), Template: form.Get("template")}
 	var err error
 	if p.Window.OpensAt, err = time.Parse(inputTime, form.Get("opens")); err != nil {

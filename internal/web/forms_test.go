@@ -109,6 +109,24 @@ func TestAProductionOrderTakesAWordOnWhatStageShowed(t *testing.T) {
 	}
 }
 
+func TestTheFormOfAnOrderAsksForOtherRoots(t *testing.T) {
+	form := url.Values{"kind": {change.Stage}, "opens": {"2026-11-22T02:00"}, "closes": {"2026-11-22T04:00"}}
+	if p, err := proposal(form, time.Time{}); err != nil || p.Roots {
+		t.Errorf("an empty box: %+v, %v", p, err)
+	}
+	form.Set("roots", "yes")
+	if p, err := proposal(form, time.Time{}); err != nil || !p.Roots {
+		t.Errorf("a ticked box: %+v, %v", p, err)
+	}
+	w := newWorld(t, "")
+	for kind, asks := range map[string]bool{change.Stage: true, change.Production: true, change.BackOut: false} { // a back-out goes where its order went
+		page := w.ask(w.login("carol"), http.MethodGet, "/changes/new?kind="+kind, nil)
+		if strings.Contains(page.Body.String(), `name="roots"`) != asks {
+			t.Errorf("kind %s: the page asks for other roots: %v, want %v", kind, !asks, asks)
+		}
+	}
+}
+
 // TestARoleIsLimitedByTheNextTrustRoot: the page drafts it, people sign it elsewhere; nothing changes by the draft.
 func TestARoleIsLimitedByTheNextTrustRoot(t *testing.T) {
 	w := newWorld(t, "")

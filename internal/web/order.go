@@ -85,12 +85,13 @@ func (b *orderBody) cut() {
 	for _, t := range b.Transactions {
 		hosts, actions := min(len(t.Hosts), mostHosts-b.Hosts), min(len(t.Actions), mostActions-b.Packages)
 		if hosts > 0 && actions > 0 {
-			b.Shown = append(b.Shown, warrant.Transaction{Hosts: t.Hosts[:hosts], Actions: t.Actions[:actions]})
+			b.Shown = append(b.Shown, warrant.Transaction{Hosts: t.Hosts[:hosts], Root: t.Root, Actions: t.Actions[:actions]})
 		}
 		b.Cut = b.Cut || hosts < len(t.Hosts) || actions < len(t.Actions)
 		b.Hosts += len(t.Hosts)
 		b.Packages += len(t.Actions)
 	}
+	b.Hosts = len(rollout.HostsOf(b.Order.Order))
 	if len(b.Text) > mostText {
 		b.Text, b.Cut = "", true
 	}

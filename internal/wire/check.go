@@ -236,6 +236,11 @@ func (b *Begin) Check() error {
 
 // Check implements Checker.
 func (o *Observation) Check() error {
+	for root, digest := range o.RootFacts {
+		if len(o.RootFacts) > MaxRoots || !ValidRoot(root) || !envelope.ValidDigest(digest) {
+			return invalid("observation.root_facts")
+		}
+	}
 	if o.At.IsZero() || !envelope.ValidDigest(o.PackageSet) || o.Facts != "" && !envelope.ValidDigest(o.Facts) {
 		return invalid("observation")
 	}

@@ -44,7 +44,9 @@ type Inventory struct {
 	Processes Processes `json:"processes,omitzero"`
 	Found     []Found   `json:"found,omitempty"`   // other systems on this host
 	Lagging   []Lagging `json:"lagging,omitempty"` // in this root: copies that stayed behind
-	Unread    []string  `json:"unread,omitempty"`  // configured roots that could not be read now; what is known of them is older
+
+	Changeable bool     `json:"changeable,omitempty"` // of a root beside the host's own: the host's policy lets orders change it
+	Unread     []string `json:"unread,omitempty"`     // configured roots that could not be read now; what is known of them is older
 }
 
 // Kernel is the running kernel and the ones installed.

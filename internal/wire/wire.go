@@ -188,7 +188,8 @@ type Observation struct {
 	At         time.Time         `json:"at"`
 	PackageSet string            `json:"package_set"`
 	Trees      map[string]string `json:"trees"`
-	Facts      string            `json:"facts,omitempty"` // a HostFacts object
+	Facts      string            `json:"facts,omitempty"`      // a HostFacts object
+	RootFacts  map[string]string `json:"root_facts,omitempty"` // likewise, of other roots that the order changes
 }
 
 // Report ends a run: what the executor signed (a report of package warrant), what the host looked like before and after. The

@@ -21,6 +21,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/agent"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
@@ -154,7 +155,10 @@ func (h *Host) obey(document []byte) (e envelope.Envelope, err error) {
 	if err != nil {
 		return e, err
 	}
-	log, seen, err := h.Install(leave.Transaction.Actions)
+	if own := leave.Transactions; len(own) != 1 || own[0].Root != "" {
+		return e, fault.Refuse(fault.ForeignRoot, "order %s changes other roots, of which this host names none", leave.Order.ID)
+	}
+	log, seen, err := h.Install(leave.Transactions[0].Actions)
 	if err != nil {
 		return e, err
 	}

@@ -15,6 +15,7 @@ type Proposal struct {
 	Snapshot        string           `json:"snapshot,omitempty"`
 	Of              string           `json:"of,omitempty"`
 	Hosts           []string         `json:"hosts,omitempty"`
+	Roots           bool             `json:"roots,omitempty"` // also in those other roots of the hosts that lag
 	Window          warrant.Window   `json:"window,omitzero"` // this and the texts may be left to the template
 	Reason          string           `json:"reason,omitempty"`
 	Grounds         string           `json:"grounds,omitempty"`

@@ -42,6 +42,20 @@ func New(t *testing.T, now func() time.Time) *Host {
 		t.Skip("needs dpkg and root")
 	}
 	h := &Host{t: t, root: t.TempDir(), now: now, Facts: map[string][]byte{}}
+	h.furnish()
+	return h
+}
+
+// Inside makes another one in a directory of this host: a chroot. It keeps its facts with the host's.
+func (h *Host) Inside(path string) *Host {
+	h.t.Helper()
+	in := &Host{t: h.t, root: h.At(path), now: h.now, Facts: h.Facts}
+	in.furnish()
+	return in
+}
+
+func (h *Host) furnish() {
+	h.t.Helper()
 	for _, dir := range []string{"usr/lib", "etc/dpkg", "var/log", "var/lib/dpkg/info", "var/lib/dpkg/updates", "var/lib/dpkg/triggers"} {
 		h.Must(os.MkdirAll(h.At(dir), 0o755))
 	}
@@ -50,7 +64,6 @@ func New(t *testing.T, now func() time.Time) *Host {
 	h.Write("/var/lib/dpkg/available", "")
 	h.Write("/etc/passwd", "root:x:0:0::/:/bin/sh\nmail:x:8:8::/:\n")
 	h.Write("/etc/group", "root:x:0:\nmail:x:8:\n")
-	return h
 }
 
 // Must ends the test on an error.
@@ -140,8 +153,8 @@ func (h *Host) Get(ctx context.Context, digest string) ([]byte, error) {
 	return nil, fault.New(fault.NotFound, "no object %s", digest)
 }
 
-// observe looks at the host.
-func (h *Host) observe(names ...string) wire.Observation {
+// Observe looks at the host, with the facts about packages.
+func (h *Host) Observe(names ...string) wire.Observation {
 	h.t.Helper()
 	now := h.now()
 	s, err := filetree.Scan(h.t.Context(), h.root, filetree.Options{Start: now}, nil)
@@ -170,10 +183,10 @@ func (h *Host) Upgrade(meddle func(), actions []warrant.Action, debs ...string) 
 	for _, a := range actions {
 		names = append(names, a.Name)
 	}
-	in.Before = h.observe(names...)
+	in.Before = h.Observe(names...)
 	h.Dpkg(append([]string{"-i"}, debs...)...)
 	meddle()
-	in.After = h.observe(names...)
+	in.After = h.Observe(names...)
 	return in
 }
 
