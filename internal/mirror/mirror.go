@@ -316,11 +316,11 @@ func (m *Mirror) refused(ctx context.Context, name, code string, reason error) e
 		if err != nil || s.RefusedCode == code {
 			return err
 		}
-		s.RefusedAt, s.RefusedCode, s.RefusedWhy = m.Now(), code, reason.Error()
+		s.RefusedAt, s.RefusedCode, s.RefusedWhy = m.Now(), code, fmt.Sprintf("%.500s", reason) // who is refused has a part in it
 		if err := save(ctx, tx, s); err != nil {
 			return err
 		}
-		return m.act(ctx, tx, "mirror.refused", name, nil, map[string]any{"code": code, "reason": reason.Error()})
+		return m.act(ctx, tx, "mirror.refused", name, nil, map[string]any{"code": code, "reason": s.RefusedWhy})
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/mirror"
 	"github.com/patchwarrant/patchwarrant/internal/mirror/mirrortest"
@@ -32,6 +33,9 @@ var began = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 type acts struct{ all []proof.Act }
 
 func (a *acts) Append(_ context.Context, _ *db.Tx, act proof.Act) (int64, error) {
+	if b, err := envelope.Encode(act); err != nil || len(b) > proof.MaxEntry {
+		return 0, fmt.Errorf("an act of %d bytes, %v", len(b), err)
+	}
 	a.all = append(a.all, act)
 	return int64(len(a.all) - 1), nil
 }
@@ -253,6 +257,27 @@ func (w *world) republish() {
 
 func (w *world) forgetByHash() {
 	os.RemoveAll(filepath.Join(w.Dir, "dists/stable/main/binary-amd64/by-hash"))
+}
+
+// shouting is an upstream, or somebody on the way, that answers more than an act may tell.
+type shouting struct{}
+
+func (shouting) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusTeapot, Status: "418 " + strings.Repeat("x", 100_000), Body: http.NoBody, Request: r}, nil
+}
+
+// TestNobodyShoutsAnAlarmDown: whatever the refused says, that it was refused is told.
+func TestNobodyShoutsAnAlarmDown(t *testing.T) {
+	w := begin(t, dbtest.Open(t))
+	w.upstream.URL = "http://archive.example.org"
+	w.open(t)
+	w.mirror.Client = &http.Client{Transport: shouting{}}
+	if _, err := w.mirror.Refresh(t.Context(), "test"); fault.CodeOf(err) != mirror.Unreachable {
+		t.Errorf("refreshed: %.200v", err)
+	}
+	if got := w.acts.kinds(); !strings.HasSuffix(got, "mirror.refused") {
+		t.Errorf("acts: %s", got)
+	}
 }
 
 func TestRecoveryEndsTheAlarm(t *testing.T) {

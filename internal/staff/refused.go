@@ -49,7 +49,7 @@ func (s *Staff) refuse(ctx context.Context, kind, person, from string, cause err
 		return s.act(ctx, tx, kind, who, "server", struct {
 			Reason string `json:"reason"`
 			From   string `json:"from"`
-		}{cause.Error(), from})
+		}{fmt.Sprintf("%.500s", cause), from}) // an OpenID provider has a part in it
 	})
 	if err != nil {
 		return errors.Join(cause, fmt.Errorf("record refused attempt: %w", err))
