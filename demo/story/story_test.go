@@ -12,11 +12,12 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/demo/world"
 	"github.com/patchwarrant/patchwarrant/internal/bundle"
+	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/evidence"
 )
 
-// TestStory tells the demo's story with its attacks, looks at the hosts behind the programs' backs, and then kills each
-// program at each step of a rollout. It is one test because making the world is what costs time.
+// TestStory tells the demo's story with its attacks, looks at the hosts behind the programs' backs, upgrades our
+// own programs by an order, and then kills each program at each step of a rollout. It is one test because making the world is what costs time.
 func TestStory(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
@@ -33,6 +34,8 @@ func TestStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("hosts", func(t *testing.T) { patchedHosts(ctx, t, s) })
+	t.Run("what the agent takes", func(t *testing.T) { agentCost(ctx, t, s) })
+	t.Run("own upgrade", func(t *testing.T) { ownUpgrade(ctx, t, s) })
 	t.Run("bundle", func(t *testing.T) { flippedBundle(t, s) })
 	if err := s.Attack(ctx); err != nil {
 		t.Fatal(err)
@@ -76,6 +79,26 @@ func patchedHosts(ctx context.Context, t *testing.T, s *Story) {
 		got, err := want.host.Exec(ctx, "stat", "--format=%U", "/proc/"+mainProcess(ctx, t, want.host, unit))
 		if err != nil || strings.TrimSpace(string(got)) != want.user {
 			t.Errorf("%s runs as %q, %v", unit, got, err)
+		}
+	}
+}
+
+// mostMemory is what an agent may have resident at rest: 30 MiB.
+const mostMemory = 30 << 10
+
+// agentCost: at rest, after scans and two orders, an agent has no more resident than is promised. What it uses of a core is told
+// only: here it checks in each second.
+func agentCost(ctx context.Context, t *testing.T, s *Story) {
+	for name := range s.hosts {
+		var now estate.Host
+		err := s.await(ctx, "the agent of "+name+" to be at rest", 30*time.Second, func(ctx context.Context) (_ bool, err error) {
+			now, err = s.known(ctx, name)
+			return now.Cost.MemoryKiB > 0 && now.Cost.MemoryKiB <= mostMemory, err
+		})
+		t.Logf("%s: %.1f MiB resident; %.2f %% of a core, %d ms in %d s and %d check-ins", name, float64(now.Cost.MemoryKiB)/1024, now.Cost.Percent(),
+			now.Cost.CPUMillis, now.Cost.Seconds, now.Counter)
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }
