@@ -99,7 +99,7 @@ func Find(f Facts) []Duty {
 		for _, name := range names {
 			owner := f.Owners[kind+"/"+name]
 			if why := f.why(owner, ""); why != "" {
-				add(kind, name, 1, owner, why, "taken by a "+strings.ReplaceAll(strings.Join(takers[kind], " or "), "-", " "))
+				add(kind, name, 1, owner, why, "taken by whoever is "+strings.ReplaceAll(strings.Join(takers[kind], " or "), "-", " "))
 			}
 		}
 	}
