@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 
 	"github.com/patchwarrant/patchwarrant/internal/agent/inventory"
@@ -88,6 +89,7 @@ func (a *Agent) reach(e *errand, phase string) error {
 
 // carry takes the remaining steps of an errand.
 func (a *Agent) carry(ctx context.Context, e *errand) error {
+	defer debug.FreeOSMemory() // the facts about packages and file trees need more than the agent has at rest
 	steps := []struct {
 		from, to string
 		do       func(context.Context, *errand) error
