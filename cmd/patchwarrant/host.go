@@ -160,7 +160,7 @@ func agentCost(c wire.Cost) string {
 	if c.Seconds == 0 {
 		return "not told"
 	}
-	return fmt.Sprintf("%.1f MiB resident, %.2f %% of a core in %s", float64(c.MemoryKiB)/1024, c.Percent(), time.Duration(c.Seconds)*time.Second)
+	return fmt.Sprintf("%.1f MiB resident, %.2f %% of a core in %s", c.MiB(), c.Percent(), time.Duration(c.Seconds)*time.Second)
 }
 
 func yes(b bool) string {

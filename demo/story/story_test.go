@@ -95,7 +95,7 @@ func agentCost(ctx context.Context, t *testing.T, s *Story) {
 			now, err = s.known(ctx, name)
 			return now.Cost.MemoryKiB > 0 && now.Cost.MemoryKiB <= mostMemory, err
 		})
-		t.Logf("%s: %.1f MiB resident; %.2f %% of a core, %d ms in %d s and %d check-ins", name, float64(now.Cost.MemoryKiB)/1024, now.Cost.Percent(),
+		t.Logf("%s: %.1f MiB resident; %.2f %% of a core, %d ms in %d s and %d check-ins", name, now.Cost.MiB(), now.Cost.Percent(),
 			now.Cost.CPUMillis, now.Cost.Seconds, now.Counter)
 		if err != nil {
 			t.Error(err)

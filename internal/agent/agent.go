@@ -189,7 +189,7 @@ func (a *Agent) say(ctx context.Context, e *errand) (*wire.CheckInAnswer, error)
 	c := a.last
 	c.ClockJump = int64(a.clockJump / time.Second)
 	c.Counter, c.At, c.Log, c.TrustRootVersion, c.Alarm = m.Counter, a.now().UTC(), m.Log, a.root.Version, m.Alarm
-	c.Cost = cost(a.now().Sub(a.began))
+	c.Cost = cost(a.places.Root, a.now().Sub(a.began))
 	c.ScannedAt, c.Canary, c.Published = a.scannedAt(), m.Canary, m.Published.Digest
 	if e != nil {
 		c.Doing = &wire.Doing{Order: e.Order, Phase: e.Phase}

@@ -104,6 +104,9 @@ type Cost struct {
 	Seconds   int64 `json:"seconds"`    // since it was started
 }
 
+// MiB is what is resident.
+func (c Cost) MiB() float64 { return float64(c.MemoryKiB) / 1024 }
+
 // Percent is the average use of one core since the start.
 func (c Cost) Percent() float64 {
 	if c.Seconds == 0 {
