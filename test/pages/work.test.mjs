@@ -75,7 +75,7 @@ async function propose(visitor, kind, fields) {
   const { page } = visitor;
   await visitor.go(`/changes/new?kind=${kind}`);
   const { snapshot, of, ...texts } = fields;
-  await page.getByLabel(kind === "back-out" ? "Older snapshot to return to" : "Snapshot").selectOption(snapshot);
+  await page.getByLabel(kind === "back-out" ? "Older snapshot to return to" : "Snapshot", { exact: true }).selectOption(snapshot);
   if (of) await page.getByLabel("Order to undo").selectOption(of);
   for (const [label, text] of Object.entries(texts)) await page.getByLabel(label).fill(text);
   await click(page, "Propose");
