@@ -175,12 +175,14 @@ func (d *Duties) answers(ctx context.Context, f *Facts) error {
 			f.Investigations = append(f.Investigations, i.ID)
 		}
 	}
-	counts, err := d.Deadlines.Counts(ctx)
-	if err != nil {
-		return err
-	}
-	for _, c := range counts {
-		f.Clocks += c.Running
+	if !f.decided() {
+		counts, err := d.Deadlines.Counts(ctx)
+		if err != nil {
+			return err
+		}
+		for _, c := range counts {
+			f.Clocks += c.Running
+		}
 	}
 	policies, err := d.Deadlines.Policies(ctx)
 	for _, p := range policies {

@@ -46,7 +46,7 @@ type Facts struct {
 	Hosts, Records map[string]int    // by owner; empty: none is named
 	Platforms      map[string]int    // hosts by distribution
 	Units          map[string]int    // hosts by business unit
-	Clocks         int               // that run
+	Clocks         int               // that run; not counted while somebody may stop them
 	Sources        []string
 	Groups         []string
 	Exceptions     map[string]string // decision: owner
@@ -83,7 +83,7 @@ func Find(f Facts) []Duty {
 	}
 	f.limited(Platform, f.Platforms, "product-manager", func(s trustroot.Scope) []string { return s.Platforms }, add)
 	f.limited(Unit, f.Units, "risk-manager", func(s trustroot.Scope) []string { return s.Units }, add)
-	if !slices.ContainsFunc(clockHolders, func(role string) bool { return len(f.holders(role)) > 0 }) {
+	if !f.decided() {
 		add(Clock, "running", f.Clocks, "", "nobody may decide", "the next trust root names a CIRT analyst")
 	}
 	f.owned(Host, f.Hosts, "", "the record of the host names another owner", add)
@@ -139,6 +139,11 @@ func (f Facts) limited(kind string, places map[string]int, role string, of func(
 			add(kind, place, n, "", "no "+strings.ReplaceAll(role, "-", " ")+" answers for it", "the next trust root names one, or widens a scope")
 		}
 	}
+}
+
+// decided tells whether somebody may stop the clocks of vulnerabilities.
+func (f Facts) decided() bool {
+	return slices.ContainsFunc(clockHolders, func(role string) bool { return len(f.holders(role)) > 0 })
 }
 
 // holders are the people who hold a role and stay.

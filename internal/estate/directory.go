@@ -75,6 +75,7 @@ type directory struct {
 
 	// Worked out from the above when first asked for; nil again with each change.
 	unmatched atomic.Pointer[Unmatched]
+	platforms atomic.Pointer[map[string]int]
 	grouped   atomic.Pointer[Facets] // Groups and Failed of all hosts
 	values    [properties]atomic.Pointer[map[string]string]
 	members   atomic.Pointer[map[string]Membership]
@@ -104,6 +105,7 @@ func byName(a, b *entry) int { return cmp.Or(cmp.Compare(a.name, b.name), cmp.Co
 // take puts what changed in the place of what was there before.
 func (d *directory) take(hosts []entry, records []record.Record, upTo version) {
 	d.unmatched.Store(nil)
+	d.platforms.Store(nil)
 	d.grouped.Store(nil)
 	d.members.Store(nil)
 	for p := range d.values {

@@ -46,15 +46,20 @@ func (e *Estate) Places(ctx context.Context) (places map[string]trustroot.Place,
 	return places, err
 }
 
-// Platforms counts the hosts in service by the distribution that they report.
+// Platforms counts the hosts in service by the distribution that they report. Nobody changes the map.
 func (e *Estate) Platforms(ctx context.Context) (platforms map[string]int, err error) {
 	err = e.current(ctx, func(d *directory) error {
+		if known := d.platforms.Load(); known != nil {
+			platforms = *known
+			return nil
+		}
 		platforms = map[string]int{}
 		for _, h := range d.byName {
 			if h.cell[ByState] != string(Retired) {
 				platforms[h.distribution]++
 			}
 		}
+		d.platforms.Store(&platforms)
 		return nil
 	})
 	return platforms, err

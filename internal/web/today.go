@@ -312,9 +312,29 @@ func (s *site) clocks(v *visit, orders []change.Order, investigations []integrit
 	return all[:min(len(all), mostClocks)], nil
 }
 
-// alarms of sources, upstreams and hosts. Silent hosts stand apart.
+// alarms gives what every room alarms about. Silent hosts stand apart.
 func (s *site) alarms(v *visit) ([]alarm, error) {
 	ctx := v.r.Context()
+	rooms := []func(context.Context) ([]alarm, error){s.reported, s.overdueBuilds, s.unheard, s.orphaned, s.unlimited,
+		func(ctx context.Context) ([]alarm, error) { return s.unanswered(ctx, v) }}
+	found := make([][]alarm, len(rooms))
+	var beside errgroup.Group // none needs another
+	for i, ask := range rooms {
+		beside.Go(func() (err error) {
+			found[i], err = ask(ctx)
+			return err
+		})
+	}
+	if err := beside.Wait(); err != nil {
+		return nil, err
+	}
+	all := slices.Concat(found...)
+	slices.SortStableFunc(all, func(a, b alarm) int { return b.Since.Compare(a.Since) })
+	return all, nil
+}
+
+// reported gives the alarms of sources, upstreams and hosts.
+func (s *site) reported(ctx context.Context) ([]alarm, error) {
 	var all []alarm
 	sources, err := s.Intake.States(ctx)
 	if err != nil {
@@ -364,31 +384,5 @@ func (s *site) alarms(v *visit) ([]alarm, error) {
 	for _, h := range spoke {
 		all = append(all, alarm{"Retired host " + h.Name + " speaks", "/hosts/" + h.ID, "somebody uses an identity that is out of service", h.SpokeAt})
 	}
-	builds, err := s.overdueBuilds(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, builds...)
-	more, err := s.unheard(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, more...)
-	orphans, err := s.orphaned(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, orphans...)
-	late, err := s.unanswered(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, late...)
-	gap, err := s.unlimited(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, gap...)
-	slices.SortStableFunc(all, func(a, b alarm) int { return b.Since.Compare(a.Since) })
 	return all, nil
 }
