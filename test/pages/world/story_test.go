@@ -85,7 +85,11 @@ func tell(t *testing.T, mark, database string) (*site, settled) {
 
 	var all v1.Investigations
 	s.ok(s.as("frank", http.MethodGet, "/investigations", nil, &all))
-	told.Investigation = all.Investigations[0].ID
+	for _, i := range all.Investigations { // the watch may have opened others
+		if i.Order == told.Investigated {
+			told.Investigation = i.ID
+		}
+	}
 	s.forget()
 	return s, told
 }
