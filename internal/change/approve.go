@@ -53,7 +53,7 @@ func (c *Changes) Approve(ctx context.Context, who, order string, s envelope.Sig
 		if err != nil {
 			return err
 		}
-		if err := c.unmoved(ctx, tx, root); err != nil {
+		if err := staff.Unmoved(ctx, tx, c.Root, warrant.RefOf(root)); err != nil {
 			return err
 		}
 		return c.warrant(ctx, tx, root, now, &o)
@@ -75,15 +75,6 @@ func (c *Changes) placesNow(ctx context.Context, root *trustroot.Root, order str
 		return nil, err
 	}
 	return c.Estate.PlacesOf(ctx, rollout.HostsOf(o.Order))
-}
-
-// unmoved refuses to go on under a root that another replaced since it was read; tx has appended an act.
-func (c *Changes) unmoved(ctx context.Context, tx *db.Tx, root *trustroot.Root) error {
-	now, err := c.Root.RootInForce(ctx, tx)
-	if err == nil {
-		err = staff.Unmoved(warrant.RefOf(root), now)
-	}
-	return err
 }
 
 // approval decides whether one signature counts as who's approval. The hosts stand where the order says, and now.

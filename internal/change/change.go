@@ -22,6 +22,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
@@ -29,13 +30,6 @@ import (
 // Ledger is what changes need of the log.
 type Ledger interface {
 	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
-}
-
-// Root gives the trust root in force.
-type Root interface {
-	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
-	// RootInForce names it as tx sees it, for good once tx has appended an act.
-	RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error)
 }
 
 // Curation gives snapshots that have their quorum, and what the channels point at.
@@ -58,7 +52,7 @@ type Config struct {
 	DB          *db.DB
 	Ledger      Ledger
 	Blobs       blob.Store
-	Root        Root
+	Root        staff.Root
 	Curation    Curation
 	Estate      Estate
 	Rollouts    *rollout.Rollouts

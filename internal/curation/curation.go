@@ -22,20 +22,13 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/pool"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
-	"github.com/patchwarrant/patchwarrant/internal/trustroot"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
 // Ledger is what curation needs of the log.
 type Ledger interface {
 	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
-}
-
-// Root gives the trust root in force.
-type Root interface {
-	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
-	// RootInForce names it as tx sees it, for good once tx has appended an act.
-	RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error)
 }
 
 // Mirror gives verified upstreams.
@@ -51,7 +44,7 @@ type Config struct {
 	Ledger   Ledger
 	Blobs    blob.Store
 	Mirror   Mirror
-	Root     Root
+	Root     staff.Root
 	Signer   *pgp.Signer
 	Channels []string
 	Now      func() time.Time

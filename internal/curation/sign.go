@@ -43,11 +43,7 @@ func (c *Curation) Sign(ctx context.Context, who, record string, signature envel
 		if err != nil {
 			return err
 		}
-		now, err := c.Root.RootInForce(ctx, tx)
-		if err == nil {
-			err = staff.Unmoved(warrant.RefOf(root), now)
-		}
-		if err != nil {
+		if err := staff.Unmoved(ctx, tx, c.Root, warrant.RefOf(root)); err != nil {
 			return err
 		}
 		return c.seal(ctx, tx, root, &s, w)

@@ -143,11 +143,7 @@ func (d *Deadlines) Sign(ctx context.Context, who, digest string, signature enve
 		if err != nil {
 			return err
 		}
-		now, err := d.Root.RootInForce(ctx, tx)
-		if err == nil {
-			err = staff.Unmoved(warrant.RefOf(root), now)
-		}
-		if err != nil {
+		if err := staff.Unmoved(ctx, tx, d.Root, warrant.RefOf(root)); err != nil {
 			return err
 		}
 		return d.adopt(ctx, tx, root, &a)

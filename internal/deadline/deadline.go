@@ -14,21 +14,13 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/policy"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
-	"github.com/patchwarrant/patchwarrant/internal/trustroot"
-	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
 // Ledger is the log that every change of state is written to.
 type Ledger interface {
 	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
-}
-
-// Root gives the trust root in force.
-type Root interface {
-	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
-	// RootInForce names it as tx sees it, for good once tx has appended an act.
-	RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error)
 }
 
 // Triage tells what affects the fleet.
@@ -70,7 +62,7 @@ type Config struct {
 	DB        *db.DB
 	Ledger    Ledger
 	Blobs     blob.Store
-	Root      Root
+	Root      staff.Root
 	Triage    Triage
 	Exposure  Exposure
 	Intake    Intake

@@ -32,19 +32,12 @@ type Ledger interface {
 	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
 }
 
-// Root gives the trust root in force.
-type Root interface {
-	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
-	// RootInForce names it as tx sees it, for good once tx has appended an act.
-	RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error)
-}
-
 // Config of Retirements.
 type Config struct {
 	DB     *db.DB
 	Ledger Ledger
 	Blobs  blob.Store
-	Root   Root
+	Root   staff.Root
 	Estate *estate.Estate
 	Now    func() time.Time
 }
@@ -188,11 +181,7 @@ func (s *Retirements) Approve(ctx context.Context, who, retirement string, sig e
 		if err != nil {
 			return err
 		}
-		inForce, err := s.Root.RootInForce(ctx, tx)
-		if err == nil {
-			err = staff.Unmoved(warrant.RefOf(root), inForce)
-		}
-		if err != nil {
+		if err := staff.Unmoved(ctx, tx, s.Root, warrant.RefOf(root)); err != nil {
 			return err
 		}
 		return s.retire(ctx, tx, root, now, &r)

@@ -160,12 +160,19 @@ func (s *Staff) RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, er
 	return warrant.RootRef{Version: version, SHA256: digest}, err
 }
 
-// Unmoved refuses what was made under a trust root, with the code ROOT-ROLLBACK, once another is in force.
-func Unmoved(made, inForce warrant.RootRef) error {
-	if made == inForce {
-		return nil
+// Root is what rooms in which people sign need of Staff.
+type Root interface {
+	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
+	RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error)
+}
+
+// Unmoved refuses what was made under a trust root, with the code ROOT-ROLLBACK, once another is in force; tx has appended an act.
+func Unmoved(ctx context.Context, tx *db.Tx, r Root, made warrant.RootRef) error {
+	now, err := r.RootInForce(ctx, tx)
+	if err != nil || made == now {
+		return err
 	}
-	return fault.Refuse(fault.RootRollback, "trust root version %d came into force meanwhile: propose it again under that", inForce.Version)
+	return fault.Refuse(fault.RootRollback, "trust root version %d came into force meanwhile: propose it again under that", now.Version)
 }
 
 // CurrentRoot gives the trust root in force. The database is not trusted for it: the whole chain is verified from version

@@ -178,17 +178,8 @@ func (t *Triage) keep(ctx context.Context, d Decision, e envelope.Envelope, on [
 				return err
 			}
 		}
-		return t.unmoved(ctx, tx, d)
+		return staff.Unmoved(ctx, tx, t.Root, d.TrustRoot)
 	})
-}
-
-// unmoved refuses a decision that was made under a root that another replaced since it was read; tx has appended an act.
-func (t *Triage) unmoved(ctx context.Context, tx *db.Tx, d Decision) error {
-	now, err := t.Root.RootInForce(ctx, tx)
-	if err == nil {
-		err = staff.Unmoved(d.TrustRoot, now)
-	}
-	return err
 }
 
 // keepPart keeps what a decision says of one vulnerability.

@@ -17,9 +17,9 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/verdict"
-	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -49,10 +49,8 @@ type Intake interface {
 
 // Root gives the trust root in force, and those from a version on, oldest first.
 type Root interface {
-	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
+	staff.Root
 	Roots(ctx context.Context, from int64) ([]envelope.Envelope, error)
-	// RootInForce names it as tx sees it, for good once tx has appended an act.
-	RootInForce(ctx context.Context, tx *db.Tx) (warrant.RootRef, error)
 }
 
 // Config of a Triage.
