@@ -116,7 +116,9 @@ func (w *Watch) look(ctx context.Context, id string) (done bool, err error) {
 	}
 	now := baseline{Trees: h.Trees}
 	for _, r := range runs {
-		now.Orders = append(now.Orders, r.Order)
+		if !r.EndedAt.IsZero() { // what another will change is still to come
+			now.Orders = append(now.Orders, r.Order)
+		}
 	}
 	return true, w.DB.Write(ctx, func(tx *db.Tx) error {
 		for _, o := range found {

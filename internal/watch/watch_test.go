@@ -177,6 +177,7 @@ func TestAChangeOutsideOrdersIsInvestigated(t *testing.T) {
 func TestWhatAnOrderChangesIsLeftToIt(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		w := newWorld(t, d)
+		w.runs = []rollout.Run{{Order: "ord_1", Host: "hst_a", State: rollout.Waiting}} // waits for the waves before its own
 		w.write("usr/bin/tool", "1")
 		w.report()
 		w.write("before", "the order")

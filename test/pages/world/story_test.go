@@ -85,11 +85,10 @@ func tell(t *testing.T, mark, database string) (*site, settled) {
 
 	var all v1.Investigations
 	s.ok(s.as("frank", http.MethodGet, "/investigations", nil, &all))
-	for _, i := range all.Investigations { // the watch may have opened others
-		if i.Order == told.Investigated {
-			told.Investigation = i.ID
-		}
+	if len(all.Investigations) != 1 || all.Investigations[0].Order != told.Investigated {
+		t.Fatalf("investigations %+v, want one, of what order %s left unexplained", all.Investigations, told.Investigated)
 	}
+	told.Investigation = all.Investigations[0].ID
 	s.forget()
 	return s, told
 }
