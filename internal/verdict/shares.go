@@ -64,7 +64,7 @@ func (f *Fleet) Shares(of func(place string) string, sets ...map[string]bool) ma
 	}
 	for vulnerability, set := range found {
 		for n, name := range names {
-			if n/64 >= len(set) || set[n/64]&(1<<(n%64)) == 0 {
+			if !set.has(n) {
 				continue
 			}
 			all[name].Vulnerabilities++

@@ -12,6 +12,8 @@ func (b *bits) add(n int) {
 	(*b)[n/64] |= 1 << (n % 64)
 }
 
+func (b bits) has(n int) bool { return n/64 < len(b) && b[n/64]&(1<<(n%64)) != 0 }
+
 func (b *bits) join(other bits) {
 	for len(*b) < len(other) {
 		*b = append(*b, 0)
@@ -54,7 +56,7 @@ func (f *Fleet) Standings(of func(place string) string) map[string][]string {
 	for name, set := range found {
 		var list []string
 		for n := range names {
-			if n/64 < len(set) && set[n/64]&(1<<(n%64)) != 0 {
+			if set.has(n) {
 				list = append(list, names[n])
 			}
 		}
