@@ -128,11 +128,11 @@ var (
 func pythonNames(dir, line string) (names []string) {
 	for _, m := range pythonFrom.FindAllStringSubmatch(line, -1) {
 		base := ""
-		for i := range len(m[1]) { // one dot is the file's own directory
-			if base = dir; i > 0 {
+		if dots := len(m[1]); dots > 0 { // one is the file's own directory
+			base = dir
+			for range dots - 1 {
 				base = path.Dir(base)
 			}
-			dir = base
 		}
 		names = append(names, pythonModule(base, m[2])...)
 		in := path.Join(base, strings.ReplaceAll(m[2], ".", "/"))

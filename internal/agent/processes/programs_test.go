@@ -127,6 +127,16 @@ func TestWhatAnInterpreterIsCalledWith(t *testing.T) {
 	}
 }
 
+// TestEveryImportOfALineCountsFromItsFile: one import does not move where the next begins.
+func TestEveryImportOfALineCountsFromItsFile(t *testing.T) {
+	got := pythonNames("/m/n", "from ..a import b; from .c import d")
+	for _, want := range []string{"/m/a.py", "/m/a/b.py", "/m/n/c.py", "/m/n/c/d.py"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s is not among %v", want, got)
+		}
+	}
+}
+
 // TestNothingButRegularFilesIsRead: a program may name a pipe, which would hold whoever opens it.
 func TestNothingButRegularFilesIsRead(t *testing.T) {
 	dir := t.TempDir()
