@@ -202,6 +202,7 @@ func (c *Changes) end(ctx context.Context, who, order, reason, state string, dec
 		if err := decide(o); err != nil {
 			return err
 		}
+		o.EndedAt = c.Now()
 		return c.finish(ctx, tx, o, state, "person/"+who, map[string]any{"reason": reason})
 	})
 	if err != nil {
@@ -212,7 +213,7 @@ func (c *Changes) end(ctx context.Context, who, order, reason, state string, dec
 
 // finish moves an order to a state with the act order.<state>, citing its payload and what was found.
 func (c *Changes) finish(ctx context.Context, tx *db.Tx, o Order, state, who string, detail map[string]any) error {
-	o.State, o.EndedAt = state, c.Now()
+	o.State = state
 	if err := saveOrder(ctx, tx, o); err != nil {
 		return err
 	}

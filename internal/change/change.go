@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
@@ -65,6 +66,9 @@ type Config struct {
 type Changes struct {
 	Config
 	said memo.Memo[said]
+
+	settling sync.Mutex // one sweep at a time
+	upTo     time.Time  // the last end of a rollout that was looked at; after a start, all are
 }
 
 // New makes Changes.

@@ -20,6 +20,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
+	"github.com/patchwarrant/patchwarrant/internal/rollout"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
@@ -73,6 +74,39 @@ func TestWhatNothingExplainsKeepsTheOrderOpen(t *testing.T) {
 		w.want("state", w.state(o.ID).State, want)
 		w.want("acts", w.acts(o.ID), "order.proposed order.approved order.approved order.warranted order.under-investigation order."+want)
 	}
+}
+
+// TestALateReportIsReconciledToo: of a host that was given up, after its order was settled without it.
+func TestALateReportIsReconciledToo(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := begin(t, d)
+		p := w.proposal(Production)
+		p.Of = w.staged().ID
+		o := w.propose(p)
+		w.approve(o)
+		w.ok(w.report(o, "hst_p", warrant.Done))
+		_, err := w.Rollouts.Offer(t.Context(), "hst_q", 1)
+		w.ok(err)
+		settle := func(after time.Duration) {
+			t.Helper()
+			w.now = w.now.Add(after)
+			w.ok(w.Rollouts.Sweep(t.Context()))
+			w.ok(w.Settle(t.Context()))
+		}
+		settle(time.Hour + rollout.Grace)
+		w.want("given up", w.state(o.ID).State+", "+w.reconciled, Failed+", hst_p of "+o.ID)
+		settle(time.Hour)
+		w.ok(w.report(o, "hst_q", warrant.Done))
+		w.investigations = []integrity.Investigation{{Order: o.ID, Host: "hst_q", State: integrity.Open}}
+		settle(time.Second)
+		settle(time.Second)
+		w.want("late", w.state(o.ID).State+", "+w.reconciled, Investigating+", hst_q of "+o.ID)
+		w.investigations[0].State, w.investigations[0].Outcome = integrity.Closed, integrity.Legitimate
+		settle(time.Second)
+		settle(time.Second)
+		w.want("state", w.state(o.ID).State, Closed)
+		w.want("acts", w.acts(o.ID), "order.proposed order.approved order.approved order.warranted order.failed order.under-investigation order.closed")
+	})
 }
 
 func TestBackOutGoesToTheOlderSnapshot(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
@@ -24,6 +25,7 @@ var (
 	updateOrder = db.Q(`UPDATE change_order SET state = $2, envelope = $3, manifest = $4, result = $5, ended_at = $6
 		WHERE order_id = $1`)
 	selectOrder  = db.Q(`SELECT ` + orderColumns + ` FROM change_order WHERE order_id = $1`)
+	selectEnd    = db.Q(`SELECT ended_at FROM change_order WHERE order_id = $1`)
 	selectLatest = db.Q(`SELECT order_id, kind, of_order, curation, state, envelope, manifest, result, ended_at FROM change_order
 		WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2`)
 	countOrders   = db.Q(`SELECT kind, state, count(*) FROM change_order GROUP BY kind, state`)
@@ -115,6 +117,16 @@ func load(ctx context.Context, tx *db.Tx, order string) (Order, error) {
 		return o, fmt.Errorf("load signatures on order %s: %w", order, err)
 	}
 	return o, nil
+}
+
+// endedAt gives when an order came to what it is; zero while its rollout goes on.
+func endedAt(ctx context.Context, tx *db.Tx, order string) (time.Time, error) {
+	var at int64
+	err := tx.QueryRow(ctx, selectEnd, order).Scan(&at)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("load order %s: %w", order, err)
+	}
+	return db.Time(at), nil
 }
 
 func orders(rows *sql.Rows, err error) ([]Order, error) {

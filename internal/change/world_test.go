@@ -200,16 +200,21 @@ func (w *world) carryOut(o Order, outcome string) {
 	for _, host := range o.Transactions[0].Hosts {
 		offer, err := w.Rollouts.Offer(w.t.Context(), host, 1)
 		w.ok(err)
-		if offer == nil {
-			continue
+		if offer != nil {
+			w.ok(w.report(o, host, outcome))
 		}
-		payload, err := warrant.Report{Host: host, Order: o.ID, OrderDigest: o.Digest, Outcome: outcome, BegunAt: w.now, EndedAt: w.now,
-			Packages: []warrant.Observed{}}.Encode()
-		w.ok(err)
-		w.ok(w.Rollouts.Report(w.t.Context(), host, wire.Report{Order: o.ID, Envelope: envelope.Envelope{PayloadType: warrant.ReportType,
-			Payload: payload, Signatures: []envelope.Signature{envelope.SignEd25519(w.key, warrant.ReportType, payload)}}}))
 	}
 	w.ok(w.Settle(w.t.Context()))
+}
+
+// report has a host tell an order's outcome.
+func (w *world) report(o Order, host, outcome string) error {
+	w.t.Helper()
+	payload, err := warrant.Report{Host: host, Order: o.ID, OrderDigest: o.Digest, Outcome: outcome, BegunAt: w.now, EndedAt: w.now,
+		Packages: []warrant.Observed{}}.Encode()
+	w.ok(err)
+	return w.Rollouts.Report(w.t.Context(), host, wire.Report{Order: o.ID, Envelope: envelope.Envelope{PayloadType: warrant.ReportType,
+		Payload: payload, Signatures: []envelope.Signature{envelope.SignEd25519(w.key, warrant.ReportType, payload)}}})
 }
 
 func (w *world) state(order string) Order {

@@ -5,6 +5,8 @@ package integrity
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/blob"
@@ -99,31 +101,42 @@ func (i *Integrity) MakeManifest(ctx context.Context, order warrant.Order, runs 
 }
 
 // Reconcile observes a production order's hosts against the prediction and against what stage showed, and opens an
-// investigation for each host on which something is missing or unexplained. An order is reconciled once; later calls give
-// the same result.
+// investigation for each host on which something is missing or unexplained. A host is reconciled once: later calls add those
+// that reported since, and give the same result if there are none.
 func (i *Integrity) Reconcile(ctx context.Context, order warrant.Order, runs []Run) (Reconciliation, error) {
 	known, err := i.Reconciliation(ctx, order.ID)
-	if err == nil || fault.KindOf(err) != fault.NotFound {
+	if err != nil && fault.KindOf(err) != fault.NotFound {
 		return known, err
 	}
 	var hosts []explain.StagedHost
 	for _, run := range runs {
+		if among(known.PerHost, run.Host) {
+			continue
+		}
 		h, _, err := i.observe(ctx, order, run)
 		if err != nil {
 			return Reconciliation{}, err
 		}
 		hosts = append(hosts, h)
 	}
-	result := sum(order.ID, hosts)
+	if err == nil && len(hosts) == 0 {
+		return known, nil
+	}
+	var result Reconciliation
 	err = i.DB.Write(ctx, func(tx *db.Tx) error {
-		if done, err := readReports(ctx, tx, selectReports, order.ID); err != nil || len(done) > 0 {
-			result = sum(order.ID, done)
+		done, err := readReports(ctx, tx, selectReports, order.ID)
+		if err != nil {
 			return err
 		}
-		if err := i.record(ctx, tx, order.ID, hosts); err != nil {
+		fresh := slices.DeleteFunc(slices.Clone(hosts), func(h explain.StagedHost) bool { return among(done, h.Host) })
+		result = sum(order.ID, slices.SortedFunc(slices.Values(slices.Concat(done, fresh)), byHost))
+		if len(done) > 0 && len(fresh) == 0 {
+			return nil
+		}
+		if err := i.record(ctx, tx, order.ID, fresh); err != nil {
 			return err
 		}
-		for _, h := range hosts {
+		for _, h := range fresh {
 			if err := i.open(ctx, tx, order.ID, h); err != nil {
 				return err
 			}
@@ -134,6 +147,14 @@ func (i *Integrity) Reconcile(ctx context.Context, order warrant.Order, runs []R
 		return Reconciliation{}, fmt.Errorf("reconcile order %s: %w", order.ID, err)
 	}
 	return result, nil
+}
+
+func byHost(a, b explain.StagedHost) int { return strings.Compare(a.Host, b.Host) }
+
+// among reports whether a host is among those reconciled, which are sorted.
+func among(hosts []explain.StagedHost, host string) bool {
+	_, found := slices.BinarySearchFunc(hosts, explain.StagedHost{Host: host}, byHost)
+	return found
 }
 
 func sum(order string, hosts []explain.StagedHost) Reconciliation {

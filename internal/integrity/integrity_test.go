@@ -96,14 +96,17 @@ func TestOrderFromStageToInvestigation(t *testing.T) {
 		good, goodRun := run("hst_a", script)
 		bad, badRun := run("hst_b", func(h *explaintest.Host) { script(h); h.Write("/usr/bin/implant", "evil") })
 		order := warrant.Order{ID: "ord_prod", Transactions: []warrant.Transaction{good, bad}, Stage: &warrant.StageRef{Order: "ord_stage", Manifest: manifest}}
-		r, err := i.Reconcile(ctx, order, []Run{goodRun, badRun})
+		if r, err := i.Reconcile(ctx, order, []Run{goodRun}); err != nil || !r.Clean || len(r.PerHost) != 1 {
+			t.Errorf("before the other host reported: %+v, %v", r, err)
+		}
+		r, err := i.Reconcile(ctx, order, []Run{goodRun, badRun}) // late
 		if err != nil {
 			t.Fatal(err)
 		}
 		if r.Clean || r.Counts[explain.Unexplained] != 1 || !r.PerHost[0].Clean() || r.PerHost[1].Clean() {
 			t.Errorf("reconciliation %+v", r)
 		}
-		again, err := i.Reconcile(ctx, order, nil)
+		again, err := i.Reconcile(ctx, order, []Run{goodRun, badRun})
 		if d := cmp.Diff(r, again); d != "" || err != nil {
 			t.Errorf("second call: %v %s", err, d)
 		}
@@ -124,7 +127,7 @@ func TestOrderFromStageToInvestigation(t *testing.T) {
 			t.Errorf("discrepancies %+v, %v", lines, err)
 		}
 		investigate(t, i, &now, r.PerHost[1].Report)
-		want := "host.observed manifest.made host.observed host.observed investigation.opened order.reconciled " +
+		want := "host.observed manifest.made host.observed order.reconciled host.observed investigation.opened order.reconciled " +
 			"investigation.overdue investigation.proposed investigation.ratified"
 		if got := strings.Join(log.kinds(), " "); got != want {
 			t.Errorf("acts %s\nwant %s", got, want)

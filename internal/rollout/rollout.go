@@ -292,6 +292,21 @@ func (s *Rollouts) Get(ctx context.Context, order string) (r Rollout, runs []Run
 	return r, runs, err
 }
 
+// End is when an order's rollout ended.
+type End struct {
+	Order string
+	At    time.Time
+}
+
+// EndedAfter gives the rollouts that ended after a time, the earliest first. One that a host reports to late ends again.
+func (s *Rollouts) EndedAfter(ctx context.Context, after time.Time) (all []End, err error) {
+	err = s.DB.Read(ctx, func(tx *db.Tx) error {
+		all, err = ended(ctx, tx, after)
+		return err
+	})
+	return all, err
+}
+
 // RunPage is a part of a rollout's runs, in order.
 type RunPage struct {
 	State State // only in this state; empty: all

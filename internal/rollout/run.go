@@ -133,21 +133,22 @@ func (s *Rollouts) move(ctx context.Context, tx *db.Tx, run Run, to State, who s
 	return s.act(ctx, tx, kind, "run/"+run.Order+"/"+run.Host, who, facts, detail)
 }
 
-// settle halts or ends the rollout where its runs say so.
+// settle halts or ends the rollout where its runs say so. A late report, of which the act of its run tells, moves the end.
 func (s *Rollouts) settle(ctx context.Context, tx *db.Tx, order string) error {
 	r, runs, err := load(ctx, tx, order)
 	if err != nil {
 		return err
 	}
 	state := settled(r, runs)
-	if state == r.State {
+	if state == r.State && state != Ended {
 		return nil
 	}
+	late := state == r.State
 	r.State = state
 	if state == Ended {
 		r.EndedAt = s.Now()
 	}
-	if err := saveRollout(ctx, tx, r); err != nil {
+	if err := saveRollout(ctx, tx, r); err != nil || late {
 		return err
 	}
 	counts := map[string]any{}

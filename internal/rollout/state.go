@@ -97,7 +97,7 @@ type Rollout struct {
 	State       string
 	Budget      int // failed runs it bears before it halts; grows when a person resumes it
 	StartedAt   time.Time
-	EndedAt     time.Time
+	EndedAt     time.Time // when its runs came to what they are: a late report moves it
 }
 
 // waves puts n hosts in waves, each twice as large as the one before: 1 (the canary), 2, 4, … It gives the wave of each

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -21,6 +22,7 @@ var (
 	insertRollout  = db.Q(`INSERT INTO rollout (` + rolloutColumns + `) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)`)
 	selectRollout  = db.Q(`SELECT ` + rolloutColumns + ` FROM rollout WHERE order_id = $1`)
 	selectByState  = db.Q(`SELECT ` + rolloutColumns + ` FROM rollout WHERE state = $1 ORDER BY sequence`)
+	selectEnded    = db.Q(`SELECT order_id, ended_at FROM rollout WHERE state = 'ended' AND ended_at > $1 ORDER BY ended_at`)
 	updateRollout  = db.Q(`UPDATE rollout SET state = $2, budget = $3, ended_at = $4 WHERE order_id = $1`)
 	insertRun      = db.Q(`INSERT INTO rollout_run (` + runColumns + `) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)`)
 	selectRuns     = db.Q(`SELECT ` + runColumns + ` FROM rollout_run WHERE order_id = $1 ORDER BY position`)
@@ -160,6 +162,21 @@ func inState(ctx context.Context, tx *db.Tx, state string) ([]Rollout, error) {
 	all, err := db.Collect(rows, err, func(r *sql.Rows) (Rollout, error) { return scanRollout(r) })
 	if err != nil {
 		return nil, fmt.Errorf("load %s rollouts: %w", state, err)
+	}
+	return all, nil
+}
+
+// ended gives the orders whose rollout ended after a time, in the order of their ends.
+func ended(ctx context.Context, tx *db.Tx, after time.Time) ([]End, error) {
+	rows, err := tx.Query(ctx, selectEnded, db.Micros(after))
+	all, err := db.Collect(rows, err, func(r *sql.Rows) (e End, err error) {
+		var at int64
+		err = r.Scan(&e.Order, &at)
+		e.At = db.Time(at)
+		return e, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load ended rollouts: %w", err)
 	}
 	return all, nil
 }
