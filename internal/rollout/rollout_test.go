@@ -12,6 +12,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/ledger"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
@@ -201,6 +202,27 @@ func TestSilenceCountsAsFailed(t *testing.T) {
 	w.ok(w.report("h2", Done, "")) // the host was away, and tells the truth late
 	w.want("states", w.states(), "ended done done missed")
 	w.want("acts", w.acts(), "rollout.started run.offered run.begun run.done run.offered run.begun run.lost run.missed rollout.ended run.done")
+}
+
+// TestTheStateBeforeIsTheFirstOneTold: a host that forgot its errand looks again when all is done, and the act of its report
+// cites what the run is reconciled by.
+func TestTheStateBeforeIsTheFirstOneTold(t *testing.T) {
+	w := start(t, dbtest.Open(t), "h1")
+	if !w.offered("h1") {
+		t.Fatal("not offered")
+	}
+	w.ok(w.begin("h1"))
+	again := w.signed("h1", w.says("h1", Done, ""))
+	again.Before.PackageSet = digestOf("set after")
+	w.ok(w.Report(t.Context(), "h1", again))
+	_, runs, err := w.Get(t.Context(), w.order.ID)
+	w.ok(err)
+	acts, err := w.log.List(t.Context(), ledger.Filter{Subject: "run/" + w.order.ID + "/h1"})
+	w.ok(err)
+	cited := acts[len(acts)-1].Act.Facts
+	if before := digestOf("set before"); runs[0].Before.PackageSet != before || !slices.Contains(cited, before) {
+		t.Errorf("before %+v, act cites %q", runs[0].Before, cited)
+	}
 }
 
 func TestOffersKeepToTheWindow(t *testing.T) {

@@ -79,7 +79,7 @@ func (s *Rollouts) Report(ctx context.Context, host string, in wire.Report) erro
 		if run.Before == nil {
 			run.Before = &in.Before
 		}
-		facts := slices.Concat([]string{stored}, nonempty(said.Session), observed(in.Before), observed(in.After))
+		facts := slices.Concat([]string{stored}, nonempty(said.Session), observed(*run.Before), observed(in.After))
 		if err := s.move(ctx, tx, run, State(said.Outcome), "host/"+host, facts); err != nil {
 			return err
 		}
