@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"regexp"
@@ -19,7 +20,7 @@ type Bulletin struct {
 	Title     string    `json:"title"`
 	Link      string    `json:"link,omitempty"` // http or https
 	Text      string    `json:"text,omitempty"`
-	Published time.Time `json:"published,omitzero"`
+	Published time.Time `json:"published,omitzero"` // of a mail that a pinned key signed, when it signed
 	Names     []string  `json:"names"`               // CVEs and advisories that it names, sorted
 	Thread    string    `json:"thread,omitempty"`    // ID of the message that began the thread
 	SignedBy  string    `json:"signed_by,omitempty"` // fingerprint of the pinned key; empty: not signed by one
@@ -34,6 +35,37 @@ const MaxBulletin = 8 << 10
 func (b Bulletin) revision() string {
 	b.Source, b.Document = "", ""
 	return envelope.Digest(encode(b))
+}
+
+// distinct sorts bulletins by ID, and keeps each once. What says something else under an ID that is taken, as a mail with another's
+// Message-ID does, gets one of its own; the one that a pinned key signed, else the older, keeps the ID.
+func distinct(all []Bulletin) []Bulletin {
+	slices.SortStableFunc(all, func(a, b Bulletin) int {
+		return cmp.Or(strings.Compare(a.ID, b.ID), boolean(b.SignedBy != "")-boolean(a.SignedBy != ""), a.Published.Compare(b.Published))
+	})
+	kept := make([]Bulletin, 0, len(all))
+	for first, next := 0, 0; first < len(all); first = next {
+		for next = first + 1; next < len(all) && all[next].ID == all[first].ID; next++ {
+		}
+		kept = append(append(kept, all[first]), apart(all[first:next])...)
+	}
+	return kept
+}
+
+// apart gives those that say something else than the first and each other under its ID, with IDs of their own.
+func apart(same []Bulletin) (others []Bulletin) {
+	if len(same) == 1 {
+		return nil
+	}
+	said := map[string]bool{same[0].revision(): true}
+	for _, b := range same[1:] {
+		if revision := b.revision(); !said[revision] {
+			said[revision] = true
+			b.ID += " " + revision[:16]
+			others = append(others, b)
+		}
+	}
+	return others
 }
 
 var named = regexp.MustCompile(`\b(CVE-[0-9]{4}-[0-9]{4,19}|(?:DSA|DLA)[- ][0-9]{1,6}-[0-9]{1,3}|USN-[0-9]{1,6}-[0-9]{1,3}|RH[SBE]A-[0-9]{4}:[0-9]{1,7})\b`)

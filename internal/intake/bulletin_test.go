@@ -14,6 +14,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/intake/feed"
 	"github.com/patchwarrant/patchwarrant/internal/intake/kev"
+	"github.com/patchwarrant/patchwarrant/internal/intake/mail"
 	"github.com/patchwarrant/patchwarrant/internal/intake/nvd"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 )
@@ -242,3 +243,24 @@ func TestATitleThatLooksLikeATime(t *testing.T) {
 type silentLedger struct{}
 
 func (silentLedger) Append(context.Context, *db.Tx, proof.Act) (int64, error) { return 0, nil }
+
+// TestNobodyTakesAnothersID: a mail under the Message-ID of another, sent to have that one taken for known, hides nothing; the same
+// mail by two ways is one.
+func TestNobodyTakesAnothersID(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	blobs, err := blob.Dir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := intake.New(intake.Config{DB: dbtest.Open(t), Ledger: silentLedger{}, Blobs: blobs, Now: func() time.Time { return now },
+		Sources: []intake.Source{{Name: "list", Parse: mail.Mbox(mail.Keys{}), MaxBytes: 1 << 20, MaxAge: time.Hour}}})
+	const from = "From x\nFrom: a@example.org\nMessage-ID: <1@example.org>\n"
+	mbox := from + "Subject: harmless\n\n\n" + from + "Subject: CVE-2026-0001\n\n\n" + from + "Subject: CVE-2026-0001\n\n"
+	if _, err := in.Import(t.Context(), "", "list", strings.NewReader(mbox), "file"); err != nil {
+		t.Fatal(err)
+	}
+	queue, _, err := in.Queue(t.Context(), 10)
+	if err != nil || len(queue) != 2 || queue[0].Bulletin.Title+queue[1].Bulletin.Title != "harmlessCVE-2026-0001" || queue[0].ID == queue[1].ID {
+		t.Errorf("%v, %+v", err, queue)
+	}
+}

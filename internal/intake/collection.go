@@ -140,7 +140,7 @@ func (in *Intake) collect(ctx context.Context, src Source, x index) (Reading, er
 			all.PassedOver[why] += n
 		}
 	}
-	all.Statements = Lead(all.Statements)
+	all.Statements, all.Bulletins = Lead(all.Statements), distinct(all.Bulletins)
 	return all, nil
 }
 

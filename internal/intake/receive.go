@@ -104,6 +104,7 @@ func (in *Intake) parse(ctx context.Context, src Source, digest string, size int
 		return Reading{}, err
 	}
 	reading.from(src, "")
+	reading.Bulletins = distinct(reading.Bulletins)
 	return reading, nil
 }
 

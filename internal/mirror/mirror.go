@@ -213,7 +213,7 @@ func (m *Mirror) refresh(ctx context.Context, u Upstream) (Release, error) {
 		return Release{}, err
 	}
 	now := m.Now()
-	text, signer, err := m.verify(ctx, u, raw, now)
+	text, signature, err := m.verify(ctx, u, raw, now)
 	if err != nil {
 		return Release{}, err
 	}
@@ -221,7 +221,7 @@ func (m *Mirror) refresh(ctx context.Context, u Upstream) (Release, error) {
 	if err != nil {
 		return Release{}, fault.Refuse(fault.Malformed, "%w", err)
 	}
-	next := state{Release: Release{Upstream: u.Name, Date: parsed.Date, ValidUntil: parsed.ValidUntil, Fingerprint: signer, SeenAt: now}, text: envelope.Digest(text)}
+	next := state{Release: Release{Upstream: u.Name, Date: parsed.Date, ValidUntil: parsed.ValidUntil, Fingerprint: signature.By, SeenAt: now}, text: envelope.Digest(text)}
 	if parsed.Suite != u.Suite && parsed.Codename != u.Suite {
 		return Release{}, fault.Refuse(fault.MixMatch, "the release file is of suite %q (%q), not of %q", parsed.Suite, parsed.Codename, u.Suite)
 	}
@@ -242,15 +242,15 @@ func (m *Mirror) refresh(ctx context.Context, u Upstream) (Release, error) {
 	return m.accept(ctx, next)
 }
 
-// verify gives the signed text of a release file and the fingerprint of the pinned key that signed it.
-func (m *Mirror) verify(ctx context.Context, u Upstream, raw []byte, now time.Time) ([]byte, string, error) {
+// verify gives the signed text of a release file and the signature by a pinned key.
+func (m *Mirror) verify(ctx context.Context, u Upstream, raw []byte, now time.Time) ([]byte, pgp.Signature, error) {
 	b, err := m.Keyring(ctx, u.Name)
 	if err != nil {
-		return nil, "", err
+		return nil, pgp.Signature{}, err
 	}
 	keys, err := pgp.LoadKeyring(b)
 	if err != nil {
-		return nil, "", err
+		return nil, pgp.Signature{}, err
 	}
 	return pgp.VerifyClearsigned(raw, keys, u.Fingerprints, now)
 }

@@ -55,9 +55,9 @@ func TestSignedTextComesBack(t *testing.T) {
 		if s, err = LoadSigner(private); err != nil {
 			t.Fatal(err)
 		}
-		text, signer, err := VerifyClearsigned(sign(t, s, release), k, []string{strings.ToUpper(s.Fingerprint())}, now)
-		if err != nil || string(text) != release || signer != s.Fingerprint() {
-			t.Errorf("algorithm %d: %q by %s, %v", a, text, signer, err)
+		text, good, err := VerifyClearsigned(sign(t, s, release), k, []string{strings.ToUpper(s.Fingerprint())}, now)
+		if err != nil || string(text) != release || good != (Signature{s.Fingerprint(), now}) {
+			t.Errorf("algorithm %d: %q by %v, %v", a, text, good, err)
 		}
 	}
 }
@@ -97,8 +97,8 @@ func TestOneGoodPinnedSignatureIsEnough(t *testing.T) {
 	theirs, ours := sign(t, other, release), sign(t, s, release)
 	// Both signatures in one document, the unknown one first, as armoured blocks cannot be joined: decode and write again.
 	joined := joinSignatures(t, theirs, ours)
-	if _, signer, err := VerifyClearsigned(joined, k, []string{s.Fingerprint()}, now); err != nil || signer != s.Fingerprint() {
-		t.Errorf("signer %s, %v", signer, err)
+	if _, good, err := VerifyClearsigned(joined, k, []string{s.Fingerprint()}, now); err != nil || good.By != s.Fingerprint() {
+		t.Errorf("signed by %s, %v", good.By, err)
 	}
 }
 
@@ -176,12 +176,12 @@ func TestDebiansReleaseFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := time.Now()
-		text, signer, err := VerifyClearsigned(data, keys, keys.Fingerprints(), at)
+		text, good, err := VerifyClearsigned(data, keys, keys.Fingerprints(), at)
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
 		}
-		t.Logf("%s: %d bytes signed by %s", filepath.Base(file), len(text), signer)
+		t.Logf("%s: %d bytes signed by %s", filepath.Base(file), len(text), good.By)
 		data[len(data)/3] ^= 1
 		if _, _, err := VerifyClearsigned(data, keys, keys.Fingerprints(), at); err == nil {
 			t.Errorf("%s: accepted with one bit changed", file)
@@ -224,9 +224,9 @@ func TestASignatureBesideADocument(t *testing.T) {
 		return b.Bytes()
 	}
 	good := beside(s)
-	signer, err := VerifyDetached(strings.NewReader(release), good, k, []string{s.Fingerprint()}, now)
-	if err != nil || signer != s.Fingerprint() {
-		t.Fatal(signer, err)
+	signature, err := VerifyDetached(strings.NewReader(release), good, k, []string{s.Fingerprint()}, now)
+	if err != nil || signature != (Signature{s.Fingerprint(), now}) {
+		t.Fatal(signature, err)
 	}
 	for rule, c := range map[string]struct {
 		document  string

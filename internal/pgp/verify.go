@@ -88,68 +88,74 @@ func NormalFingerprint(s string) string {
 	return strings.ToLower(strings.ReplaceAll(s, " ", ""))
 }
 
+// Signature is a good one: the fingerprint of the primary key that made it, and when, as it says itself.
+type Signature struct {
+	By string
+	At time.Time
+}
+
 const clearsignBegin = "-----BEGIN PGP SIGNED MESSAGE-----\n"
 
 // VerifyClearsigned checks a clear-signed document such as InRelease and gives the text that was signed and the
-// fingerprint of the primary key that signed it. At least one signature must be good at the time now and by a key (or a
+// signature that is good. At least one signature must be good at the time now and by a key (or a
 // signing subkey of it) whose primary fingerprint is pinned; other signatures are passed over, as Debian signs with old and
 // new keys together. Text outside the signed message is refused, and the text given back is exactly what was signed
 // (line ends made "\n"; blanks at line ends, which no signature covers, are gone).
 //
 // Errors have kind Denied and the code SIGNATURE.
-func VerifyClearsigned(data []byte, keys *Keyring, pinned []string, now time.Time) (text []byte, signer string, err error) {
+func VerifyClearsigned(data []byte, keys *Keyring, pinned []string, now time.Time) (text []byte, good Signature, err error) {
 	if len(data) > maxClearText {
-		return nil, "", fault.Refuse("SIGNATURE", "the signed document is larger than %d bytes", maxClearText)
+		return nil, Signature{}, fault.Refuse("SIGNATURE", "the signed document is larger than %d bytes", maxClearText)
 	}
 	block, rest := clearsign.Decode(data)
 	if block == nil || !bytes.HasPrefix(data, []byte(clearsignBegin)) || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, "", fault.Refuse("SIGNATURE", "the document is not one clear-signed OpenPGP message and nothing else")
+		return nil, Signature{}, fault.Refuse("SIGNATURE", "the document is not one clear-signed OpenPGP message and nothing else")
 	}
 	trusted := keys.pinned(pinned)
 	if len(trusted) == 0 {
-		return nil, "", fault.Refuse("SIGNATURE", "the keyring holds none of the pinned keys %s", strings.Join(pinned, ", "))
+		return nil, Signature{}, fault.Refuse("SIGNATURE", "the keyring holds none of the pinned keys %s", strings.Join(pinned, ", "))
 	}
 	signatures, err := readSignatures(block.ArmoredSignature.Body)
 	if err != nil {
-		return nil, "", err
+		return nil, Signature{}, err
 	}
 	var problems []string
 	for _, s := range signatures {
-		signer, err := check(s, bytes.NewReader(block.Bytes), trusted, now)
+		good, err := check(s, bytes.NewReader(block.Bytes), trusted, now)
 		if err == nil {
-			return append(bytes.ReplaceAll(block.Bytes, []byte("\r\n"), []byte("\n")), '\n'), signer, nil
+			return append(bytes.ReplaceAll(block.Bytes, []byte("\r\n"), []byte("\n")), '\n'), good, nil
 		}
 		problems = append(problems, err.Error())
 	}
-	return nil, "", fault.Refuse("SIGNATURE", "no good signature by a pinned key: %s", strings.Join(problems, "; "))
+	return nil, Signature{}, fault.Refuse("SIGNATURE", "no good signature by a pinned key: %s", strings.Join(problems, "; "))
 }
 
 // VerifyDetached checks the armoured signatures that stand beside a document, as VerifyClearsigned does, and gives the
-// fingerprint of the primary key that signed it.
-func VerifyDetached(signed io.ReadSeeker, signature []byte, keys *Keyring, pinned []string, now time.Time) (signer string, err error) {
+// one that is good.
+func VerifyDetached(signed io.ReadSeeker, signature []byte, keys *Keyring, pinned []string, now time.Time) (good Signature, err error) {
 	trusted := keys.pinned(pinned)
 	if len(trusted) == 0 {
-		return "", fault.Refuse(fault.BadSignature, "the keyring holds none of the pinned keys %s", strings.Join(pinned, ", "))
+		return Signature{}, fault.Refuse(fault.BadSignature, "the keyring holds none of the pinned keys %s", strings.Join(pinned, ", "))
 	}
 	block, err := armor.Decode(io.LimitReader(bytes.NewReader(signature), maxClearText))
 	if err != nil || block.Type != openpgp.SignatureType {
-		return "", fault.Refuse(fault.BadSignature, "what stands beside the document is no armoured OpenPGP signature")
+		return Signature{}, fault.Refuse(fault.BadSignature, "what stands beside the document is no armoured OpenPGP signature")
 	}
 	signatures, err := readSignatures(block.Body)
 	if err != nil {
-		return "", err
+		return Signature{}, err
 	}
 	var problems []string
 	for _, s := range signatures {
 		if _, err := signed.Seek(0, io.SeekStart); err != nil {
-			return "", err
+			return Signature{}, err
 		}
-		if signer, err = check(s, signed, trusted, now); err == nil {
-			return signer, nil
+		if good, err = check(s, signed, trusted, now); err == nil {
+			return good, nil
 		}
 		problems = append(problems, err.Error())
 	}
-	return "", fault.Refuse(fault.BadSignature, "no good signature by a pinned key: %s", strings.Join(problems, "; "))
+	return Signature{}, fault.Refuse(fault.BadSignature, "no good signature by a pinned key: %s", strings.Join(problems, "; "))
 }
 
 func (k *Keyring) pinned(fingerprints []string) openpgp.EntityList {
@@ -180,23 +186,23 @@ func readSignatures(r io.Reader) ([]*packet.Signature, error) {
 	}
 }
 
-// check verifies one signature and gives the primary fingerprint of its key.
-func check(s *packet.Signature, signed io.Reader, trusted openpgp.EntityList, now time.Time) (string, error) {
+// check verifies one signature.
+func check(s *packet.Signature, signed io.Reader, trusted openpgp.EntityList, now time.Time) (Signature, error) {
 	issuer := "an unnamed key"
 	if s.IssuerKeyId != nil {
 		issuer = fmt.Sprintf("key %016x", *s.IssuerKeyId)
 	}
 	if !slices.Contains([]crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512}, s.Hash) {
-		return "", fmt.Errorf("%s used the weak digest %v", issuer, s.Hash)
+		return Signature{}, fmt.Errorf("%s used the weak digest %v", issuer, s.Hash)
 	}
 	var one bytes.Buffer
 	if err := s.Serialize(&one); err != nil {
-		return "", fmt.Errorf("%s: %w", issuer, err)
+		return Signature{}, fmt.Errorf("%s: %w", issuer, err)
 	}
 	config := &packet.Config{Time: func() time.Time { return now }}
-	e, err := openpgp.CheckDetachedSignature(trusted, signed, &one, config)
+	made, e, err := openpgp.VerifyDetachedSignature(trusted, signed, &one, config)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", issuer, err)
+		return Signature{}, fmt.Errorf("%s: %w", issuer, err)
 	}
-	return fingerprint(e), nil
+	return Signature{fingerprint(e), made.CreationTime.UTC()}, nil
 }

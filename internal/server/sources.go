@@ -156,19 +156,14 @@ func (s Source) mails(k kind, source *intake.Source, now func() time.Time) error
 	source.Heard = func(intake.Bulletin) bool { return true }
 	if s.Keyring != "" {
 		source.Heard = func(b intake.Bulletin) bool { return b.SignedBy != "" } // others can write to a list, too
-		var err error
-		if keys.Detached, err = s.verify(now); err != nil {
-			return err
-		}
-		b, err := os.ReadFile(s.Keyring)
+		ring, err := s.keys()
 		if err != nil {
 			return err
 		}
-		ring, err := pgp.LoadKeyring(b)
-		if err != nil {
-			return err
+		keys.Detached = func(signed io.ReadSeeker, signature []byte) (pgp.Signature, error) {
+			return pgp.VerifyDetached(signed, signature, ring, s.Fingerprints, now())
 		}
-		keys.Clear = func(document []byte) ([]byte, string, error) {
+		keys.Clear = func(document []byte) ([]byte, pgp.Signature, error) {
 			return pgp.VerifyClearsigned(document, ring, s.Fingerprints, now())
 		}
 	}
@@ -186,17 +181,22 @@ func (s Source) verify(now func() time.Time) (func(io.ReadSeeker, []byte) (strin
 	if s.Keyring == "" {
 		return nil, nil
 	}
-	b, err := os.ReadFile(s.Keyring)
-	if err != nil {
-		return nil, err
-	}
-	keys, err := pgp.LoadKeyring(b)
+	ring, err := s.keys()
 	if err != nil {
 		return nil, err
 	}
 	return func(signed io.ReadSeeker, signature []byte) (string, error) {
-		return pgp.VerifyDetached(signed, signature, keys, s.Fingerprints, now())
+		good, err := pgp.VerifyDetached(signed, signature, ring, s.Fingerprints, now())
+		return good.By, err
 	}, nil
+}
+
+func (s Source) keys() (*pgp.Keyring, error) {
+	b, err := os.ReadFile(s.Keyring)
+	if err != nil {
+		return nil, err
+	}
+	return pgp.LoadKeyring(b)
 }
 
 // checkSources refuses what no source can be.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,8 +19,13 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/blob"
+	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pgp"
+	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
 )
@@ -195,4 +202,73 @@ func TestRealCollections(t *testing.T) {
 			t.Errorf("%s: %+v", c.source, r)
 		}
 	}
+}
+
+// silent is a ledger that keeps nothing.
+type silent struct{}
+
+func (silent) Append(context.Context, *db.Tx, proof.Act) (int64, error) { return 0, nil }
+
+// TestAnOldSignedMailIsNoNews: who holds the list's mails back and plays an old one again, under a new date and Message-ID, does not
+// keep the mailbox's clock alive. A quiet list whose last mail is within the term is no alarm.
+func TestAnOldSignedMailIsNoNews(t *testing.T) {
+	now := warranttest.Now
+	signer, err := pgp.Generate("List", "team@example.org", pgp.Ed25519, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := signer.ArmouredPublic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyring := filepath.Join(t.TempDir(), "list.asc")
+	if err := os.WriteFile(keyring, public, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clock := func() time.Time { return now }
+	sources, err := Sources(Config{Sources: []Source{{Name: "list", Kind: "mbox", Keyring: keyring, Fingerprints: []string{signer.Fingerprint()}}}}, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := blob.Dir(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := intake.New(intake.Config{DB: dbtest.Open(t), Ledger: silent{}, Blobs: blobs, Sources: sources, Now: clock})
+	signed := func(text string) string {
+		b, err := signer.SignClearsigned([]byte(text), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	mailbox := ""
+	came := func(days int, text string, wantSilent bool) {
+		t.Helper()
+		now = warranttest.Now.Add(time.Duration(days) * day)
+		if text != "" {
+			mailbox += fmt.Sprintf("From x\nFrom: team@example.org\nDate: %s\nMessage-ID: <%d@example.org>\n\n%s\n", now.Format(time.RFC1123Z), days, text)
+		}
+		if _, err := in.Import(t.Context(), "", "list", strings.NewReader(mailbox), "file"); err != nil {
+			t.Fatal(err)
+		}
+		if err := in.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		states, err := in.States(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(states, func(s intake.SourceState) bool { return s.Name == "list" })
+		if s := states[i]; s.SilentAt.IsZero() == wantSilent {
+			t.Errorf("day %d: due %s, silent since %s", days, s.DueAt, s.SilentAt)
+		}
+	}
+	first := signed("DSA-1-1\n")
+	came(0, first, false)
+	came(29, "", false)
+	came(29, first, false)
+	came(31, first, true)
+	came(40, first, true)
+	came(41, signed("DSA-2-1\n"), false)
 }

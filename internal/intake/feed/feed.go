@@ -47,7 +47,6 @@ type entry struct {
 func Parse(r io.Reader) (intake.Reading, error) {
 	d := xml.NewDecoder(io.LimitReader(r, MaxBytes+1))
 	reading := intake.Reading{Window: true}
-	seen := map[string]bool{}
 	for depth := 0; ; {
 		t, err := d.Token()
 		if errors.Is(err, io.EOF) && depth == 0 {
@@ -76,8 +75,7 @@ func Parse(r io.Reader) (intake.Reading, error) {
 				return intake.Reading{}, fault.New(fault.Invalid, "feed: entry %d is damaged: %w", len(reading.Bulletins)+1, err)
 			}
 			depth--
-			if b := e.bulletin(); b.ID != "" && !seen[b.ID] {
-				seen[b.ID] = true
+			if b := e.bulletin(); b.ID != "" {
 				reading.Bulletins = append(reading.Bulletins, b)
 			}
 			if len(reading.Bulletins) > maxEntries {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
+	"github.com/patchwarrant/patchwarrant/internal/pgp"
 )
 
 // Bounds, in bytes, mails, and levels of a mail's parts.
@@ -34,8 +35,8 @@ const (
 
 // Keys checks signatures by pinned keys; a nil function: there are none, and no mail counts as signed.
 type Keys struct {
-	Detached func(signed io.ReadSeeker, signature []byte) (signer string, err error)
-	Clear    func(document []byte) (text []byte, signer string, err error)
+	Detached func(signed io.ReadSeeker, signature []byte) (pgp.Signature, error)
+	Clear    func(document []byte) (text []byte, good pgp.Signature, err error)
 }
 
 // Mbox gives a parser of an mbox. A mail that cannot be read is fault.Invalid, and so is an mbox without any. Source of the
@@ -43,16 +44,11 @@ type Keys struct {
 func Mbox(keys Keys) intake.Parser {
 	return func(r io.Reader) (intake.Reading, error) {
 		reading := intake.Reading{Window: true}
-		seen := map[string]bool{}
 		err := split(r, func(message []byte) error {
 			b, err := keys.read(message)
 			if err != nil {
 				return fault.New(fault.Invalid, "mail %d: %w", len(reading.Bulletins)+1, err)
 			}
-			if seen[b.ID] {
-				return nil // the same mail by two ways
-			}
-			seen[b.ID] = true
 			reading.Bulletins = append(reading.Bulletins, b)
 			return nil
 		})
@@ -153,11 +149,16 @@ func (k Keys) read(message []byte) (intake.Bulletin, error) {
 	if err != nil {
 		title = m.Header.Get("Subject")
 	}
-	text := p.text.String()
+	text, names := p.text.String(), []string{title, p.text.String()}
+	if p.signature == good { // what is beside the signed text, as the title is, nobody signed
+		text, names = p.signed.String(), []string{p.signed.String()}
+	}
 	sum := sha256.Sum256(message)
 	b := intake.Bulletin{ID: cmp.Or(messageID(m.Header.Get("Message-ID")), "sha256:"+hex.EncodeToString(sum[:])), Title: intake.Clip(title, maxTitle),
-		Text: intake.Clip(text, intake.MaxBulletin), Names: intake.Named(title, text), SignedBy: p.signedBy, Signature: p.signature}
-	if at, err := m.Header.Date(); err == nil {
+		Text: intake.Clip(text, intake.MaxBulletin), Names: intake.Named(names...), SignedBy: p.by.By, Signature: p.signature}
+	if at, err := m.Header.Date(); p.signature == good {
+		b.Published = p.by.At // the date can be anyone's
+	} else if err == nil {
 		b.Published = at.UTC()
 	}
 	if thread := strings.Fields(m.Header.Get("References")); len(thread) > 0 {
@@ -170,12 +171,16 @@ func (k Keys) read(message []byte) (intake.Bulletin, error) {
 
 func messageID(s string) string { return intake.Clip(strings.Trim(strings.TrimSpace(s), "<>"), 300) }
 
+const good = "good"
+
 // parts collects the text of a mail and what is known of its signature.
 type parts struct {
-	keys                Keys
-	n                   int
-	text                strings.Builder
-	signedBy, signature string
+	keys         Keys
+	n            int
+	inside       bool // of what a good signature covers
+	text, signed strings.Builder
+	by           pgp.Signature
+	signature    string
 }
 
 // take reads one part of a mail. Parts that are no text are passed over.
@@ -190,7 +195,9 @@ func (p *parts) take(contentType, encoding string, body []byte, depth int) error
 	switch {
 	case strings.HasPrefix(kind, "multipart/"):
 		if kind == "multipart/signed" {
-			p.verify(body, parameters["boundary"])
+			if part, ok := p.verify(body, parameters["boundary"]); ok {
+				return p.covered(part, depth)
+			}
 		}
 		return p.several(body, parameters["boundary"], depth)
 	case kind == "text/plain":
@@ -199,12 +206,42 @@ func (p *parts) take(contentType, encoding string, body []byte, depth int) error
 			return fault.New(fault.Invalid, "a part of the mail is damaged: %w", err)
 		}
 		if bytes.Contains(text, []byte("-----BEGIN PGP SIGNED MESSAGE-----")) {
-			text = p.clear(text)
+			var ok bool
+			if text, ok = p.clear(text); ok {
+				defer p.enter()()
+			}
 		}
-		p.text.Write(bytes.ToValidUTF8(text, []byte("?")))
-		p.text.WriteByte('\n')
+		p.write(append(bytes.ToValidUTF8(text, []byte("?")), '\n'))
 	}
 	return nil
+}
+
+// covered reads the part that a good signature stands beside, and it alone.
+func (p *parts) covered(part []byte, depth int) error {
+	defer p.enter()()
+	m, err := mail.ReadMessage(bytes.NewReader(bytes.ReplaceAll(part, []byte("\r\n"), []byte("\n"))))
+	if err != nil {
+		return fault.New(fault.Invalid, "a part of the mail is damaged: %s", intake.Clip(err.Error(), 200))
+	}
+	body, err := io.ReadAll(m.Body)
+	if err != nil {
+		return fault.New(fault.Invalid, "a part of the mail is damaged: %w", err)
+	}
+	return p.take(m.Header.Get("Content-Type"), m.Header.Get("Content-Transfer-Encoding"), body, depth+1)
+}
+
+// enter says that what is read next is covered by a good signature, until the function it gives is called.
+func (p *parts) enter() (leave func()) {
+	was := p.inside
+	p.inside = true
+	return func() { p.inside = was }
+}
+
+func (p *parts) write(text []byte) {
+	p.text.Write(text)
+	if p.inside {
+		p.signed.Write(text)
+	}
 }
 
 func (p *parts) several(body []byte, boundary string, depth int) error {
@@ -240,56 +277,52 @@ func decoded(body []byte, encoding string) ([]byte, error) {
 	return body, nil
 }
 
-// signed notes what came of a signature. One bad signature outweighs a good one.
-func (p *parts) signed(signer string, err error) {
+// note keeps what came of a signature. One bad signature outweighs a good one.
+func (p *parts) note(by pgp.Signature, err error) (ok bool) {
 	switch {
 	case err != nil:
-		p.signedBy, p.signature = "", intake.Clip("counts for nothing: "+err.Error(), 300)
+		p.by, p.signature = pgp.Signature{}, intake.Clip("counts for nothing: "+err.Error(), 300)
 	case p.signature == "none":
-		p.signedBy, p.signature = signer, "good"
+		p.by, p.signature = by, good
 	}
+	return err == nil
 }
 
 var errNoKeys = errors.New("no keys are pinned for this source")
 
 // clear checks a clear-signed text and gives what was signed. Text around the signed message is dropped: nobody signed it.
-func (p *parts) clear(text []byte) []byte {
+func (p *parts) clear(text []byte) ([]byte, bool) {
 	const begin, end = "-----BEGIN PGP SIGNED MESSAGE-----", "-----END PGP SIGNATURE-----"
 	document := bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
 	from, to := bytes.Index(document, []byte(begin)), bytes.Index(document, []byte(end))
 	if p.keys.Clear == nil {
-		p.signed("", errNoKeys)
-		return text
+		return text, p.note(pgp.Signature{}, errNoKeys)
 	}
 	if from < 0 || to < from {
-		p.signed("", errors.New("the signed text has no end"))
-		return text
+		return text, p.note(pgp.Signature{}, errors.New("the signed text has no end"))
 	}
-	plain, signer, err := p.keys.Clear(append(bytes.Clone(document[from:to+len(end)]), '\n'))
-	p.signed(signer, err)
+	plain, by, err := p.keys.Clear(append(bytes.Clone(document[from:to+len(end)]), '\n'))
 	if err != nil {
-		return text
+		plain = text
 	}
-	return plain
+	return plain, p.note(by, err)
 }
 
-// verify checks PGP/MIME: the first part, exactly as it stands, by the second. Source: RFC 3156, section 5.
-func (p *parts) verify(body []byte, boundary string) {
+// verify checks PGP/MIME: the first part, exactly as it stands, by the second. It gives that part. Source: RFC 3156, section 5.
+func (p *parts) verify(body []byte, boundary string) (part []byte, ok bool) {
 	if p.keys.Detached == nil {
-		p.signed("", errNoKeys)
-		return
+		return nil, p.note(pgp.Signature{}, errNoKeys)
 	}
 	canonical := bytes.ReplaceAll(bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")), []byte("\n"), []byte("\r\n"))
 	pieces := bytes.Split(append([]byte("\r\n"), canonical...), []byte("\r\n--"+boundary))
 	if boundary == "" || len(pieces) != 4 {
-		p.signed("", errors.New("the mail has not the two parts of a signed one"))
-		return
+		return nil, p.note(pgp.Signature{}, errors.New("the mail has not the two parts of a signed one"))
 	}
 	_, signature, found := bytes.Cut(pieces[2], []byte("\r\n\r\n"))
 	if !found {
-		p.signed("", errors.New("the mail has no signature"))
-		return
+		return nil, p.note(pgp.Signature{}, errors.New("the mail has no signature"))
 	}
-	signer, err := p.keys.Detached(bytes.NewReader(bytes.TrimPrefix(pieces[1], []byte("\r\n"))), signature)
-	p.signed(signer, err)
+	part = bytes.TrimPrefix(pieces[1], []byte("\r\n"))
+	by, err := p.keys.Detached(bytes.NewReader(part), signature)
+	return part, p.note(by, err)
 }

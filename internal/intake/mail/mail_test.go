@@ -36,10 +36,10 @@ func pinned(t testing.TB) (mail.Keys, *pgp.Signer) {
 		t.Fatal(err)
 	}
 	return mail.Keys{
-		Clear: func(b []byte) ([]byte, string, error) {
+		Clear: func(b []byte) ([]byte, pgp.Signature, error) {
 			return pgp.VerifyClearsigned(b, ring, ring.Fingerprints(), now)
 		},
-		Detached: func(signed io.ReadSeeker, signature []byte) (string, error) {
+		Detached: func(signed io.ReadSeeker, signature []byte) (pgp.Signature, error) {
 			return pgp.VerifyDetached(signed, signature, ring, ring.Fingerprints(), now)
 		}}, signer
 }
@@ -50,7 +50,7 @@ const text = "Debian Security Advisory DSA-6352-1\nCVE ID : CVE-2026-0001 CVE-20
 
 func TestAPlainMail(t *testing.T) {
 	r, err := mail.Mbox(mail.Keys{})(strings.NewReader("From x Thu Jun 18\n" + head + "\n" + text + ">From here on.\n\nFrom y Thu Jun 18\n" + head + "\n" + text))
-	if err != nil || len(r.Bulletins) != 1 || !r.Window {
+	if err != nil || len(r.Bulletins) != 2 || !r.Window {
 		t.Fatalf("%v, %d mails", err, len(r.Bulletins))
 	}
 	b := r.Bulletins[0]
@@ -97,6 +97,38 @@ func TestSignedMail(t *testing.T) {
 				t.Error("words outside the signed text count as signed")
 			}
 		})
+	}
+}
+
+// TestOnlyWhatIsSignedCounts: who can play an old signed mail again adds a new date, a title and words around it, in all the ways
+// that mails have parts. None of it counts as signed.
+func TestOnlyWhatIsSignedCounts(t *testing.T) {
+	keys, signer := pinned(t)
+	clear, err := signer.SignClearsigned([]byte(text), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := "Content-Type: text/plain\r\n\r\n" + strings.ReplaceAll(text, "\n", "\r\n")
+	beside := "\n--xx\nContent-Type: application/pgp-signature\n\n" + detached(t, signer, part) + "\n"
+	plain := strings.ReplaceAll(part, "\r\n", "\n")
+	const later = "From: team@example.org\nSubject: CVE-2026-9999\nMessage-ID: <new@example.org>\nDate: Sat, 18 Jul 2026 10:00:00 -0000\n"
+	const evil, mixed, signed = "Content-Type: text/plain\n\nCVE-2026-9999\n", "Content-Type: multipart/mixed; boundary=yy\n\n", "Content-Type: multipart/signed; boundary=xx\n\n"
+	for name, message := range map[string]string{
+		"around":                    later + "\nCVE-2026-9999\n" + string(clear) + "CVE-2026-9999\n",
+		"a part beside":             later + mixed + "--yy\n\n" + string(clear) + "\n--yy\n" + evil + "--yy--\n",
+		"a footer of the list":      later + mixed + "--yy\n" + signed + "--xx\n" + plain + beside + "--xx--\n--yy\n" + evil + "--yy--\n",
+		"before the first part":     later + signed + "CVE-2026-9999\n--xx\n" + plain + beside + "--xx--\nCVE-2026-9999\n",
+		"a part that hides another": later + signed + "--xx\r\n" + strings.ReplaceAll(plain, "\n", "\r\n") + "\n--xx\nCVE-2026-9999: x" + beside[len("\n--xx\nContent-Type: application/pgp-signature"):] + "\r\n--xx--\r\n",
+	} {
+		r, err := mail.Message(keys)("cur/1", strings.NewReader(message))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		b := r.Bulletins[0]
+		if b.Signature != "good" || !b.Published.Equal(now) || !slices.Equal(b.Names, []string{"CVE-2026-0001", "CVE-2026-0002", "DSA-6352-1"}) || strings.Contains(b.Text, "9999") {
+			t.Errorf("%s: %+v", name, b)
+		}
 	}
 }
 
