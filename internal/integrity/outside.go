@@ -94,6 +94,9 @@ func (i *Integrity) OpenOutside(ctx context.Context, tx *db.Tx, o Outside) error
 	return i.act(ctx, tx, kind, "investigation/"+inv.ID, "server", detail, append([]string{inv.Report}, o.facts...)...)
 }
 
+// isWhole tells a line about a tree of which more differs than can be told from one about a path.
+func isWhole(l explain.Line) bool { return l.Path == "/" && l.Before == nil && l.After == nil }
+
 // together adds a later report of a host to an earlier one. Of a path in both, what it was first and what it is now count; that it is
 // again what it was does not take it out.
 func together(first, then explain.Report) *explain.Report {
@@ -102,7 +105,12 @@ func together(first, then explain.Report) *explain.Report {
 		lines[l.Path] = l
 	}
 	for _, l := range then.Lines {
-		if was, ok := lines[l.Path]; ok {
+		was, ok := lines[l.Path]
+		switch {
+		case !ok || isWhole(l):
+		case isWhole(was):
+			l = was
+		default:
 			l.Before = was.Before
 			if was.Verdict == explain.Unexplained {
 				l.Verdict, l.Why = was.Verdict, was.Why
