@@ -63,7 +63,10 @@ func (w *Watch) Plant(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Day != "" && c.FoundAt.IsZero() && c.LostAt.IsZero() && now.Sub(c.PlantedAt) > CanaryTerm {
+	if c.Day != "" && c.FoundAt.IsZero() && c.LostAt.IsZero() {
+		if now.Sub(c.PlantedAt) <= CanaryTerm {
+			return nil // also over midnight: the next one is planted when it is known what became of this one
+		}
 		if err := w.lose(ctx, c); err != nil {
 			return err
 		}

@@ -163,6 +163,23 @@ func TestAHostThatClaimsTheFutureIsNotFresh(t *testing.T) {
 	w.sweep("host.clock-ran-out files")
 }
 
+// TestMidnightEndsNoTerm: a vulnerability planted in the evening has its term, and its loss is told.
+func TestMidnightEndsNoTerm(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d)
+		w.now = w.now.Add(21 * time.Hour) // 22:00
+		host := w.enrol()
+		w.hear(host, nil)
+		for range 8 {
+			check(t, w.Plant(t.Context()))
+			w.now = w.now.Add(time.Hour)
+		}
+		if got := w.told(); got != "canary.planted, canary.lost, canary.planted" {
+			t.Errorf("told %s", got)
+		}
+	})
+}
+
 // TestThePlantedVulnerabilityIsFoundEachDay: on the chosen host alone, by today's answer alone.
 func TestThePlantedVulnerabilityIsFoundEachDay(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
