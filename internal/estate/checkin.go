@@ -318,6 +318,9 @@ func (e *Estate) Silence(ctx context.Context) error {
 			return err
 		}
 		for _, h := range quiet {
+			if e.beats.apply(&h); !h.LastSeen.Before(now.Add(-e.Silent)) {
+				continue // heard since the heartbeats were written
+			}
 			h.SilentAt = now
 			if err := saveHost(ctx, tx, h); err != nil {
 				return err

@@ -101,6 +101,29 @@ func TestSilenceKnowsTheHeartbeats(t *testing.T) {
 	}
 }
 
+// TestAHostHeardMeanwhileIsNotSilent: its heartbeat came after the others were written, and before the sweep looked.
+func TestAHostHeardMeanwhileIsNotSilent(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d)
+		h, _ := w.enrol("web1")
+		check(t, w.hear(h.ID, w.put(1, "1")))
+		w.now = w.now.Add(w.Estate.Silent + time.Second)
+		heard, clock := false, w.Estate.Now
+		w.Estate.Now = func() time.Time {
+			if !heard {
+				heard = true
+				check(t, w.hear(h.ID, w.put(2, "1")))
+			}
+			return clock()
+		}
+		check(t, w.Silence(t.Context()))
+		check(t, w.Flush(t.Context()))
+		if s := w.stored(h.ID); !s.SilentAt.IsZero() || s.Counter != 2 {
+			t.Errorf("silent since %s, counter %d", s.SilentAt, s.Counter)
+		}
+	})
+}
+
 // TestOneCounterAtTwoServersIsAClone: the second to write finds the counter taken.
 func TestOneCounterAtTwoServersIsAClone(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
