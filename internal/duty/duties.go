@@ -84,8 +84,8 @@ type Duties struct{ Config }
 // New makes Duties.
 func New(c Config) *Duties { return &Duties{c} }
 
-// maxInvestigations bounds the open investigations that are looked at.
-const maxInvestigations = 1000
+// atOnce is how many open investigations are asked for at once.
+const atOnce = 1000
 
 // List gives all duties without an owner, of now.
 func (d *Duties) List(ctx context.Context) ([]Duty, error) {
@@ -167,12 +167,17 @@ func (d *Duties) answers(ctx context.Context, f *Facts) error {
 		return err
 	}
 	for _, state := range []string{integrity.Open, integrity.Proposed} {
-		open, _, err := d.Integrity.InvestigationsFrom(ctx, integrity.InvestigationPage{State: state, Limit: maxInvestigations})
-		if err != nil {
-			return err
-		}
-		for _, i := range open {
-			f.Investigations = append(f.Investigations, i.ID)
+		page := integrity.InvestigationPage{State: state, Limit: atOnce}
+		for more := true; more; {
+			open, _, err := d.Integrity.InvestigationsFrom(ctx, page)
+			if err != nil {
+				return err
+			}
+			for _, i := range open {
+				f.Investigations = append(f.Investigations, i.ID)
+				page.Before = i.ID
+			}
+			more = len(open) == atOnce
 		}
 	}
 	if !f.decided() {
