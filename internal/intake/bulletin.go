@@ -20,7 +20,7 @@ type Bulletin struct {
 	Title     string    `json:"title"`
 	Link      string    `json:"link,omitempty"` // http or https
 	Text      string    `json:"text,omitempty"`
-	Published time.Time `json:"published,omitzero"` // of a mail that a pinned key signed, when it signed
+	Published time.Time `json:"published,omitzero"`  // of a mail that a pinned key signed, when it signed
 	Names     []string  `json:"names"`               // CVEs and advisories that it names, sorted
 	Thread    string    `json:"thread,omitempty"`    // ID of the message that began the thread
 	SignedBy  string    `json:"signed_by,omitempty"` // fingerprint of the pinned key; empty: not signed by one

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"regexp"
@@ -170,15 +171,45 @@ func (d record) cves() []string {
 	return []string{d.ID}
 }
 
+// versions is how a scheme names, checks and compares them.
+type versions struct {
+	valid   func(version string) error
+	compare func(a, b string) int
+}
+
+// end gives the highest version in which a range is fixed; none where it was introduced again later.
+func (v versions) end(events []event) (end string, err error) {
+	for _, e := range events {
+		if e.Fixed == nil {
+			continue
+		}
+		if err := v.valid(*e.Fixed); err != nil {
+			return "", err
+		}
+		if end == "" || v.compare(*e.Fixed, end) > 0 {
+			end = *e.Fixed
+		}
+	}
+	for _, e := range events {
+		if e.Introduced == nil || *e.Introduced == "0" || end == "" {
+			continue
+		}
+		if err := v.valid(*e.Introduced); err != nil || v.compare(*e.Introduced, end) > 0 {
+			return "", err
+		}
+	}
+	return end, nil
+}
+
 // statement reads the ranges: fixed in the highest version that ends one, open where one has no end.
 func (a affected) statement(scheme intake.Scheme) (intake.Statement, error) {
 	// Debian, Ubuntu and Rocky Linux name source packages, AlmaLinux binary ones.
 	s := intake.Statement{Package: a.Package.Name, Scheme: scheme, Binary: strings.HasPrefix(a.Package.Ecosystem, "AlmaLinux")}
-	valid, compare, validVersion := deb.ValidName, deb.Compare, deb.ValidVersion
+	named, of := deb.ValidName, versions{deb.ValidVersion, deb.Compare}
 	if scheme == intake.RPM {
-		valid, compare, validVersion = rpm.ValidName, rpm.Compare, rpm.ValidVersion
+		named, of = rpm.ValidName, versions{rpm.ValidVersion, rpm.Compare}
 	}
-	if !valid(s.Package) {
+	if !named(s.Package) {
 		return s, fault.New(fault.Invalid, "%q is no name of a package", intake.Clip(s.Package, 200))
 	}
 	s.Status, s.Note = intake.Undetermined, "the record gives no range of versions"
@@ -186,15 +217,15 @@ func (a affected) statement(scheme intake.Scheme) (intake.Statement, error) {
 		if r.Type != "ECOSYSTEM" {
 			continue
 		}
-		end := ""
 		for _, e := range r.Events {
-			if e.Fixed != nil {
-				end = *e.Fixed
-			}
 			if e.LastAffected != nil {
 				return intake.Statement{Package: s.Package, Scheme: scheme, Binary: s.Binary, Status: intake.Undetermined,
 					Note: "the record says which version is the last affected, not which one has the fix"}, nil
 			}
+		}
+		end, err := of.end(r.Events)
+		if err != nil {
+			return s, fmt.Errorf("%s: %w", s.Package, err)
 		}
 		if scheme == intake.RPM {
 			end = strings.TrimPrefix(end, "0:")
@@ -202,9 +233,7 @@ func (a affected) statement(scheme intake.Scheme) (intake.Statement, error) {
 		switch {
 		case end == "":
 			s.Status, s.FixedVersion, s.Note = intake.Open, "", ""
-		case validVersion(end) != nil:
-			return s, fault.New(fault.Invalid, "%s: %q is no version", s.Package, intake.Clip(end, 200))
-		case s.Status == intake.Undetermined, s.Status == intake.Fixed && compare(end, s.FixedVersion) > 0:
+		case s.Status == intake.Undetermined, s.Status == intake.Fixed && of.compare(end, s.FixedVersion) > 0:
 			s.Status, s.FixedVersion, s.Note = intake.Fixed, end, ""
 		}
 	}

@@ -34,6 +34,9 @@ var records = map[string]string{
 {"package":{"name":"tool-libs","ecosystem":"AlmaLinux:9"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1:1.2-3.el9"}]}]}]}`,
 	"withdrawn": head + `"withdrawn":"2026-02-01T00:00:00Z","id":"DSA-2-1","affected":[
 {"package":{"name":"tool","ecosystem":"Debian:12"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"}]}]}]}`,
+	"introduced again": head + `"id":"DSA-4-1","upstream":["CVE-2026-7"],"affected":[
+{"package":{"name":"tool","ecosystem":"Debian:12"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1.0-1"},{"introduced":"2.0-1"}]}]},
+{"package":{"name":"other","ecosystem":"Debian:12"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"introduced":"2.0-1"},{"fixed":"3.0-1"},{"fixed":"1.0-1"}]}]}]}`,
 	"about no CVE": head + `"id":"DSA-3-2","affected":[{"package":{"name":"tool","ecosystem":"Debian:12"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"last_affected":"1.0"}]}]}]}`,
 }
 
@@ -46,6 +49,7 @@ func TestRecordsBecomeStatements(t *testing.T) {
 		"one of Rocky":     {"rocky-9 tool CVE-2026-5 fixed 1.2-3.el9 rpm RLSA-2026:1 [Important]"},
 		"one of AlmaLinux": {"almalinux-9 tool-libs CVE-2026-6 fixed 1:1.2-3.el9 rpm binary ALSA-2026:1"},
 		"withdrawn":        nil,
+		"introduced again": {"bookworm other CVE-2026-7 fixed 3.0-1 DSA-4-1", "bookworm tool CVE-2026-7 open DSA-4-1"},
 		"about no CVE":     {"bookworm tool DSA-3-2 undetermined DSA-3-2"},
 	} {
 		r, err := osv.Parse()("x.json", strings.NewReader(records[what]))
