@@ -188,6 +188,8 @@ func TestKernelVerdicts(t *testing.T) {
 		{"not installed", pkgset.Set{old}, running("6.1.0-37-amd64", "6.1.140-1"), verdict.Affected},
 		{"unknown what runs: the oldest image counts", pkgset.Set{old, new}, verdict.Kernel{}, verdict.Affected},
 		{"somebody else's kernel runs", pkgset.Set{old, new}, verdict.Kernel{Release: "6.8.0", Version: "#1 SMP"}, verdict.Affected},
+		{"its image was removed since the boot", pkgset.Set{new, headers}, running("6.1.0-37-amd64", "6.1.140-1"), verdict.FixedAfterReboot},
+		{"the image of a newer one was removed", pkgset.Set{new}, running("6.1.0-41-amd64", "6.1.158-1"), ""},
 		{"headers only", pkgset.Set{headers}, running("6.8.0", "6.8.1-1"), verdict.Undetermined},
 	}
 	for _, c := range cases {

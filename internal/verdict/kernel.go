@@ -2,10 +2,12 @@ package verdict
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
+	"github.com/patchwarrant/patchwarrant/internal/rpm"
 )
 
 // Kernel is what a host says about the kernel it runs.
@@ -35,10 +37,10 @@ func ofKernel(p pkgset.Package) bool {
 	return strings.HasPrefix(p.Source, "linux") && (kernelSource.MatchString(p.Source) || kernelPart.MatchString(p.Name))
 }
 
-// boot looks at images only. Where the running kernel is none of the installed images, or does not say its version, the
-// oldest installed version stands: better affected than wrongly fixed.
+// boot looks at images only. The running kernel is one of them, or one whose image was removed since the boot; where it does not
+// say its version, or another source's image runs, the oldest installed version stands: better affected than wrongly fixed.
 func (h *holding) boot(set pkgset.Set, kernel Kernel) {
-	newest, running := "", ""
+	newest, running, removed := "", "", ""
 	for _, p := range set {
 		if p.Source != h.source || !image(p) {
 			continue
@@ -53,9 +55,16 @@ func (h *holding) boot(set pkgset.Set, kernel Kernel) {
 		if runs(p, kernel.Release) {
 			running = version
 		}
+		if version, _ = strings.CutSuffix(kernel.Release, "."+p.Arch); rpm.ValidVersion(version) == nil {
+			removed = version
+		}
 	}
-	if !h.rpm && running != "" {
+	gone := running == "" && !slices.ContainsFunc(set, func(p pkgset.Package) bool { return image(p) && runs(p, kernel.Release) })
+	switch {
+	case !h.rpm && (running != "" || gone):
 		running = kernel.running()
+	case gone:
+		running = removed
 	}
 	switch {
 	case newest == "" || kernel.None:

@@ -295,3 +295,32 @@ func TestVerdictsOfRedHatAgreeWithRPM(t *testing.T) {
 		}
 	}
 }
+
+// TestTheRunningKernelOfRPM: the image that runs may have been removed since the boot.
+func TestTheRunningKernelOfRPM(t *testing.T) {
+	image := func(version string) pkgset.Package {
+		return pkgset.Package{Name: "kernel-core", Arch: "x86_64", Version: version, Source: "kernel", SourceVersion: version, RPM: &pkgset.RPM{Vendor: "Rocky Enterprise Software Foundation"}}
+	}
+	const old, fixed = "5.14.0-362.8.1.el9_3", "5.14.0-427.13.1.el9_4"
+	for _, c := range []struct {
+		running string
+		set     pkgset.Set
+		want    verdict.Status // "" for not affected
+	}{
+		{fixed, pkgset.Set{image(old), image(fixed)}, ""}, {old, pkgset.Set{image(old), image(fixed)}, verdict.FixedAfterReboot},
+		{old, pkgset.Set{image(fixed)}, verdict.FixedAfterReboot}, {old, pkgset.Set{image(old)}, verdict.Affected},
+	} {
+		f := verdict.NewFleet()
+		s := fixedIn("CVE-2026-1", "kernel", fixed)
+		s.Release, s.Scheme = "rocky-9", intake.RPM
+		f.Learn([]intake.Statement{s})
+		place(t, f, "h", verdict.Class{Release: "rocky-9", Kernel: verdict.Kernel{Release: c.running + ".x86_64", Version: "#1 SMP PREEMPT_DYNAMIC"}}, c.set)
+		got := verdict.Status("")
+		for _, x := range f.Findings("h") {
+			got = x.Verdict.Status
+		}
+		if got != c.want {
+			t.Errorf("%s runs, %d installed: %q, want %q", c.running, len(c.set), got, c.want)
+		}
+	}
+}
