@@ -562,3 +562,27 @@ func FuzzDecodeAssessment(f *testing.F) {
 		}
 	})
 }
+
+// TestAWorseWordComesThroughAnAssessment: who only confirmed what sources said, or even lowered it with a reason, did not know of the
+// worse word that came later; a milder one changes nothing.
+func TestAWorseWordComesThroughAnAssessment(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	w.row.Releases[0].Urgency = "low"
+	w.after(0)
+	w.assess("alice", deadline.Assessment{Severity: "low"})
+	if got := w.after(1)["remediation"]; got != "due 4320h0m0s" {
+		t.Fatalf("remediation is %s", got)
+	}
+	w.row.Releases[0].Urgency = "critical"
+	if got := w.after(2)["remediation"]; got != "due 96h0m0s" {
+		t.Errorf("sources raised it to critical, and remediation is %s", got)
+	}
+	w.assess("alice", deadline.Assessment{Severity: "medium", Reason: "only reachable by root on the host itself"})
+	if got := w.after(3)["remediation"]; got != "due 1080h0m0s" {
+		t.Errorf("assessed again, and remediation is %s", got)
+	}
+	w.row.Releases[0].Urgency = "low"
+	if got := w.after(4)["remediation"]; got != "due 1080h0m0s" {
+		t.Errorf("sources lowered it, and remediation is %s", got)
+	}
+}

@@ -63,7 +63,11 @@ func facts(v triage.Vulnerability, assessed *Assessment) policy.Facts {
 		f.Fix = f.Fix || r.Status == intake.Fixed
 	}
 	if assessed != nil {
-		f.Severity = assessed.Severity
+		if given := f.Severity; given != assessed.Given && worst(Severities, assessed.Given, given) == given {
+			f.Severity = worst(Severities, assessed.Severity, given) // a worse word than the one that was known to who assessed
+		} else {
+			f.Severity = assessed.Severity
+		}
 		f.Exploit = f.Exploit || assessed.Factors.Exploit != "none"
 		f.Automatable, f.Total = assessed.Automatable, assessed.Total
 	}
