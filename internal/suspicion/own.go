@@ -46,7 +46,7 @@ const (
 )
 
 var (
-	packageForm = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}$`)
+	packageForm = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_+.-]{0,127}$`)
 	releaseForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 )
 

@@ -144,3 +144,37 @@ func FuzzDecodeDecision(f *testing.F) {
 		}
 	})
 }
+
+// TestWhateverIsStatedCanBeDecided: advisories without a CVE, and the names that rpm's source packages have.
+func TestWhateverIsStatedCanBeDecided(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	const document = `{"@context":"https://openvex.dev/ns/v0.2.0","@id":"https://example.org/1","author":"x","timestamp":"2026-01-01T00:00:00Z","version":1,"statements":[%s]}`
+	var statements []string
+	names := []string{"CVE-2026-7/NetworkManager", "RHSA-2026:100/mod_http2", "USN-100-1/openssl", "CVE-2026-8/R", "CVE-2026-9/python3.12-setuptools_scm"}
+	for _, name := range names {
+		id, source, _ := strings.Cut(name, "/")
+		statements = append(statements, fmt.Sprintf(`{"vulnerability":{"name":%q},"products":[{"@id":"pkg:rpm/redhat/%s?arch=src&distro=rhel-9"}],"status":"affected","action_statement":"wait"}`, id, source))
+	}
+	w.imports("others", fmt.Sprintf(document, strings.Join(statements, ",")))
+	for _, name := range names {
+		w.decide("alice", triage.Decision{Vulnerability: name, Kind: triage.Defer, Scope: triage.FleetScope, Reason: "later", Until: w.now.Add(time.Hour)})
+	}
+}
+
+// TestATermThatIsOverComesNotInForce: the second person agrees after the end that the first gave the exception.
+func TestATermThatIsOverComesNotInForce(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	d := triage.Decision{Vulnerability: openssl, Kind: triage.NotConcerned, Scope: triage.FleetScope, Reason: "not reachable", Justification: triage.Justifications[0], Until: w.now.Add(time.Hour)}
+	payload := w.draft("alice", d)
+	both := w.people.Sign(triage.DecisionType, payload, "alice", "bob")
+	first := both
+	first.Signatures = both.Signatures[:1]
+	made, err := w.Decide(t.Context(), "alice", first)
+	if err != nil || made.InForce {
+		t.Fatal(made, err)
+	}
+	w.now = w.now.Add(time.Hour)
+	if made, err = w.Agree(t.Context(), "bob", made.ID, both.Signatures[1]); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("in force: %t, %v", made.InForce, err)
+	}
+}

@@ -126,7 +126,7 @@ func DecodeDecision(payload []byte) (Decision, error) {
 }
 
 var (
-	vulnerabilityForm = regexp.MustCompile(`^(CVE|TEMP|PW)-[A-Z0-9-]{1,59}/[a-z0-9][a-z0-9+.-]{1,127}$`)
+	vulnerabilityForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9:._-]{1,63}/[A-Za-z0-9_][A-Za-z0-9_+.-]{0,199}$`) // as parsers name them
 	scopeForm         = regexp.MustCompile(`^(fleet|environment/[a-z0-9][a-z0-9-]{0,63}|group/[a-z0-9][a-z0-9-]{0,63}|host/[a-z0-9_]{1,64})$`)
 )
 
@@ -192,6 +192,9 @@ func (d Decision) verify(e envelope.Envelope, root *trustroot.Root, touched []tr
 	}
 	if d.MadeAt.After(now.Add(time.Minute)) || now.Sub(d.MadeAt) > within {
 		return false, fault.New(fault.Conflict, "decision: drafted at %s, which is not within the last %s; draft it again", d.MadeAt.Format(time.RFC3339), term(within))
+	}
+	if !d.Until.IsZero() && !now.Before(d.Until) {
+		return false, fault.New(fault.Conflict, "decision: its term ended at %s, before it came in force; draft it again", d.Until.Format(time.RFC3339))
 	}
 	if d.Exception != nil {
 		if _, ok := root.Person(d.Exception.Owner); !ok {
