@@ -34,8 +34,13 @@ func newBuildRegister() *cobra.Command {
 			if from := slices.DeleteFunc([]string{host, status, sbom}, func(s string) bool { return s == "" }); len(from) != 1 {
 				return b, fault.New(fault.Invalid, "name one of --host, --status and --sbom")
 			}
+			var now v1.Build
 			if host != "" {
-				return b, c.call(ctx, http.MethodPut, path, v1.BuildOfHost{Host: host, Days: days}, &b)
+				return b, c.put(ctx, path, &now, func() (any, error) { return v1.BuildOfHost{Host: host, Days: days}, nil }, &b)
+			}
+			etag, err := c.read(ctx, path, &now)
+			if err != nil && fault.KindOf(err) != fault.NotFound {
+				return b, err
 			}
 			file, as := status, "/status?"
 			if sbom != "" {
@@ -47,8 +52,8 @@ func newBuildRegister() *cobra.Command {
 			}
 			defer f.Close()
 			q := url.Values{"release": {release}, "days": {strconv.Itoa(days)}}
-			return b, c.do(ctx, http.MethodPut, path+as+q.Encode(), f, func(body io.Reader) error {
-				return json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&b)
+			return b, c.send(ctx, http.MethodPut, path+as+q.Encode(), etag, f, func(answer *http.Response) error {
+				return json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&b)
 			})
 		}, showBuild)
 	c.Flags().StringVar(&host, "host", "", "ID of the host")

@@ -212,6 +212,34 @@ func (c *client) send(ctx context.Context, method, path, from string, body io.Re
 	return read(answer)
 }
 
+// read takes the document at a path into now, and gives its ETag.
+func (c *client) read(ctx context.Context, path string, now any) (etag string, err error) {
+	return etag, c.send(ctx, http.MethodGet, path, "", nil, func(answer *http.Response) error {
+		etag = answer.Header.Get("ETag")
+		return json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(now)
+	})
+}
+
+// put makes what stands under a name, or changes it as it is now: what somebody else changes meanwhile is never written over.
+// The document is made after now was read, which stays empty where there is nothing yet.
+func (c *client) put(ctx context.Context, path string, now any, document func() (any, error), after any) error {
+	etag, err := c.read(ctx, path, now)
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	d, err := document()
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	return c.send(ctx, http.MethodPut, path, etag, bytes.NewReader(b), func(answer *http.Response) error {
+		return json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(after)
+	})
+}
+
 func problem(answer *http.Response) error {
 	var p v1.Problem
 	b, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))

@@ -30,15 +30,24 @@ func newGroupList() *cobra.Command {
 
 func newGroupSave() *cobra.Command {
 	var in v1.GroupDefinition
-	c := verb("save GROUP --condition EXPRESSION", "Make a group, or change its condition", cobra.ExactArgs(1),
-		func(ctx context.Context, c *client, args []string) (g group.Group, err error) {
-			return g, c.call(ctx, http.MethodPut, "/groups/"+segment(args[0]), in, &g)
+	var c *cobra.Command
+	c = verb("save GROUP --condition EXPRESSION", "Make a group, or change what is named of one", cobra.ExactArgs(1),
+		func(ctx context.Context, client *client, args []string) (g group.Group, err error) {
+			var now v1.Group
+			return g, client.put(ctx, "/groups/"+segment(args[0]), &now, func() (any, error) {
+				if !c.Flags().Changed("condition") {
+					in.Expression = now.Expression
+				}
+				if !c.Flags().Changed("note") {
+					in.Note = now.Note
+				}
+				return in, nil
+			}, &g)
 		}, func(w io.Writer, g group.Group) {
 			say(w, "saved %s; its hosts: patchwarrant host list --group %s", orderview.Clean(g.Name), orderview.Clean(g.Name))
 		})
 	c.Flags().StringVar(&in.Expression, "condition", "", `such as 'zone == "dmz" && criticality in ["high", "critical"]'`)
 	c.Flags().StringVar(&in.Note, "note", "", "what it is for")
-	c.MarkFlagRequired("condition")
 	return c
 }
 

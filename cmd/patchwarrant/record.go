@@ -93,11 +93,8 @@ func newRecordSave() *cobra.Command {
 
 // edit changes a record as it is now: what somebody else changes meanwhile is never written over.
 func (c *client) edit(ctx context.Context, id, method, below string, make func(record.Record) (any, error)) (r record.Record, err error) {
-	path, etag := "/records/"+segment(id), ""
-	err = c.send(ctx, http.MethodGet, path, "", nil, func(answer *http.Response) error {
-		etag = answer.Header.Get("ETag")
-		return json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&r)
-	})
+	path := "/records/" + segment(id)
+	etag, err := c.read(ctx, path, &r)
 	if err != nil {
 		return r, err
 	}

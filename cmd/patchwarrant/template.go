@@ -33,32 +33,45 @@ func newTemplateList() *cobra.Command {
 }
 
 func newTemplateSave() *cobra.Command {
-	var in v1.TemplateDefinition
-	var stage, production string
-	c := verb("save TEMPLATE --stage 'tuesday 22:00 4' --production 'thursday 22:00 4' --time-zone NAME", "Make a template, or change it",
-		cobra.ExactArgs(1), func(ctx context.Context, c *client, args []string) (t change.Template, err error) {
-			if in.Stage, err = slotOf(stage); err != nil {
-				return t, err
-			}
-			if in.Production, err = slotOf(production); err != nil {
-				return t, err
-			}
-			return t, c.call(ctx, http.MethodPut, "/order-templates/"+segment(args[0]), in, &t)
+	var stage, production, zone, reason, plan, backOut, audience string
+	var c *cobra.Command
+	c = verb("save TEMPLATE --stage 'tuesday 22:00 4' --production 'thursday 22:00 4' --time-zone NAME", "Make a template, or change what is named of one",
+		cobra.ExactArgs(1), func(ctx context.Context, client *client, args []string) (t change.Template, err error) {
+			var now change.Template
+			return t, client.put(ctx, "/order-templates/"+segment(args[0]), &now, func() (any, error) {
+				in := v1.TemplateDefinition{Zone: now.Zone, Stage: now.Stage, Production: now.Production, Reason: now.Reason, Plan: now.Plan,
+					BackOut: now.BackOut, Audience: now.Audience}
+				said := func(name string) bool { return now.Name == "" || c.Flags().Changed(name) }
+				for name, to := range map[string]struct{ field, text *string }{"time-zone": {&in.Zone, &zone}, "reason": {&in.Reason, &reason},
+					"plan": {&in.Plan, &plan}, "back-out": {&in.BackOut, &backOut}, "notice": {&in.Audience, &audience}} {
+					if said(name) {
+						*to.field = *to.text
+					}
+				}
+				for name, to := range map[string]struct {
+					slot *change.Slot
+					text string
+				}{"stage": {&in.Stage, stage}, "production": {&in.Production, production}} {
+					if said(name) {
+						if *to.slot, err = slotOf(to.text); err != nil {
+							return nil, err
+						}
+					}
+				}
+				return in, nil
+			}, &t)
 		}, func(w io.Writer, t change.Template) {
 			say(w, "saved %s; next: patchwarrant order propose --template %s --snapshot DIGEST", orderview.Clean(t.Name), orderview.Clean(t.Name))
 		})
 	f := c.Flags()
 	f.StringVar(&stage, "stage", "", "weekday, time and hours of the window on stage")
 	f.StringVar(&production, "production", "", "weekday, time and hours of the window on production")
-	f.StringVar(&in.Zone, "time-zone", "UTC", "whose clocks, such as Europe/Zurich")
+	f.StringVar(&zone, "time-zone", "UTC", "whose clocks, such as Europe/Zurich")
 	places := "; may name " + strings.Join(change.Placeholders, ", ")
-	f.StringVar(&in.Reason, "reason", "", "why"+places)
-	f.StringVar(&in.Plan, "plan", "", "course of action and test plan"+places)
-	f.StringVar(&in.BackOut, "back-out", "", "how to return"+places)
-	f.StringVar(&in.Audience, "notice", "", "audience told of production when stage is proposed")
-	for _, name := range []string{"stage", "production", "reason", "plan", "back-out"} {
-		c.MarkFlagRequired(name)
-	}
+	f.StringVar(&reason, "reason", "", "why"+places)
+	f.StringVar(&plan, "plan", "", "course of action and test plan"+places)
+	f.StringVar(&backOut, "back-out", "", "how to return"+places)
+	f.StringVar(&audience, "notice", "", "audience told of production when stage is proposed")
 	return c
 }
 

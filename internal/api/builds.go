@@ -39,14 +39,24 @@ func (d *door) build(ctx context.Context, _ staff.Session, in *Named) (v1.Build,
 }
 
 func (d *door) registerBuild(ctx context.Context, s staff.Session, in *struct {
-	Named
+	Saved
 	Body v1.BuildOfHost
 }) (build.Build, error) {
-	return d.Builds.Register(ctx, s.Person.ID, build.New{Name: in.ID, Host: in.Body.Host, Days: in.Body.Days})
+	return d.register(ctx, s, in.Saved, build.New{Host: in.Body.Host, Days: in.Body.Days})
+}
+
+// register gives a build of the name, or a new one, what n says.
+func (d *door) register(ctx context.Context, s staff.Session, in Saved, n build.New) (build.Build, error) {
+	from, err := base(d, in.IfMatch, func() (v1.Build, error) { return d.build(ctx, s, &in.Named) })
+	if err != nil {
+		return build.Build{}, err
+	}
+	n.Name, n.From = in.ID, from.RegisteredAt
+	return d.Builds.Register(ctx, s.Person.ID, n)
 }
 
 type buildFile struct {
-	Named
+	Saved
 	Release string `query:"release" required:"true" maxLength:"64"`
 	Days    int    `query:"days" required:"true" minimum:"1" maximum:"365"`
 	Upload
@@ -57,11 +67,11 @@ func (d *door) registerBuildFile(ctx context.Context, s staff.Session, in *build
 	if err != nil {
 		return build.Build{}, fault.New(fault.Invalid, "read the file: %w", err)
 	}
-	return d.Builds.Register(ctx, s.Person.ID, build.New{Name: in.ID, Release: in.Release, Days: in.Days, Status: b})
+	return d.register(ctx, s, in.Saved, build.New{Release: in.Release, Days: in.Days, Status: b})
 }
 
 func (d *door) registerBuildSBOM(ctx context.Context, s staff.Session, in *struct {
-	Named
+	Saved
 	Release string `query:"release" maxLength:"64" doc:"of the packages that name none"`
 	Days    int    `query:"days" required:"true" minimum:"1" maximum:"365"`
 	Upload
@@ -70,7 +80,7 @@ func (d *door) registerBuildSBOM(ctx context.Context, s staff.Session, in *struc
 	if err != nil {
 		return build.Build{}, fault.New(fault.Invalid, "read the file: %w", err)
 	}
-	return d.Builds.Register(ctx, s.Person.ID, build.New{Name: in.ID, Release: in.Release, Days: in.Days, SBOM: b})
+	return d.register(ctx, s, in.Saved, build.New{Release: in.Release, Days: in.Days, SBOM: b})
 }
 
 func (d *door) dropBuild(ctx context.Context, s staff.Session, in *Named) (none, error) {

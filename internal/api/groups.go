@@ -41,10 +41,14 @@ func (d *door) group(ctx context.Context, _ staff.Session, in *Named) (v1.Group,
 }
 
 func (d *door) saveGroup(ctx context.Context, s staff.Session, in *struct {
-	Named
+	Saved
 	Body v1.GroupDefinition
 }) (group.Group, error) {
-	return d.Groups.Save(ctx, s.Person.ID, group.Group{Name: in.ID, Expression: in.Body.Expression, Note: in.Body.Note})
+	from, err := base(d, in.IfMatch, func() (v1.Group, error) { return d.group(ctx, s, &in.Named) })
+	if err != nil {
+		return group.Group{}, err
+	}
+	return d.Groups.Save(ctx, s.Person.ID, group.Group{Name: in.ID, Expression: in.Body.Expression, Note: in.Body.Note, ChangedAt: from.ChangedAt})
 }
 
 func (d *door) dropGroup(ctx context.Context, s staff.Session, in *Named) (none, error) {

@@ -1,15 +1,10 @@
 package api
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"io"
-	"math"
 	"net/http"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -85,25 +80,8 @@ func (d *door) revision(ctx context.Context, in Based) (int64, error) {
 	if in.IfMatch == "" {
 		return 0, fault.New(fault.Invalid, "a change names the record it was made from: header If-Match with its ETag")
 	}
-	rec, err := d.Records.Get(ctx, in.ID)
-	if err != nil {
-		return 0, err
-	}
-	now, err := d.etag(rec)
-	if err == nil && strings.TrimPrefix(strings.TrimSpace(in.IfMatch), "W/") != now {
-		return math.MinInt64, nil // which the room refuses as stale
-	}
+	rec, err := base(d, in.IfMatch, func() (record.Record, error) { return d.Records.Get(ctx, in.ID) })
 	return rec.Revision, err
-}
-
-// etag names a document as a GET of it does.
-func (d *door) etag(document any) (string, error) {
-	var b bytes.Buffer
-	if err := d.api.Marshal(&b, "application/json", document); err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(b.Bytes())
-	return `"` + hex.EncodeToString(sum[:16]) + `"`, nil
 }
 
 type recordChange struct {

@@ -27,12 +27,16 @@ func (d *door) template(ctx context.Context, _ staff.Session, in *Named) (change
 }
 
 func (d *door) saveTemplate(ctx context.Context, s staff.Session, in *struct {
-	Named
+	Saved
 	Body v1.TemplateDefinition
 }) (change.Template, error) {
+	from, err := base(d, in.IfMatch, func() (change.Template, error) { return d.template(ctx, s, &in.Named) })
+	if err != nil {
+		return change.Template{}, err
+	}
 	b := in.Body
 	return d.Changes.SaveTemplate(ctx, s.Person.ID, change.Template{Name: in.ID, Zone: b.Zone, Stage: b.Stage, Production: b.Production,
-		Reason: b.Reason, Plan: b.Plan, BackOut: b.BackOut, Audience: b.Audience})
+		Reason: b.Reason, Plan: b.Plan, BackOut: b.BackOut, Audience: b.Audience, ChangedAt: from.ChangedAt})
 }
 
 func (d *door) dropTemplate(ctx context.Context, s staff.Session, in *Named) (none, error) {

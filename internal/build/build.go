@@ -76,6 +76,7 @@ type New struct {
 	Release string // of the status file, or of what a component list gives no release
 	Status  []byte // else
 	SBOM    []byte
+	From    time.Time // when what it replaces was registered; zero: there is none
 }
 
 // MaxFile is the size of a status file or component list, in bytes.
@@ -122,17 +123,26 @@ func Open(c Config) *Builds {
 
 var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
 
-// Register makes a build, or gives one of the name another set, and judges it.
+// Register makes a build, or gives the one that was registered at n.From another set, and judges it. Conflict with code STALE if
+// there is another by now.
 func (b *Builds) Register(ctx context.Context, who string, n New) (Build, error) {
 	if !nameForm.MatchString(n.Name) || n.Days < 1 || n.Days > 365 {
 		return Build{}, fault.New(fault.Invalid, "a build needs a name of a-z 0-9 . _ - and 1 to 365 days in which a vulnerability must be out of it")
 	}
-	x := Build{Name: n.Name, Days: n.Days, RegisteredBy: who, RegisteredAt: b.Now().UTC().Truncate(time.Microsecond)}
+	x := Build{Name: n.Name, Days: n.Days, RegisteredBy: who}
 	facts, err := b.source(ctx, n, &x)
 	if err != nil {
 		return x, err
 	}
 	err = b.DB.Write(ctx, func(tx *db.Tx) error {
+		before, err := load(ctx, tx, n.Name)
+		if err != nil && fault.KindOf(err) != fault.NotFound {
+			return err
+		}
+		if !before.RegisteredAt.Equal(n.From) {
+			return fault.New(fault.Conflict, "%w", fault.Refuse(fault.Stale, "build %s was registered or dropped since you looked; look again", n.Name))
+		}
+		x.RegisteredAt = db.Later(b.Now(), before.RegisteredAt)
 		if err := save(ctx, tx, x); err != nil {
 			return err
 		}

@@ -98,8 +98,16 @@ func TestABuildIsAFindingWithItsOwnTime(t *testing.T) {
 		if n := x.Overdue(first.Add(14 * 24 * time.Hour)); n != 1 {
 			t.Errorf("%d overdue", n)
 		}
-		if _, err := w.Register(ctx, "carol", New{Name: "base-12", Days: 14, Release: "bookworm", Status: []byte(strings.Replace(status, "3.0.1-1", "3.0.2-1", 1))}); err != nil {
+		newer := New{Name: "base-12", Days: 14, Release: "bookworm", Status: []byte(strings.Replace(status, "3.0.1-1", "3.0.2-1", 1))}
+		if _, err := w.Register(ctx, "carol", newer); fault.KindOf(err) != fault.Conflict || fault.CodeOf(err) != fault.Stale {
+			t.Errorf("made where there is one: %v", err)
+		}
+		newer.From = x.RegisteredAt
+		if _, err := w.Register(ctx, "carol", newer); err != nil {
 			t.Fatal(err)
+		}
+		if _, err := w.Register(ctx, "dave", newer); fault.CodeOf(err) != fault.Stale {
+			t.Errorf("in place of one that is no more: %v", err)
 		}
 		if x, err = w.Get(ctx, "base-12"); err != nil || len(x.Findings) != 0 {
 			t.Errorf("made anew: %+v, %v", x.Findings, err)

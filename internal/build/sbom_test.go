@@ -51,7 +51,7 @@ func TestAComponentListIsABuild(t *testing.T) {
 	if err != nil || len(set) != 2 || set[0].Source != "openssl" || set[1].SourceVersion != "3.0.1-1" {
 		t.Errorf("%+v, %v", set, err)
 	}
-	if x, err = w.Register(t.Context(), "carol", New{Name: "image", Days: 14, Release: "bookworm", SBOM: []byte(image)}); err != nil || x.NotJudged() != 4 {
+	if x, err = w.Register(t.Context(), "carol", New{Name: "image", Days: 14, Release: "bookworm", SBOM: []byte(image), From: x.RegisteredAt}); err != nil || x.NotJudged() != 4 {
 		t.Errorf("with a release: %+v, %v", x.Unjudged, err)
 	}
 }

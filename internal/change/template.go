@@ -200,21 +200,27 @@ func (c *Changes) Template(ctx context.Context, name string) (t Template, err er
 	return t, err
 }
 
-// SaveTemplate makes a template, or changes the one of its name.
+// SaveTemplate makes a template, or changes the one whose ChangedAt t has: Conflict with code STALE if there is another by now.
 func (c *Changes) SaveTemplate(ctx context.Context, who string, t Template) (Template, error) {
 	if err := t.check(); err != nil {
 		return t, fmt.Errorf("template: %w", err)
 	}
-	t.ChangedBy, t.ChangedAt = who, c.Now().UTC().Truncate(time.Microsecond)
 	return t, c.DB.Write(ctx, func(tx *db.Tx) error {
 		all, err := loadTemplates(ctx, tx)
 		if err != nil {
 			return err
 		}
-		known := slices.ContainsFunc(all, func(old Template) bool { return old.Name == t.Name })
-		if !known && len(all) >= MostTemplates {
+		var before Template
+		if i := slices.IndexFunc(all, func(old Template) bool { return old.Name == t.Name }); i >= 0 {
+			before = all[i]
+		}
+		if !before.ChangedAt.Equal(t.ChangedAt) {
+			return fault.New(fault.Conflict, "%w", fault.Refuse(fault.Stale, "template %s was made, changed or dropped since you looked; look again", t.Name))
+		}
+		if before.Name == "" && len(all) >= MostTemplates {
 			return fault.New(fault.Conflict, "there are %d templates already; drop one first", MostTemplates)
 		}
+		t.ChangedBy, t.ChangedAt = who, db.Later(c.Now(), before.ChangedAt)
 		if err := putTemplate(ctx, tx, t); err != nil {
 			return err
 		}

@@ -93,6 +93,34 @@ func TestATemplateGivesNoPower(t *testing.T) {
 	}
 }
 
+// TestATemplateIsNotWrittenOver: a change is made from the template of now, a new one where there is none.
+func TestATemplateIsNotWrittenOver(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := begin(t, d)
+		save := func(from Template, plan string) (Template, error) {
+			x := weekly()
+			x.Plan, x.ChangedAt = plan, from.ChangedAt
+			return w.SaveTemplate(t.Context(), "bob", x)
+		}
+		first, err := save(Template{}, "first")
+		w.ok(err)
+		second, err := save(first, "second") // in the same moment
+		w.ok(err)
+		for what, from := range map[string]Template{"made again": {}, "from what it was": first} {
+			if _, err := save(from, "third"); fault.KindOf(err) != fault.Conflict || fault.CodeOf(err) != fault.Stale {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if now, err := w.Template(t.Context(), "weekly"); err != nil || now.Plan != "second" || !now.ChangedAt.Equal(second.ChangedAt) {
+			t.Errorf("%+v, %v", now, err)
+		}
+		w.ok(w.DropTemplate(t.Context(), "carol", "weekly"))
+		if _, err := save(second, "third"); fault.CodeOf(err) != fault.Stale {
+			t.Errorf("from what was dropped: %v", err)
+		}
+	})
+}
+
 func TestTemplatesThatAreRefused(t *testing.T) {
 	w := begin(t, dbtest.Open(t))
 	for what, spoil := range map[string]func(*Template){

@@ -93,6 +93,15 @@ func Micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
+// Later gives now as Micros keeps it, but always after before: so the time of a change tells it from the one before.
+func Later(now, before time.Time) time.Time {
+	now = now.UTC().Truncate(time.Microsecond)
+	if !now.After(before) {
+		now = before.Add(time.Microsecond)
+	}
+	return now
+}
+
 // Time reads what Micros wrote.
 func Time(us int64) time.Time {
 	if us == 0 {

@@ -16,7 +16,11 @@ import (
 
 func (w *world) save(name, expression string) {
 	w.t.Helper()
-	_, err := w.Groups.Save(w.t.Context(), "erin", group.Group{Name: name, Expression: expression})
+	before, err := w.Groups.Get(w.t.Context(), name)
+	if fault.KindOf(err) != fault.NotFound {
+		check(w.t, err)
+	}
+	_, err = w.Groups.Save(w.t.Context(), "erin", group.Group{Name: name, Expression: expression, ChangedAt: before.ChangedAt})
 	check(w.t, err)
 }
 

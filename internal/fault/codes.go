@@ -32,4 +32,5 @@ const (
 	ForeignRoot   = "FOREIGN-ROOT"    // a file-system root that the host's own policy does not name, or whose path others than root can change
 	Interrupted   = "INTERRUPTED"     // the run was cut off; the report says what was found
 	Failed        = "FAILED"          // the package manager failed
+	Stale         = "STALE"           // would write over what somebody else changed since it was read
 )

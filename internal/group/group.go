@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,7 +58,8 @@ var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
 const maxNote = 500 // bytes
 
-// Save makes a group or changes it. Its condition is compiled first: one that cannot be is Invalid, with the place.
+// Save makes a group, or changes the one whose ChangedAt x has: Conflict with code STALE if there is another by now. The condition
+// is compiled first: one that cannot be is Invalid, with the place.
 func (g *Groups) Save(ctx context.Context, who string, x Group) (Group, error) {
 	x.Expression, x.Note = strings.TrimSpace(x.Expression), strings.TrimSpace(x.Note)
 	if !nameForm.MatchString(x.Name) || len(x.Note) > maxNote {
@@ -66,25 +68,26 @@ func (g *Groups) Save(ctx context.Context, who string, x Group) (Group, error) {
 	if _, err := Language.Compile(x.Expression); err != nil {
 		return x, err
 	}
-	x.ChangedBy, x.ChangedAt = who, g.Now().UTC().Truncate(time.Microsecond)
 	return x, g.DB.Write(ctx, func(tx *db.Tx) error {
 		all, err := loadAll(ctx, tx)
 		if err != nil {
 			return err
 		}
-		before, known := "", false
-		for _, old := range all {
-			if old.Name == x.Name {
-				before, known = old.Expression, true
-			}
+		var before Group
+		if i := slices.IndexFunc(all, func(old Group) bool { return old.Name == x.Name }); i >= 0 {
+			before = all[i]
 		}
-		if !known && len(all) == Most {
+		if !before.ChangedAt.Equal(x.ChangedAt) {
+			return fault.New(fault.Conflict, "%w", fault.Refuse(fault.Stale, "group %s was made, changed or dropped since you looked; look again", x.Name))
+		}
+		if before.Name == "" && len(all) == Most {
 			return fault.New(fault.Conflict, "there are %d groups already; drop one first", Most)
 		}
+		x.ChangedBy, x.ChangedAt = who, db.Later(g.Now(), before.ChangedAt)
 		if err := save(ctx, tx, x); err != nil {
 			return err
 		}
-		return g.act(ctx, tx, who, "group.saved", x.Name, map[string]any{"before": before, "after": x.Expression, "note": x.Note})
+		return g.act(ctx, tx, who, "group.saved", x.Name, map[string]any{"before": before.Expression, "after": x.Expression, "note": x.Note})
 	})
 }
 

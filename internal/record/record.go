@@ -80,11 +80,8 @@ type Records struct{ Config }
 // New makes Records.
 func New(c Config) *Records { return &Records{c} }
 
-// Stale is the code of a refusal to write over what somebody else changed meanwhile.
-const Stale = "STALE"
-
 func stale(hostname string) error {
-	return fault.New(fault.Conflict, "%w", fault.Refuse(Stale, "the record of %s was changed since you read it; look again", hostname))
+	return fault.New(fault.Conflict, "%w", fault.Refuse(fault.Stale, "the record of %s was changed since you read it; look again", hostname))
 }
 
 // Get gives a record, dropped ones too, or NotFound.

@@ -78,7 +78,7 @@ func TestEditsAreActsWithBeforeAndAfter(t *testing.T) {
 			string(a.Detail) != `{"after":{"notes":"","zone":"core"},"before":{"notes":"line one\nline two","zone":"dmz"},"hostname":"web1.example.org","revision":2}` {
 			t.Errorf("act %+v %s", a, a.Detail)
 		}
-		if _, err := w.Change(ctx, "frank", rec.ID, rec.Revision, full); fault.CodeOf(err) != Stale || fault.KindOf(err) != fault.Conflict {
+		if _, err := w.Change(ctx, "frank", rec.ID, rec.Revision, full); fault.CodeOf(err) != fault.Stale || fault.KindOf(err) != fault.Conflict {
 			t.Errorf("a lost update: %v", err)
 		}
 		if _, err := w.Create(ctx, "erin", Fields{Hostname: full.Hostname}); fault.KindOf(err) != fault.Conflict {

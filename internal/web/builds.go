@@ -57,7 +57,8 @@ func newBuild(form url.Values) (build.New, error) {
 	if err != nil {
 		return build.New{}, fault.New(fault.Invalid, "say in how many days a vulnerability must be out of the build")
 	}
-	return build.New{Name: form.Get("name"), Days: days}, nil
+	from, err := changedAt(form)
+	return build.New{Name: form.Get("name"), Days: days, From: from}, err
 }
 
 func (s *site) register(v *visit, n build.New) error {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/group"
@@ -11,6 +12,7 @@ type groupsBody struct {
 	Groups []group.Group
 	estate.Facets
 	Fields []string
+	Chosen group.Group // to be changed
 }
 
 func (s *site) groups(v *visit) error {
@@ -23,7 +25,11 @@ func (s *site) groups(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "groups", "Groups", groupsBody{all, n, group.Language.Fields()})
+	body := groupsBody{Groups: all, Facets: n, Fields: group.Language.Fields()}
+	if i := slices.IndexFunc(all, func(g group.Group) bool { return g.Name == v.r.URL.Query().Get("change") }); i >= 0 {
+		body.Chosen = all[i]
+	}
+	return v.show(http.StatusOK, "groups", "Groups", body)
 }
 
 func (s *site) saveGroup(v *visit) error {
@@ -31,7 +37,11 @@ func (s *site) saveGroup(v *visit) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.Groups.Save(v.r.Context(), v.me(), group.Group{Name: form.Get("name"), Expression: form.Get("expression"), Note: form.Get("note")})
+	from, err := changedAt(form)
+	if err != nil {
+		return err
+	}
+	_, err = s.Groups.Save(v.r.Context(), v.me(), group.Group{Name: form.Get("name"), Expression: form.Get("expression"), Note: form.Get("note"), ChangedAt: from})
 	if err != nil {
 		return err
 	}

@@ -45,13 +45,16 @@ func (v *visit) goOn(to, held string) error {
 	if err != nil {
 		return fault.New(fault.Invalid, "what was sent before the sign-in is malformed: send it again")
 	}
-	body := goOnBody{To: to}
+	return v.show(http.StatusOK, "go-on", "Go on", goOnBody{to, fieldsOf(form)})
+}
+
+func fieldsOf(form url.Values) (all []field) {
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		for _, value := range form[name] {
-			body.Fields = append(body.Fields, field{name, value})
+			all = append(all, field{name, value})
 		}
 	}
-	return v.show(http.StatusOK, "go-on", "Go on", body)
+	return all
 }
 
 // above leads from the address of a form, which a browser shows for the page that answers it, to the page above: by a reload,

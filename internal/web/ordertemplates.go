@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/patchwarrant/patchwarrant/internal/change"
@@ -13,7 +14,13 @@ type templatesBody struct {
 	Placeholders []string
 	Weekdays     []string
 	Staged       []change.Order // closed stage orders, the newest first
+	New          change.Template
+	Chosen       change.Template // to be changed
 }
+
+// newTemplate is what the form of a new one begins with.
+var newTemplate = change.Template{Zone: "UTC", Stage: change.Slot{At: "22:00", Hours: 4}, Production: change.Slot{At: "22:00", Hours: 4},
+	Reason: "Routine patches: {vulnerabilities}"}
 
 func (s *site) templates(v *visit) error {
 	ctx := v.r.Context()
@@ -21,7 +28,10 @@ func (s *site) templates(v *visit) error {
 	if err != nil {
 		return err
 	}
-	body := templatesBody{Templates: all, Placeholders: change.Placeholders, Weekdays: change.Weekdays}
+	body := templatesBody{Templates: all, Placeholders: change.Placeholders, Weekdays: change.Weekdays, New: newTemplate}
+	if i := slices.IndexFunc(all, func(t change.Template) bool { return t.Name == v.r.URL.Query().Get("change") }); i >= 0 {
+		body.Chosen = all[i]
+	}
 	orders, err := s.Changes.List(ctx, ordersPage)
 	if err != nil {
 		return err
@@ -48,6 +58,9 @@ func (s *site) saveTemplate(v *visit) error {
 	}
 	t := change.Template{Name: form.Get("name"), Zone: form.Get("time_zone"), Reason: form.Get("reason"), Plan: form.Get("plan"),
 		BackOut: form.Get("back_out"), Audience: form.Get("audience")}
+	if t.ChangedAt, err = changedAt(form); err != nil {
+		return err
+	}
 	if t.Stage, err = slot("stage"); err != nil {
 		return err
 	}

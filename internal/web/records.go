@@ -1,11 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/ledger"
@@ -114,6 +117,15 @@ func revisionOf(form url.Values) (int64, error) {
 		return 0, fault.New(fault.Invalid, "the form does not say which revision it was made from")
 	}
 	return n, nil
+}
+
+// changedAt reads when what the form changes was changed last; zero: the form makes it.
+func changedAt(form url.Values) (time.Time, error) {
+	us, err := strconv.ParseInt(cmp.Or(form.Get("from"), "0"), 10, 64)
+	if err != nil {
+		return time.Time{}, fault.New(fault.Invalid, "the form does not say what it was made from")
+	}
+	return db.Time(us), nil
 }
 
 func (s *site) createRecord(v *visit) error {

@@ -7,10 +7,12 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/record"
 	"github.com/patchwarrant/patchwarrant/internal/retirement"
 )
@@ -29,7 +31,7 @@ func TestARecordIsEditedInThePage(t *testing.T) {
 	if a := w.ask(token, http.MethodPost, path, form); a.Code != http.StatusSeeOther {
 		t.Fatalf("%d %s", a.Code, a.Body)
 	}
-	if a := w.ask(token, http.MethodPost, path, form); a.Code != http.StatusConflict || !strings.Contains(a.Body.String(), record.Stale) {
+	if a := w.ask(token, http.MethodPost, path, form); a.Code != http.StatusConflict || !strings.Contains(a.Body.String(), fault.Stale) {
 		t.Errorf("over another change: %d %s", a.Code, a.Body)
 	}
 	now, err := w.Records.Get(t.Context(), w.inventory)
@@ -126,11 +128,11 @@ func TestAHostIsRetiredInThePage(t *testing.T) {
 func TestAGroupIsSavedInThePage(t *testing.T) {
 	w := newWorld(t, "")
 	token := w.login("erin")
-	form := url.Values{"name": {"core"}, "expression": {`zone == "core"`}}
+	form := url.Values{"name": {"inside"}, "expression": {`zone == "core"`}}
 	if a := w.ask(token, http.MethodPost, "/hosts/groups", form); a.Code != http.StatusSeeOther {
 		t.Fatalf("%d %s", a.Code, a.Body)
 	}
-	if page := w.ask(token, http.MethodGet, "/hosts?group=core", nil).Body.String(); !strings.Contains(page, ">db-1<") || strings.Contains(page, ">web-1<") {
+	if page := w.ask(token, http.MethodGet, "/hosts?group=inside", nil).Body.String(); !strings.Contains(page, ">db-1<") || strings.Contains(page, ">web-1<") {
 		t.Error("the list of hosts is not by group")
 	}
 	if a := w.ask(token, http.MethodPost, "/hosts/groups", url.Values{"name": {"x"}, "expression": {"zone == "}}); a.Code != http.StatusUnprocessableEntity {
@@ -218,5 +220,54 @@ func TestABuildIsRegisteredInThePage(t *testing.T) {
 	}
 	if a := w.ask(w.login("erin"), http.MethodPost, "/hosts/builds/base-12/drop", url.Values{}); a.Code != http.StatusSeeOther {
 		t.Errorf("drop: %d %s", a.Code, a.Body)
+	}
+}
+
+var madeFrom = regexp.MustCompile(`name="from" value="(\d+)"`)
+
+// TestNothingIsWrittenOverInThePage: the form of a group, a template and a build changes what it was loaded with, and the form of a
+// new one changes none; what was typed is shown with the refusal.
+func TestNothingIsWrittenOverInThePage(t *testing.T) {
+	w := newWorld(t, "")
+	erin, bob := w.login("erin"), w.login("bob")
+	template := url.Values{"name": {"weekly"}, "time_zone": {"UTC"}, "reason": {"routine"}, "plan": {"first"}, "back_out": {"back"}, "stage_weekday": {"tuesday"},
+		"stage_at": {"08:00"}, "stage_hours": {"4"}, "production_weekday": {"thursday"}, "production_at": {"22:00"}, "production_hours": {"3"}}
+	if a := w.ask(bob, http.MethodPost, "/changes/templates", template); a.Code != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.Code, a.Body)
+	}
+	for _, c := range []struct {
+		token, page, to string
+		form            url.Values
+		typed           string
+	}{
+		{erin, "/hosts/groups?change=core", "/hosts/groups", url.Values{"name": {"core"}, "expression": {`zone == "lab"`}, "note": {"mine <b>"}}, "mine &lt;b&gt;"},
+		{bob, "/changes/templates?change=weekly", "/changes/templates", template, "first"},
+		{erin, "/hosts/builds/base", "/hosts/builds", url.Values{"name": {"base"}, "host": {w.hosts["db-1"].id}, "days": {"7"}}, w.hosts["db-1"].id},
+	} {
+		from := madeFrom.FindStringSubmatch(w.ask(c.token, http.MethodGet, c.page, nil).Body.String())
+		if from == nil {
+			t.Fatalf("%s has no form that says what it was made from", c.page)
+		}
+		refused := func(what string) {
+			t.Helper()
+			a := w.ask(c.token, http.MethodPost, c.to, c.form)
+			if a.Code != http.StatusConflict || !strings.Contains(a.Body.String(), fault.Stale) || !strings.Contains(a.Body.String(), c.typed) {
+				t.Errorf("%s %s: %d %s", c.page, what, a.Code, a.Body)
+			}
+		}
+		c.form.Del("from")
+		refused("made again")
+		c.form.Set("from", from[1])
+		if a := w.ask(c.token, http.MethodPost, c.to, c.form); a.Code != http.StatusSeeOther {
+			t.Errorf("%s: %d %s", c.page, a.Code, a.Body)
+		}
+		refused("over another change")
+		c.form.Set("from", "yesterday")
+		if a := w.ask(c.token, http.MethodPost, c.to, c.form); a.Code != http.StatusUnprocessableEntity {
+			t.Errorf("%s from nonsense: %d", c.page, a.Code)
+		}
+	}
+	if a := w.ask(w.login("frank"), http.MethodGet, "/hosts/groups?change=core", nil); a.Code != http.StatusOK || madeFrom.MatchString(a.Body.String()) {
+		t.Errorf("an auditor is offered to change: %d", a.Code)
 	}
 }

@@ -168,6 +168,11 @@ var trouble = map[fault.Kind]string{
 	fault.Internal:        "Something went wrong",
 }
 
+type troubleBody struct {
+	Title, Code, Detail string
+	Sent                []field // what was typed is not lost
+}
+
 // fail tells what is wrong. Our own faults are for the log, and the visitor learns no more than that.
 func (s *site) fail(v *visit, err error) {
 	if again := fault.CodeOf(err) == staff.StepUp; again || errors.Is(err, errSignIn) {
@@ -183,7 +188,10 @@ func (s *site) fail(v *visit, err error) {
 		s.Log.Error("page failed", "path", v.r.URL.Path, "error", err)
 		detail = "The server's log says what."
 	}
-	body := struct{ Title, Code, Detail string }{trouble[kind], fault.CodeOf(err), detail}
+	body := troubleBody{trouble[kind], fault.CodeOf(err), detail, nil}
+	if v.me() != "" && (kind == fault.Invalid || kind == fault.Conflict) {
+		body.Sent = fieldsOf(v.r.PostForm)
+	}
 	if err := v.show(status[kind], "trouble", trouble[kind], body); err != nil {
 		s.Log.Error("page failed", "path", v.r.URL.Path, "error", err)
 		http.Error(v.w, "something went wrong on the server; its log says what", http.StatusInternalServerError)
