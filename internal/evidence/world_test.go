@@ -207,7 +207,7 @@ func newWorld(t *testing.T, arrange ...func(*world)) *world {
 	w.ok(err)
 	w.log = log
 	w.rollouts = rollout.New(rollout.Config{DB: d, Ledger: log, Blobs: blobs, Roots: w, Files: w, Hosts: w, Now: clock})
-	w.integrity = integrity.New(integrity.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock})
+	w.integrity = integrity.New(integrity.Config{DB: d, Ledger: log, Blobs: blobs, Root: w, Estate: w, Now: clock})
 	w.changes = change.New(change.Config{DB: d, Ledger: log, Blobs: blobs, Root: w, Curation: w, Estate: w, Rollouts: w.rollouts, Integrity: silent{w.integrity}, Now: clock})
 	w.Sealer = New(Config{DB: d, Ledger: log, Blobs: blobs, Orders: w.changes, Roots: w, Keyrings: w.keyrings, Now: clock})
 

@@ -18,6 +18,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
@@ -27,11 +28,23 @@ type Ledger interface {
 	Append(ctx context.Context, tx *db.Tx, act proof.Act) (int64, error)
 }
 
+// Root tells what people may.
+type Root interface {
+	CurrentRoot(ctx context.Context) (*trustroot.Root, error)
+}
+
+// Estate tells where hosts stand, each place once.
+type Estate interface {
+	PlacesOf(ctx context.Context, hosts []string) ([]trustroot.Place, error)
+}
+
 // Config of Integrity. Blobs holds file trees and facts as hosts uploaded them, and packages by their own SHA-256.
 type Config struct {
 	DB     *db.DB
 	Ledger Ledger
 	Blobs  blob.Store
+	Root   Root
+	Estate Estate
 	Now    func() time.Time
 }
 

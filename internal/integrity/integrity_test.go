@@ -17,7 +17,10 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/explain/explaintest"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
+	"github.com/patchwarrant/patchwarrant/internal/staff"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
+	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
 )
 
 // logbook stands in for the ledger.
@@ -68,7 +71,7 @@ func TestOrderFromStageToInvestigation(t *testing.T) {
 		}
 		log := &logbook{}
 		now := time.Date(2026, 11, 21, 8, 0, 0, 0, time.UTC)
-		i := New(Config{DB: d, Ledger: log, Blobs: blobs, Now: func() time.Time { return now }})
+		i := New(Config{DB: d, Ledger: log, Blobs: blobs, Root: people{warranttest.New(t)}, Estate: everywhere{}, Now: func() time.Time { return now }})
 		run := func(host string, meddle func(h *explaintest.Host)) (warrant.Transaction, Run) {
 			h := explaintest.New(t, time.Now)
 			h.Dpkg("-i", h.Pack("tool", "1", map[string]string{"/usr/bin/tool": "1"}))
@@ -206,6 +209,77 @@ func TestResolve(t *testing.T) {
 		inv, act, err := resolve(c.inv, "alice", c.r, time.Unix(1, 0))
 		if act != c.act || err != nil && fault.KindOf(err) != c.kind || err == nil && inv.State != Closed {
 			t.Errorf("%s: %s, %v, %+v", name, act, err, inv)
+		}
+	}
+}
+
+// people are those of the trust root in force.
+type people struct{ *warranttest.World }
+
+func (p people) CurrentRoot(context.Context) (*trustroot.Root, error) { return p.Root, nil }
+
+// everywhere is where hosts stand.
+type everywhere map[string]trustroot.Place
+
+func (e everywhere) PlacesOf(_ context.Context, hosts []string) (all []trustroot.Place, _ error) {
+	for _, h := range hosts {
+		all = append(all, e[h])
+	}
+	return all, nil
+}
+
+// TestWhoIsLimitedAnswersOnlyForTheirHosts: first and second person, for where the host stands now; what nobody knows is not covered.
+func TestWhoIsLimitedAnswersOnlyForTheirHosts(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		ctx, all, places := t.Context(), people{warranttest.New(t)}, everywhere{"hst_core": {Zone: "core"}}
+		root := *all.Root
+		root.People = slices.Clone(root.People)
+		root.People[1].Scopes = []trustroot.Scope{{Role: "product-manager", Zones: []string{"lab"}}} // bob
+		all.SetRoot(root)
+		blobs, err := blob.Dir(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := &logbook{}
+		i := New(Config{DB: d, Ledger: log, Blobs: blobs, Root: all, Estate: places, Now: func() time.Time { return time.Unix(1, 0) }})
+		open := func(host string) string {
+			t.Helper()
+			o := Outside{Host: host, Report: &explain.Report{Host: host, Counts: map[explain.Verdict]int{explain.Unexplained: 1}, Lines: []explain.Line{{Path: "/x", Verdict: explain.Unexplained}}}}
+			if err := d.Write(ctx, func(tx *db.Tx) error { return i.OpenOutside(ctx, tx, o) }); err != nil {
+				t.Fatal(err)
+			}
+			return strings.TrimPrefix(log.acts[len(log.acts)-1].Subject, "investigation/")
+		}
+		core, unknown := open("hst_core"), open("hst_unknown")
+		ours := Resolution{Outcome: Legitimate, Reason: "ours"}
+		for _, id := range []string{core, unknown} {
+			for _, r := range []Resolution{ours, {Outcome: Incident, Severity: "probe", Reason: "x"}} {
+				if _, err := i.Resolve(ctx, "bob", id, r); fault.KindOf(err) != fault.Denied || fault.CodeOf(err) != fault.Scope {
+					t.Errorf("the first person, %s: %v", r.Outcome, err)
+				}
+			}
+			if _, err := i.Resolve(ctx, "nobody", id, ours); fault.CodeOf(err) != fault.Scope {
+				t.Errorf("who is not in the trust root: %v", err)
+			}
+			if inv, err := i.Resolve(ctx, "carol", id, ours); err != nil || inv.State != Proposed {
+				t.Errorf("who is not limited: %+v, %v", inv, err)
+			}
+			if _, err := i.Resolve(ctx, "bob", id, ours); fault.CodeOf(err) != fault.Scope {
+				t.Errorf("the second person: %v", err)
+			}
+		}
+		places["hst_core"] = trustroot.Place{Zone: "lab"}
+		if inv, err := i.Resolve(ctx, "bob", core, ours); err != nil || inv.State != Closed {
+			t.Errorf("within: %+v, %v", inv, err)
+		}
+	})
+}
+
+// TestTheRolesThatAnswerAreThoseOfTheDoor: the room and the table of roles name the same.
+func TestTheRolesThatAnswerAreThoseOfTheDoor(t *testing.T) {
+	for _, role := range trustroot.Roles() {
+		if p := (trustroot.Person{Roles: []string{role}}); MayAnswer(p) != staff.Can(p, staff.Investigate) {
+			t.Errorf("%s: the room says %v", role, MayAnswer(p))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 )
 
 // Clock is how long after an investigation opens the response must have been given. Source: requirement R-804 (24 h).
@@ -25,6 +26,15 @@ const (
 	Legitimate = "legitimate" // an unplanned change that two people ratify
 	Incident   = "incident"   // not legitimate; its severity says what it was
 )
+
+// answering are the roles that answer investigations.
+var answering = []string{"cirt-analyst", "product-manager", "risk-manager", "operations-manager", "system-owner"}
+
+// MayAnswer reports whether one of a person's roles answers for a host that stands at these places. Where nobody knows, only a
+// role without limits does. Source: R-101, ADR 0010.
+func MayAnswer(p trustroot.Person, stands ...trustroot.Place) bool {
+	return trustroot.Seated([][]string{answering}, []trustroot.Approval{{Person: p}}, stands...)
+}
 
 // Investigation is what a discrepancy becomes.
 type Investigation struct {

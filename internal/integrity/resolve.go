@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
 // Investigations lists all investigations, newest first.
@@ -46,8 +47,11 @@ func (i *Integrity) Investigation(ctx context.Context, id string) (inv Investiga
 }
 
 // Resolve records a person's conclusion (who is a person's ID). Errors: Invalid, NotFound, Conflict for a closed one, Denied
-// for a second signature by the first person.
+// for a second signature by the first person, and (SCOPE) for who may not answer for where the host stands now.
 func (i *Integrity) Resolve(ctx context.Context, who, id string, r Resolution) (inv Investigation, err error) {
+	if err := i.admit(ctx, who, id); err != nil {
+		return inv, fmt.Errorf("resolve investigation: %w", err)
+	}
 	err = i.DB.Write(ctx, func(tx *db.Tx) error {
 		if inv, err = readInvestigation(ctx, tx, id); err != nil {
 			return err
@@ -66,6 +70,25 @@ func (i *Integrity) Resolve(ctx context.Context, who, id string, r Resolution) (
 		return Investigation{}, fmt.Errorf("resolve investigation: %w", err)
 	}
 	return inv, nil
+}
+
+func (i *Integrity) admit(ctx context.Context, who, id string) error {
+	inv, err := i.Investigation(ctx, id)
+	if err != nil {
+		return err
+	}
+	root, err := i.Root.CurrentRoot(ctx)
+	if err != nil {
+		return err
+	}
+	stands, err := i.Estate.PlacesOf(ctx, []string{inv.Host})
+	if err != nil {
+		return err
+	}
+	if p, _ := root.Person(who); !MayAnswer(p, stands...) {
+		return fault.Refuse(fault.Scope, "%s may not answer for this host: it stands outside the scope of their roles", who)
+	}
+	return nil
 }
 
 // SweepOverdue raises an alarm, once each, for investigations whose clock has run out: an act investigation.overdue.

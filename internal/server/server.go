@@ -184,7 +184,7 @@ func (s *Server) furnish() error {
 		Signer: s.keys.Repository, Channels: channels, Now: s.now})
 	s.rollouts = rollout.New(rollout.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Roots: s.Staff, Files: s.curation,
 		Hosts: s.estate, Now: s.now})
-	s.integrity = integrity.New(integrity.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Now: s.now})
+	s.integrity = integrity.New(integrity.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Root: s.Staff, Estate: s.estate, Now: s.now})
 	s.watch = watch.New(watch.Config{DB: s.db, Hosts: s.estate, Runs: s.rollouts, Judge: s.integrity})
 	s.duties = duty.New(duty.Config{DB: s.db, Ledger: s.ledger, Blobs: s.blobs, Staff: s.Staff, Estate: s.estate, Records: s.records, Intake: s.intake,
 		Groups: s.groups, Triage: s.triage, Suspicions: s.suspicions, Integrity: s.integrity, Deadlines: s.deadlines, Now: s.now})

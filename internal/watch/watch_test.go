@@ -16,6 +16,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/rollout"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -43,6 +44,10 @@ func (w *world) Changed(_ context.Context, since int64) ([]string, int64, error)
 func (w *world) RunsOf(context.Context, string, string, int) ([]rollout.Run, error) {
 	return w.runs, nil
 }
+func (w *world) PlacesOf(context.Context, []string) ([]trustroot.Place, error) { return nil, nil }
+func (w *world) CurrentRoot(context.Context) (*trustroot.Root, error) {
+	return &trustroot.Root{People: []trustroot.Person{{ID: "alice", Roles: []string{"cirt-analyst"}}}}, nil
+}
 func (w *world) Append(_ context.Context, _ *db.Tx, a proof.Act) (int64, error) {
 	w.acts = append(w.acts, a.Kind)
 	return int64(len(w.acts)), nil
@@ -52,7 +57,7 @@ func newWorld(t *testing.T, d *db.DB) *world {
 	blobs, err := blob.Dir(t.TempDir())
 	w := &world{t: t, blobs: blobs, root: t.TempDir(), now: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), host: estate.Host{ID: "hst_a"}}
 	w.must(err)
-	w.i = integrity.New(integrity.Config{DB: d, Ledger: w, Blobs: blobs, Now: func() time.Time { return w.now }})
+	w.i = integrity.New(integrity.Config{DB: d, Ledger: w, Blobs: blobs, Root: w, Estate: w, Now: func() time.Time { return w.now }})
 	w.Watch = New(Config{DB: d, Hosts: w, Runs: w, Judge: w.i})
 	return w
 }

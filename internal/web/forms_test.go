@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/explain"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
@@ -254,6 +255,30 @@ func TestADiscrepancyIsRatifiedByTwo(t *testing.T) {
 	}
 	if i, err := w.Integrity.Investigation(t.Context(), w.investigation); err != nil || i.State != "closed" {
 		t.Errorf("%s, %v", i.State, err)
+	}
+}
+
+// TestWhoIsLimitedIsNotOfferedToAnswer: the page says why, Today asks nothing of them, and what they send is refused.
+func TestWhoIsLimitedIsNotOfferedToAnswer(t *testing.T) {
+	w := newWorld(t, "")
+	_, err := w.Staff.Advance(t.Context(), "carol", w.people.NextRoot(func(r *trustroot.Root) {
+		r.People[1].Scopes = []trustroot.Scope{{Role: "product-manager", Zones: []string{"lab"}}} // bob
+	}, "alice", "carol"))
+	w.ok(err)
+	path := "/investigations/" + w.investigation
+	for person, may := range map[string]bool{"alice": true, "bob": false} {
+		token := w.login(person)
+		a := w.ask(token, http.MethodGet, path, nil).Body.String()
+		if strings.Contains(a, path+"/resolutions") != may || strings.Contains(a, "outside the scope of your roles: platform debian, unit unknown, zone unknown") == may {
+			t.Errorf("%s: %s", person, a)
+		}
+		if today := w.ask(token, http.MethodGet, "/", nil).Body.String(); strings.Contains(today, "Explain a discrepancy") != may {
+			t.Errorf("Today of %s", person)
+		}
+	}
+	form := url.Values{"outcome": {"incident"}, "severity": {"probe"}, "reason": {"mine"}}
+	if a := w.ask(w.login("bob"), http.MethodPost, path+"/resolutions", form); a.Code != http.StatusForbidden || !strings.Contains(a.Body.String(), fault.Scope) {
+		t.Errorf("%d %s", a.Code, a.Body)
 	}
 }
 

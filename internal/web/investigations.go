@@ -6,6 +6,7 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
+	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 )
 
 type investigationsBody struct {
@@ -48,7 +49,8 @@ type investigationBody struct {
 	Lines      cut[explain.Line]
 	Rules      []ruleText
 	Severities []string
-	Mine       bool // the visitor proposed the conclusion: another ratifies it
+	Mine       bool              // the visitor proposed the conclusion: another ratifies it
+	Outside    []trustroot.Place // where the host stands, if the visitor's roles are limited to others
 }
 
 func (s *site) investigation(v *visit) error {
@@ -61,8 +63,15 @@ func (s *site) investigation(v *visit) error {
 		return err
 	}
 	lines := paged(v, report.Discrepancies(), 100)
-	return v.show(http.StatusOK, "investigation", "Investigation", investigationBody{i, lines, rulesOf(lines.Rows), integrity.Severities,
-		i.ProposedBy == v.me()})
+	body := investigationBody{Investigation: i, Lines: lines, Rules: rulesOf(lines.Rows), Severities: integrity.Severities, Mine: i.ProposedBy == v.me()}
+	stands, err := s.Estate.PlacesOf(v.r.Context(), []string{i.Host})
+	if err != nil {
+		return err
+	}
+	if !integrity.MayAnswer(v.session.Person, stands...) {
+		body.Outside = stands
+	}
+	return v.show(http.StatusOK, "investigation", "Investigation", body)
 }
 
 func (s *site) resolveInvestigation(v *visit) error {

@@ -113,7 +113,7 @@ func (w *world) furnish() {
 	c.Curation = curation.New(curation.Config{DB: d, Ledger: log, Blobs: blobs, Mirror: archive, Root: c.Staff, Signer: signer,
 		Channels: []string{"stage", "production"}, Now: clock})
 	c.Rollouts = rollout.New(rollout.Config{DB: d, Ledger: log, Blobs: blobs, Roots: c.Staff, Files: c.Curation, Hosts: c.Estate, Now: clock})
-	c.Integrity = integrity.New(integrity.Config{DB: d, Ledger: log, Blobs: blobs, Now: clock})
+	c.Integrity = integrity.New(integrity.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Estate: c.Estate, Now: clock})
 	c.Duties = duties.New(duties.Config{DB: d, Ledger: log, Blobs: blobs, Staff: c.Staff, Estate: c.Estate, Records: c.Records, Intake: c.Intake, Groups: c.Groups,
 		Triage: c.Triage, Suspicions: c.Suspicions, Integrity: c.Integrity, Deadlines: c.Deadlines, Now: clock})
 	c.Changes = change.New(change.Config{DB: d, Ledger: log, Blobs: blobs, Root: c.Staff, Curation: c.Curation, Estate: c.Estate,

@@ -219,7 +219,12 @@ func (s *site) duties(v *visit, orders []change.Order, investigations []integrit
 	all = append(all, waiting...)
 	if v.session.Can(staff.Investigate) {
 		for _, i := range investigations {
+			stands, err := s.Estate.PlacesOf(ctx, []string{i.Host})
+			if err != nil {
+				return nil, err
+			}
 			switch {
+			case !integrity.MayAnswer(me, stands...):
 			case i.State == integrity.Open:
 				all = append(all, duty{"Explain a discrepancy", "/investigations/" + i.ID, "files changed that nothing explains", i.OpenedAt})
 			case i.State == integrity.Proposed && i.ProposedBy != me.ID:
