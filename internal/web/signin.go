@@ -234,7 +234,8 @@ func (v *visit) chosenTheme() string {
 	return ""
 }
 
-// theme keeps the choice of light or dark; anything else follows the system again.
+// theme keeps the choice of light or dark; anything else follows the system again. A page with a script stays where it is, so that
+// nothing typed on it is lost.
 func (s *site) theme(v *visit) error {
 	form, err := v.form()
 	if err != nil {
@@ -246,5 +247,8 @@ func (s *site) theme(v *visit) error {
 		chosen, age = "", -1
 	}
 	v.setCookie(themeCookie, chosen, age)
+	if v.part() {
+		return v.showPart("trouble", "next-theme", chosen) // any page has the block
+	}
 	return v.see(local(cmp.Or(form.Get("to"), "/")), "")
 }

@@ -126,14 +126,17 @@ test("the theme is chosen, kept, and given back to the system", async () => {
   await page.waitForSelector('html[data-theme="dark"]');
   const dark = await ground();
   assert.notEqual(dark, light);
-  await visitor.go("/hosts");
+  await visitor.go("/changes/new?kind=stage");
   assert.equal(await ground(), dark);
+  await page.locator("main [name=reason]").fill("half typed");
   await page.getByRole("button", { name: "Light", exact: true }).click();
   await page.waitForSelector('html[data-theme="light"]');
   await page.emulateMedia({ colorScheme: "dark" });
   assert.equal(await ground(), light);
   await page.getByRole("button", { name: "System" }).click();
   await page.waitForSelector("html:not([data-theme])");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Dark", "the keyboard is still at the button");
+  assert.equal(await page.locator("main [name=reason]").inputValue(), "half typed");
   assert.equal(await ground(), dark);
   await page.emulateMedia({ colorScheme: "light" });
 });

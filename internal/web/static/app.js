@@ -54,8 +54,24 @@ const sign = (form) => assert(form, { challenge: form.dataset.challenge, rp: for
 
 const why = (error) => (error.name === "NotAllowedError" ? "No passkey answered, or you cancelled." : error.message);
 
+// paint changes the theme without leaving the page, and puts the button for the next one in place of the one that was used.
+async function paint(form, button) {
+  const theme = button.value;
+  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams({ theme }), headers: { "HX-Request": "true" } });
+  if (!answer.ok) return;
+  if (theme === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  button.outerHTML = await answer.text();
+  form.querySelector("button").focus();
+}
+
 document.addEventListener("submit", async (event) => {
   const form = event.target;
+  if ("themeNext" in form.dataset) {
+    event.preventDefault();
+    await paint(form, event.submitter);
+    return;
+  }
   const way = "passkeyLogin" in form.dataset ? signIn : "passkeyRegister" in form.dataset ? register : "passkey" in form.dataset ? sign : null;
   if (!way || event.submitter?.hasAttribute("data-plain")) return;
   event.preventDefault();
