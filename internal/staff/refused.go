@@ -31,6 +31,7 @@ func (s *Staff) refuse(ctx context.Context, kind, person, from string, cause err
 		who = "person/-"
 	}
 	now := s.Now()
+	ctx = context.WithoutCancel(ctx) // who guesses may have hung up while the answer was held back
 	err := s.DB.Write(ctx, func(tx *db.Tx) error {
 		r, err := loadRefused(ctx, tx, who)
 		if err != nil {

@@ -1,10 +1,13 @@
 package staff_test
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
@@ -54,4 +57,28 @@ func TestFailingCostsTimeAndTheRightKeyNone(t *testing.T) {
 	if d := fail("alice", "192.0.2.1"); d != 0 {
 		t.Errorf("ten minutes later: %s", d)
 	}
+}
+
+// TestWhoGoesAwayIsCountedAllTheSame: nobody guesses without a trace by hanging up while the answer is held back.
+func TestWhoGoesAwayIsCountedAllTheSame(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := open(t, d)
+		challenge, sig := w.answer(t, "bob")
+		for range 8 {
+			ctx, cancel := context.WithCancel(t.Context())
+			w.Hold = func(context.Context, time.Duration) { cancel() }
+			if _, _, err := w.Login(ctx, "alice", challenge, sig, "192.0.2.1"); fault.KindOf(err) != fault.Unauthenticated {
+				t.Errorf("Login: %v", err)
+			}
+			cancel()
+		}
+		w.now = w.now.Add(11 * time.Minute)
+		if err := w.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		e, err := w.Ledger.Entry(t.Context(), 2)
+		if err != nil || e.Act.Kind != "attempts.counted" || !strings.Contains(string(e.Act.Detail), `"more":7,`) {
+			t.Errorf("%s %s, %v", e.Act.Kind, e.Act.Detail, err)
+		}
+	})
 }
