@@ -216,6 +216,26 @@ func TestATemplateFillsTheForm(t *testing.T) {
 	}
 }
 
+// TestALineEndsWithOneCharacter: browsers end lines with two, which people would sign, see escaped on the command line, and have
+// counted against a bound that the form keeps.
+func TestALineEndsWithOneCharacter(t *testing.T) {
+	w := newWorld(t, "")
+	s, err := w.Curation.Proposed(t.Context(), w.record)
+	w.ok(err)
+	a := w.ask(w.login("carol"), http.MethodPost, "/changes", url.Values{"kind": {change.Stage}, "snapshot": {s.Ref.SHA256}, "reason": {"patches"},
+		"plan": {"upgrade\r\nlook"}, "back_out": {"downgrade\r\nlook"}, "opens": {"2026-11-24T08:00"}, "closes": {"2026-11-24T12:00"}})
+	id := strings.TrimSuffix(strings.TrimPrefix(a.Header().Get("Location"), "/changes/"), "?said=proposed")
+	if o, err := w.Changes.Get(t.Context(), id); err != nil || o.Plan != "upgrade\nlook" || o.BackOut != "downgrade\nlook" {
+		t.Errorf("%q, %q, %v", o.Plan, o.BackOut, err)
+	}
+	form := url.Values{"name": {"long"}, "time_zone": {"UTC"}, "stage_weekday": {"tuesday"}, "stage_at": {"08:00"}, "stage_hours": {"4"},
+		"production_weekday": {"thursday"}, "production_at": {"22:00"}, "production_hours": {"3"}, "reason": {"routine"},
+		"plan": {strings.Repeat("a line\r\n", 2000/7)}, "back_out": {"back"}}
+	if a := w.ask(w.login("bob"), http.MethodPost, "/changes/templates", form); a.Code != http.StatusSeeOther {
+		t.Errorf("as long as the form lets it be: %d %s", a.Code, a.Body)
+	}
+}
+
 // TestManyAdvisoriesAreReviewedAtOnce: all that match, in one act with one reason, unless the queue changed meanwhile.
 func TestManyAdvisoriesAreReviewedAtOnce(t *testing.T) {
 	w := newWorld(t, "")

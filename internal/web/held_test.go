@@ -51,7 +51,7 @@ func TestALoginThatIsOldIsAskedForAgain(t *testing.T) {
 	w := newWorld(t, "")
 	old := w.login("alice")
 	w.now = w.now.Add(6 * time.Minute)
-	sent := url.Values{"name": {`"x"` + "\r\n<b>"}, "days": {"1"}, "action": {"read", "audit"}}
+	sent := url.Values{"name": {`"x"` + "\n<b>"}, "days": {"1"}, "action": {"read", "audit"}}
 	page := w.ask(old, http.MethodPost, "/account/tokens", sent)
 	if !strings.Contains(page.Body.String(), `value="alice"`) || strings.Contains(page.Body.String(), "Alice Example") {
 		t.Errorf("the page does not know who it was, or is a person's: %s", page.Body)

@@ -60,18 +60,14 @@ func (s *site) reportSuspicion(v *visit) error {
 		}
 	}
 	made, err := s.Suspicions.Report(v.r.Context(), v.me(), suspicion.Claim{Title: line(form, "title"), Host: line(form, "host"), Package: line(form, "package"),
-		Place: line(form, "place"), Noticed: lines(form, "noticed")}, name, attached)
+		Place: line(form, "place"), Noticed: line(form, "noticed")}, name, attached)
 	if err != nil {
 		return err
 	}
 	return v.see("/suspicions/"+made.ID, "suspected")
 }
 
-// line and lines give what a field of a form holds: browsers end lines with two characters.
 func line(form url.Values, name string) string { return strings.TrimSpace(form.Get(name)) }
-func lines(form url.Values, name string) string {
-	return strings.ReplaceAll(line(form, name), "\r\n", "\n")
-}
 
 type suspicionBody struct {
 	suspicion.Suspicion
@@ -126,7 +122,7 @@ func (s *site) answerSuspicion(v *visit) error {
 	if err != nil {
 		return err
 	}
-	a := suspicion.Answer{Kind: form.Get("kind"), Reason: lines(form, "reason")}
+	a := suspicion.Answer{Kind: form.Get("kind"), Reason: line(form, "reason")}
 	switch a.Kind {
 	case suspicion.IsVulnerability:
 		a.Vulnerability = line(form, "vulnerability")

@@ -42,7 +42,7 @@ func (v *visit) upload() (url.Values, *multipart.Part, error) {
 		if len(value) > maxField {
 			return nil, nil, fault.New(fault.Invalid, "a field of the form has more than %d bytes", maxField)
 		}
-		form.Add(part.FormName(), string(value))
+		form.Add(part.FormName(), lines(string(value)))
 	}
 	return nil, nil, errBroken
 }

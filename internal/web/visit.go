@@ -130,13 +130,20 @@ func local(to string) string {
 	return to
 }
 
-// form reads a posted form; one that is too large or malformed is refused.
+// form reads a posted form, lines ended with one character, where browsers send two; one that is too large or malformed is refused.
 func (v *visit) form() (url.Values, error) {
 	if err := v.r.ParseForm(); err != nil {
 		return nil, fault.New(fault.Invalid, "the form is malformed or larger than %d MiB", maxForm>>20)
 	}
+	for _, values := range v.r.PostForm {
+		for i, text := range values {
+			values[i] = lines(text)
+		}
+	}
 	return v.r.PostForm, nil
 }
+
+func lines(text string) string { return strings.ReplaceAll(text, "\r\n", "\n") }
 
 // go to a page of ours after something was done; said names what was done, see notices.
 func (v *visit) see(path, said string) error {
