@@ -82,11 +82,11 @@ func sets(ctx context.Context, e *estate.Estate, release string) ([]pkgset.Set, 
 	return all, nil
 }
 
-// digests gives the distinct package sets of a release's hosts by digest, sorted.
+// digests gives the distinct package sets of a release's hosts by digest, sorted. A retired host has none.
 func digests(hosts []estate.HostSet, release string) []string {
 	var all []string
 	for _, h := range hosts {
-		if h.Release == release {
+		if h.Release == release && h.SetDigest != "" {
 			all = append(all, h.SetDigest)
 		}
 	}
