@@ -23,7 +23,7 @@ type standings struct {
 	version       int   // how often any changed
 	environment   map[string]string
 	recorded      map[string]deadline.Standing // by host
-	linked        map[string]string            // host by record
+	linked        map[string]string            // host by record, and record by host
 	groups        map[string][]string          // by host, sorted; of the memberships last seen
 	memberships   *map[string]estate.Membership
 }
@@ -80,14 +80,17 @@ func (s *standings) regroup(ctx context.Context) (changed bool, err error) {
 	return true, nil
 }
 
-// take follows one record, which may have been linked to another host before, or dropped.
+// take follows one record, which may have been linked to another host before, to which another record is linked now, or dropped.
 func (s *standings) take(r record.Record) {
-	delete(s.recorded, s.linked[r.ID])
+	if before := s.linked[r.ID]; s.linked[before] == r.ID {
+		delete(s.recorded, before)
+		delete(s.linked, before)
+	}
 	delete(s.linked, r.ID)
 	if r.Host == "" || !r.DroppedAt.IsZero() {
 		return
 	}
-	s.linked[r.ID] = r.Host
+	s.linked[r.ID], s.linked[r.Host] = r.Host, r.ID
 	s.recorded[r.Host] = deadline.Standing{Zone: r.Zone, Exposure: r.Exposure, Criticality: r.Criticality, Unit: r.Unit}
 }
 
