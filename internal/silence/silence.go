@@ -69,10 +69,11 @@ const (
 	began     = "host.clock-ran-out"
 	escalated = "host.silence-escalated"
 	ended     = "host.clock-runs-again"
+	stopped   = "host.clock-stopped" // the host is retired, or counts as cloned
 )
 
-// decide compares who is late on a clock with the silences known of it.
-func decide(late []estate.Heard, open []Silence, clock estate.Clock, term Term, now time.Time) (all []change) {
+// decide compares who is late on a clock with the silences known of it. The clocks of some hosts are not looked at any more.
+func decide(late []estate.Heard, open []Silence, out map[string]bool, clock estate.Clock, term Term, now time.Time) (all []change) {
 	known := make(map[string]Silence, len(open))
 	for _, s := range open {
 		known[s.Host] = s
@@ -90,7 +91,11 @@ func decide(late []estate.Heard, open []Silence, clock estate.Clock, term Term, 
 		}
 	}
 	for _, s := range open {
-		if _, over := known[s.Host]; over {
+		_, over := known[s.Host]
+		switch {
+		case over && out[s.Host]:
+			all = append(all, change{s, stopped})
+		case over:
 			all = append(all, change{s, ended})
 		}
 	}
@@ -106,12 +111,16 @@ func (w *Watch) Sweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		out, err := w.out(ctx, clock, late)
+		if err != nil {
+			return err
+		}
 		err = w.DB.Write(ctx, func(tx *db.Tx) error {
 			open, err := loadOpen(ctx, tx, clock)
 			if err != nil {
 				return err
 			}
-			for _, c := range decide(late, open, clock, term, now) {
+			for _, c := range decide(late, open, out, clock, term, now) {
 				if err := w.take(ctx, tx, c, term); err != nil {
 					return err
 				}
@@ -125,6 +134,29 @@ func (w *Watch) Sweep(ctx context.Context) error {
 	return nil
 }
 
+// out gives the hosts whose clock ran out and that nobody looks at any more: retired, or in use by two machines.
+func (w *Watch) out(ctx context.Context, clock estate.Clock, late []estate.Heard) (map[string]bool, error) {
+	var open []Silence
+	err := w.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		open, err = loadOpen(ctx, tx, clock)
+		return err
+	})
+	still := make(map[string]bool, len(late))
+	for _, h := range late {
+		still[h.Host] = true
+	}
+	out := map[string]bool{}
+	for _, s := range open {
+		if err != nil || still[s.Host] {
+			continue
+		}
+		var h estate.Host
+		h, err = w.Estate.Host(ctx, s.Host)
+		out[s.Host] = !h.RetiredAt.IsZero() || !h.ClonedAt.IsZero()
+	}
+	return out, err
+}
+
 func (w *Watch) take(ctx context.Context, tx *db.Tx, c change, term Term) error {
 	detail := map[string]any{"clock": c.Clock, "since": c.Since}
 	var err error
@@ -135,7 +167,7 @@ func (w *Watch) take(ctx context.Context, tx *db.Tx, c change, term Term) error 
 	case escalated:
 		detail["severity"], detail["term"] = "critical", term.Escalate.String()
 		err = save(ctx, tx, c.Silence)
-	case ended:
+	case ended, stopped:
 		err = drop(ctx, tx, c.Silence)
 	}
 	if err != nil || c.Clock == estate.Contact && c.kind != escalated {

@@ -15,6 +15,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/proof"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
@@ -161,6 +162,28 @@ func TestAHostThatClaimsTheFutureIsNotFresh(t *testing.T) {
 	w.now = w.now.Add(25 * time.Hour)
 	w.hear(host, func(c *wire.CheckIn) { c.ScannedAt = w.now.Add(1000 * time.Hour) })
 	w.sweep("host.clock-ran-out files")
+}
+
+// TestAClockOfARetiredHostDoesNotRunAgain: it stops, as that of a host in use by two machines does.
+func TestAClockOfARetiredHostDoesNotRunAgain(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d)
+		retired := w.enrol()
+		w.hear(retired, nil)
+		cloned := w.enrol()
+		w.hear(cloned, nil)
+		w.now = w.now.Add(7 * time.Hour)
+		w.sweep("host.clock-ran-out facts, host.clock-ran-out facts")
+		check(t, d.Write(t.Context(), func(tx *db.Tx) error {
+			return w.estate.Retire(t.Context(), tx, retired, "ret_1", "its hall is closed")
+		}))
+		none := strings.Repeat("0", 64)
+		if _, _, err := w.estate.CheckIn(t.Context(), cloned, wire.CheckIn{Counter: 1, PackageSet: none, Inventory: none}); fault.CodeOf(err) != wire.Cloned {
+			t.Fatal(err)
+		}
+		w.told()
+		w.sweep("host.clock-stopped facts, host.clock-stopped facts")
+	})
 }
 
 // TestMidnightEndsNoTerm: a vulnerability planted in the evening has its term, and its loss is told.
