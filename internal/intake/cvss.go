@@ -160,11 +160,16 @@ func (a *About) join(b *About) *About {
 // maxNote bounds text that goes into rows, acts and messages, in bytes.
 const maxNote = 500
 
-// Clip bounds a text from outside: valid UTF-8, at most so many bytes and a mark where it was cut.
+// Clip bounds a text from outside: valid UTF-8, at most so many bytes and a mark where it was cut. What it costs does not grow
+// with the text.
 func Clip(s string, most int) string {
+	long := len(s) > 4*most
+	if long {
+		s = s[:4*most]
+	}
 	s = strings.TrimSpace(strings.ToValidUTF8(s, "?"))
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
+	if long || len(s) > most {
+		s = strings.ToValidUTF8(s[:min(len(s), most)], "") + "…"
 	}
 	return s
 }

@@ -118,13 +118,13 @@ func (s *speech) read() error {
 			continue
 		}
 		ids := s.vulnerability.Status[word]
-		sources := map[string]bool{} // platforms of which the status names source packages
+		sources := covered{}
 		for _, id := range ids {
 			if _, ok := s.known[id]; !ok {
 				return fault.New(fault.Invalid, "CSAF: %s: the product %q is not defined in the document", s.id, intake.Clip(id, 200))
 			}
 			if pack := s.pack(id); pack.source {
-				sources[pack.platform] = true
+				sources.add(pack)
 			}
 		}
 		for _, id := range ids {
@@ -133,6 +133,9 @@ func (s *speech) read() error {
 	}
 	return nil
 }
+
+// maxWords bounds what is said about many products at once, in bytes, before it is read for each of them.
+const maxWords = 1000
 
 // gather sorts what is said by product.
 func (s *speech) gather() {
@@ -146,11 +149,13 @@ func (s *speech) gather() {
 	}
 	for _, t := range s.Threats {
 		if t.Category == "impact" {
-			say(t.Products, func(w *words) { w.impact = t.Details })
+			impact := intake.Clip(t.Details, maxWords)
+			say(t.Products, func(w *words) { w.impact = impact })
 		}
 	}
 	for _, f := range s.Flags {
-		say(f.Products, func(w *words) { w.label = f.Label })
+		label := intake.Clip(f.Label, maxWords)
+		say(f.Products, func(w *words) { w.label = label })
 	}
 	for _, r := range s.Remediations {
 		switch r.Category {
@@ -159,7 +164,8 @@ func (s *speech) gather() {
 				say(r.Products, func(w *words) { w.advisory = max(w.advisory, advisory) })
 			}
 		case "no_fix_planned", "none_available":
-			say(r.Products, func(w *words) { w.remedy, w.remedyDetails = r.Category, r.Details })
+			details := intake.Clip(r.Details, maxWords)
+			say(r.Products, func(w *words) { w.remedy, w.remedyDetails = r.Category, details })
 		}
 	}
 	for _, score := range s.Scores {
@@ -168,7 +174,7 @@ func (s *speech) gather() {
 }
 
 // state adds the statement about one product.
-func (s *speech) state(id string, status intake.Status, sources map[string]bool) {
+func (s *speech) state(id string, status intake.Status, sources covered) {
 	pack, w := s.pack(id), s.words[id]
 	one := intake.Statement{ID: s.id, Status: status, Urgency: intake.Clip(cmp.Or(w.impact, s.Document.Severity.Text), 200), Vector: intake.Clip(w.vector, 200),
 		Description: intake.Clip(cmp.Or(s.Title, s.Document.Title), 200)}
@@ -182,7 +188,7 @@ func (s *speech) state(id string, status intake.Status, sources map[string]bool)
 			one.Status, one.Note = intake.NotAffected, "fixed in this version"
 		}
 	} else {
-		if len(s.releases) > 0 && !slices.Contains(s.releases, pack.release) || sources[pack.platform] && !pack.source {
+		if len(s.releases) > 0 && !slices.Contains(s.releases, pack.release) || !pack.source && sources.has(pack) {
 			return
 		}
 		one.Package, one.Release, one.Condition, one.Module, one.Scheme, one.Binary = pack.name, pack.release, pack.condition, pack.module, pack.scheme, !pack.source

@@ -125,7 +125,7 @@ func TestRealDocuments(t *testing.T) {
 		parse                 func(...string) intake.DocumentParser
 		documents, statements int
 	}{
-		"redhat/csaf-vex/*.json":                   {csaf.RedHat, 6, 8},
+		"redhat/csaf-vex/*.json":                   {csaf.RedHat, 6, 9},
 		"redhat/csaf-vex/2023/*.json":              {csaf.RedHat, 1, 30},
 		"redhat/csaf-advisories/*.json":            {csaf.RedHat, 3, 57},
 		"redhat/csaf-advisories/2023/*.json":       {csaf.RedHat, 1, 6},
@@ -171,4 +171,40 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestABinaryOfAnotherSourceIsStated: beside a source package a status may name a binary one that is built from another, as Red Hat's
+// about CVE-2026-7323 did: firefox is affected, not only its flatpak.
+func TestABinaryOfAnotherSourceIsStated(t *testing.T) {
+	const document = `{"document":{"category":"csaf_vex","csaf_version":"2.0","tracking":{"id":"CVE-2026-1","current_release_date":"2026-08-04T19:54:43+00:00"}},
+"product_tree":{"branches":[{"category":"product_name","name":"10","product":{"product_id":"R10","product_identification_helper":{"cpe":"cpe:/o:redhat:enterprise_linux:10"}}},
+ {"category":"product_version","name":"a","product":{"product_id":"a","product_identification_helper":{"purl":"pkg:rpm/redhat/tool-flatpak?arch=src"}}},
+ {"category":"product_version","name":"b","product":{"product_id":"b","product_identification_helper":{"purl":"pkg:rpm/redhat/tool@1-1.el10?arch=x86_64"}}},
+ {"category":"product_version","name":"c","product":{"product_id":"c","product_identification_helper":{"purl":"pkg:rpm/redhat/tool-flatpak-libs@1-1.el10?arch=x86_64"}}}],
+"relationships":[{"product_reference":"a","relates_to_product_reference":"R10","full_product_name":{"product_id":"R10:a"}},
+ {"product_reference":"b","relates_to_product_reference":"R10","full_product_name":{"product_id":"R10:b"}},
+ {"product_reference":"c","relates_to_product_reference":"R10","full_product_name":{"product_id":"R10:c"}}]},
+"vulnerabilities":[{"cve":"CVE-2026-1","product_status":{"known_affected":["R10:a","R10:b","R10:c"]}}]}`
+	r, err := csaf.RedHat()("x.json", strings.NewReader(document))
+	if err != nil || len(r.Statements) != 2 {
+		t.Fatalf("%v, %+v", err, r.Statements)
+	}
+	if tool := r.Statements[0]; tool.Package != "tool" || !tool.Binary || tool.Status != intake.Open || r.Statements[1].Package != "tool-flatpak" {
+		t.Errorf("%+v", r.Statements)
+	}
+}
+
+// TestALongWordCostsOnce: what is said of many products is not read again for each of them.
+func TestALongWordCostsOnce(t *testing.T) {
+	const products = 50_000
+	long := strings.Repeat("x ", 1<<20)
+	ids := strings.TrimSuffix(strings.Repeat(`"p",`, products), ",")
+	document := `{"document":{"category":"csaf_vex","csaf_version":"2.0","title":"` + long + `","aggregate_severity":{"text":"` + long + `"},"tracking":{"id":"CVE-2026-1","current_release_date":"2026-08-04T19:54:43+00:00"}},
+"product_tree":{"full_product_names":[{"product_id":"p","name":"p"}]},
+"vulnerabilities":[{"cve":"CVE-2026-1","product_status":{"known_affected":[` + ids + `]},"threats":[{"category":"impact","details":"` + long + `","product_ids":["p"]}],
+"remediations":[{"category":"none_available","details":"` + long + `","product_ids":["p"]}]}]}`
+	r, err := csaf.Parse()("x.json", strings.NewReader(document))
+	if err != nil || len(r.Statements) != 1 || len(r.Statements[0].Note) > 300 {
+		t.Fatalf("%v, %d statements", err, len(r.Statements))
+	}
 }
