@@ -13,6 +13,9 @@ import (
 // maxComponents bounds what is held of a component list until its vulnerabilities are read.
 const maxComponents = 1_000_000
 
+// maxListed bounds what all records that are held list: ratings, references, components, other names.
+const maxListed = 4 * maxComponents
+
 type bomComponent struct {
 	Ref        string `json:"bom-ref"`
 	Type       string
@@ -42,10 +45,7 @@ type bomVulnerability struct {
 	Ratings     []struct{ Severity, Vector string }
 	References  []struct{ ID string }
 	Analysis    struct{ State string }
-	Affects     []struct {
-		Ref      string
-		Versions []struct{ Version, Status string }
-	}
+	Affects     []struct{ Ref string }
 }
 
 // bomClaims by the state of an analysis; without one the component is affected.
@@ -58,6 +58,7 @@ type bom struct {
 	host       Host
 	components map[string]Package
 	held       []bomVulnerability
+	lists      int // things that those list
 }
 
 // bomJSON is a component list in JSON.
@@ -121,8 +122,9 @@ func (b *bom) hold(v bomVulnerability) error {
 	if len(v.Description) > 4*maxText {
 		v.Description = strings.Clone(v.Description[:4*maxText])
 	}
-	if b.held = append(b.held, v); len(b.held) > maxComponents {
-		return fault.New(fault.Invalid, "cyclonedx: more than %d vulnerabilities", maxComponents)
+	b.lists += len(v.Ratings) + len(v.References) + len(v.Affects)
+	if b.held = append(b.held, v); len(b.held) > maxComponents || b.lists > maxListed {
+		return fault.New(fault.Invalid, "cyclonedx: more than %d vulnerabilities, or they list more than %d things", maxComponents, maxListed)
 	}
 	return nil
 }
@@ -221,7 +223,7 @@ func (b *bom) row(v bomVulnerability) error {
 		r.Severity, r.Vector = cmp.Or(r.Severity, rating.Severity), max(r.Vector, rating.Vector)
 	}
 	for _, a := range v.Affects {
-		if p, known := b.components[a.Ref]; known && len(r.Packages) < maxIDs {
+		if p, known := b.components[a.Ref]; known {
 			r.Packages = append(r.Packages, p)
 		}
 	}

@@ -149,10 +149,7 @@ func (b *bomXML) vulnerability() error {
 			return b.elements(func(xml.StartElement) error {
 				var ref string
 				err := b.fields(map[string]*string{"ref": &ref}, nil)
-				v.Affects = append(v.Affects, struct {
-					Ref      string
-					Versions []struct{ Version, Status string }
-				}{Ref: ref})
+				v.Affects = append(v.Affects, struct{ Ref string }{ref})
 				return b.few(len(v.Affects), err)
 			})
 		}

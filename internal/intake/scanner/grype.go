@@ -30,6 +30,7 @@ type grypeMatch struct {
 func grype(in *input, host string) error {
 	j := in.json()
 	var held []Row
+	names := 0 // of their vulnerabilities
 	send := func() error {
 		for _, r := range held {
 			if r.Host = host; r.Host == "" {
@@ -53,8 +54,9 @@ func grype(in *input, host string) error {
 				case !ok:
 					in.refuse(badRecord)
 				default:
-					if held = append(held, r); len(held) > maxComponents {
-						return fault.New(fault.Invalid, "grype: more than %d matches", maxComponents)
+					names += len(r.CVEs) + len(r.Advisories)
+					if held = append(held, r); len(held) > maxComponents || names > maxListed {
+						return fault.New(fault.Invalid, "grype: more than %d matches, or %d names in them", maxComponents, maxListed)
 					}
 				}
 				return nil
