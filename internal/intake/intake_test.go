@@ -344,3 +344,28 @@ func TestDigestIsOfTheClaimNotTheWords(t *testing.T) {
 		t.Error("the digest must follow the claim alone")
 	}
 }
+
+// TestAnOlderFileIsRefused: the catalogue of last month, within the 5 % that may be missing, hides what was added since.
+func TestAnOlderFileIsRefused(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	catalogue := func(released string, entries int) string {
+		text := ""
+		for i := range entries {
+			text += fmt.Sprintf(`,{"cveID":"CVE-2026-%d","dateAdded":"2026-01-02"}`, 1000+i)
+		}
+		return fmt.Sprintf(`{"dateReleased":%q,"count":%d,"vulnerabilities":[%s]}`, released, entries, text[1:])
+	}
+	for i, step := range []struct {
+		document string
+		accepted bool
+	}{
+		{catalogue("2026-01-20T00:00:00.5Z", 100), true}, {catalogue("2026-01-20T00:00:00.5Z", 100), true}, {catalogue("2026-01-19T00:00:00.5Z", 99), false},
+		{catalogue("2026-01-21T00:00:00.5Z", 99), true}, {catalogue("yesterday", 98), true}, {catalogue("2026-01-20T00:00:00.5Z", 97), true},
+		{catalogue("2066-01-20T00:00:00.5Z", 97), true}, {catalogue("2026-01-21T00:00:00.5Z", 97), true},
+	} {
+		_, err := w.Import(t.Context(), "", kev.Source, strings.NewReader(step.document), "file")
+		if accepted := err == nil; accepted != step.accepted || !accepted && (fault.KindOf(err) != fault.Invalid || w.state(kev.Source).RefusedAt.IsZero()) {
+			t.Errorf("step %d: %v", i+1, err)
+		}
+	}
+}

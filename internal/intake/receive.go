@@ -72,6 +72,9 @@ func (in *Intake) Import(ctx context.Context, who, source string, r io.Reader, f
 	receipt := Receipt{From: Clip(from, maxNote), Bytes: size, Digest: digest}
 	reading, err := in.parse(ctx, src, digest, size)
 	if err == nil {
+		err = in.older(ctx, src, reading, digest)
+	}
+	if err == nil {
 		err = in.receive(ctx, who, src, reading, &receipt, "")
 	}
 	return in.finish(ctx, who, src, receipt, err)
@@ -106,6 +109,24 @@ func (in *Intake) parse(ctx context.Context, src Source, digest string, size int
 	reading.from(src, "")
 	reading.Bulletins = distinct(reading.Bulletins)
 	return reading, nil
+}
+
+// older refuses a file that says itself that it was made before the one in force. Where that one says it comes from the future, its
+// word counts for nothing.
+func (in *Intake) older(ctx context.Context, src Source, reading Reading, digest string) error {
+	if reading.Revised.IsZero() {
+		return nil
+	}
+	state, err := in.state(ctx, src.Name)
+	if err != nil || state.Digest == "" || state.Digest == digest {
+		return err
+	}
+	now, err := in.parse(ctx, src, state.Digest, 0)
+	if err != nil || !reading.Revised.Before(now.Revised) || now.Revised.After(in.Now()) {
+		return nil // what cannot be read any more is no reason to refuse what can
+	}
+	return fault.New(fault.Invalid, "made on %s, but the version in force is of %s: an older one came again",
+		reading.Revised.UTC().Format(time.RFC3339), now.Revised.UTC().Format(time.RFC3339))
 }
 
 // receive puts a reading in force. With a reason, a person accepts that it shrank.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -47,13 +48,14 @@ func Parse(r io.Reader) (intake.Reading, error) {
 	if len(p.signals) == 0 {
 		return intake.Reading{}, fault.New(fault.Invalid, "EPSS: the file holds no score")
 	}
-	return intake.Reading{Signals: p.signals}, nil
+	return intake.Reading{Signals: p.signals, Revised: p.scored}, nil
 }
 
 type parser struct {
 	number  int // of the line in hand
 	bytes   int
 	columns int // 0 before the header
+	scored  time.Time
 	signals []intake.Signal
 }
 
@@ -62,6 +64,10 @@ func (p *parser) line(line string) error {
 	p.bytes += len(line) + 1
 	switch {
 	case p.number == 1 && strings.HasPrefix(line, "#"):
+		_, date, _ := strings.Cut(line, "score_date:")
+		if at, err := time.Parse(time.DateOnly, date[:min(len(date), len(time.DateOnly))]); err == nil {
+			p.scored = at
+		}
 		return nil
 	case p.columns == 0 && line == "cve,epss,percentile":
 		p.columns = 3

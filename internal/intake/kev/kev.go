@@ -17,6 +17,7 @@ const Source = "cisa-kev"
 
 // catalogue holds the fields we use. Source of the format: CISA's known_exploited_vulnerabilities_schema.json.
 type catalogue struct {
+	Released        string  `json:"dateReleased"`
 	Count           *int    `json:"count"`
 	Vulnerabilities []entry `json:"vulnerabilities"`
 }
@@ -56,6 +57,9 @@ func Parse(r io.Reader) (intake.Reading, error) {
 		}
 		reading.Signals = append(reading.Signals, intake.Signal{ID: v.CVE, Exploited: &intake.Exploited{
 			ID: v.CVE, Name: v.Name, Since: v.Added, Due: v.Due, Ransomware: v.Ransomware == "Known"}})
+	}
+	if at, err := time.Parse(time.RFC3339, c.Released); err == nil {
+		reading.Revised = at
 	}
 	return reading, nil
 }
