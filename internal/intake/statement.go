@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
 // Status is what a vendor says about a source package in a release.
@@ -119,7 +120,7 @@ type Reading struct {
 	Bulletins  []Bulletin
 	PassedOver map[string]int // records that state nothing we can use, by reason
 	Window     bool           // it shows the newest bulletins only: what it no longer shows is not gone
-	Revised    time.Time      // when the publisher last changed the document, as it says itself; zero where it does not
+	Revised    time.Time      // when the publisher last changed the document or file, as it says itself; zero where it does not
 }
 
 // from says who states it all, and in which document.
@@ -164,6 +165,21 @@ func (r Reading) advisories() map[string]string {
 		revisions[id] = envelope.Digest(encode(digests))
 	}
 	return revisions
+}
+
+// Bounds of what multiplies: the vulnerabilities that a record names, and the statements that one file or document makes of them
+// and its packages. Canonical's notices about kernels name some hundred, and its definitions of a release make some 100,000.
+const (
+	MaxNamed      = 10_000
+	MaxStatements = 1_000_000
+)
+
+// Bounded refuses more of either.
+func Bounded(named, statements int) error {
+	if named > MaxNamed || statements > MaxStatements {
+		return fault.New(fault.Invalid, "one record names more than %d vulnerabilities, or all together make more than %d statements", MaxNamed, MaxStatements)
+	}
+	return nil
 }
 
 // Compare orders statements by release, package and ID: what belongs to one rule book stands together.

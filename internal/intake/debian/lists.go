@@ -2,6 +2,7 @@ package debian
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
@@ -142,6 +143,9 @@ func (p *listParser) pack(line string) error {
 	for _, id := range p.ids {
 		s.ID = id
 		p.statements = append(p.statements, s)
+	}
+	if err := intake.Bounded(len(p.ids), len(p.statements)); err != nil {
+		return fmt.Errorf("Debian %s: line %d: %w", p.what, p.number, err)
 	}
 	return nil
 }

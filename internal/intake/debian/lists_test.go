@@ -75,7 +75,7 @@ func TestListsBecomeStatements(t *testing.T) {
 
 func TestDamagedListsAreRefused(t *testing.T) {
 	for name, doc := range map[string]string{"empty": "", "HTML": "<html>", "no head": "\t- tool 1", "a long line": "CVE-1 " + strings.Repeat("x", 300<<10),
-		"no package": "CVE-2026-1\n\t- <b>\n", "UTF-16": "\xff\xfeC\x00V\x00"} {
+		"too many CVEs": "[12 Feb 2025] DSA-1-1 tool\n\t{" + strings.Repeat("CVE-2026-1 ", 10_001) + "}\n\t[bookworm] - tool 1\nx", "no package": "CVE-2026-1\n\t- <b>\n", "UTF-16": "\xff\xfeC\x00V\x00"} {
 		for _, parse := range []intake.Parser{debian.Advisories(), debian.Issues()} {
 			if r, err := parse(strings.NewReader(doc)); fault.KindOf(err) != fault.Invalid {
 				t.Errorf("%s: %+v, %v", name, r, err)

@@ -106,6 +106,9 @@ func Parse(releases ...string) intake.DocumentParser {
 			if strings.Contains(a.Specific.Availability, "Livepatch") {
 				s.Condition = "livepatch"
 			}
+			if err := intake.Bounded(len(a.Database.Map.CVEs), len(reading.Statements)+len(a.Database.Map.CVEs)); err != nil {
+				return intake.Reading{}, fmt.Errorf("OSV: record %s: %w", d.ID, err)
+			}
 			reading.Statements = append(reading.Statements, d.each(a, s)...)
 		}
 		reading.Statements = intake.Lead(reading.Statements)
@@ -120,6 +123,10 @@ func decode(r io.Reader) (d record, err error) {
 	}
 	if _, err := in.Token(); !errors.Is(err, io.EOF) {
 		return d, fault.New(fault.Invalid, "OSV: something follows the record at byte %d", in.InputOffset())
+	}
+	named := len(d.Upstream) + len(d.Aliases) + len(d.Related)
+	if err := intake.Bounded(named, named*len(d.Affected)); err != nil {
+		return d, fmt.Errorf("OSV: %w", err)
 	}
 	if !name.MatchString(d.ID) || d.Modified.IsZero() {
 		return d, fault.New(fault.Invalid, "OSV: the record has no id, or says not when it was modified")

@@ -91,7 +91,9 @@ func TestDamagedRecordsAreRefused(t *testing.T) {
 	for name, doc := range map[string]string{
 		"empty": "", "not JSON": "<html>", "truncated": good[:len(good)/2], "two records": good + good, "another JSON": `{"x":1}`,
 		"no version": strings.Replace(good, "1.2-1+deb12u1", "1 2", 1), "no package": strings.Replace(good, `"tool"`, `"../x"`, 1),
-		"deep JSON": `{"affected":` + strings.Repeat("[", 20_000), "UTF-16": "\xff\xfe{\x00}\x00", "a bad name": strings.Replace(good, "DEBIAN-CVE-2026-1", "<b>", 1),
+		"too many CVEs":       strings.Replace(good, `"CVE-2026-1"`, strings.TrimSuffix(strings.Repeat(`"CVE-2026-1",`, 10_001), ","), 1),
+		"CVEs times packages": strings.Replace(strings.Replace(good, `"CVE-2026-1"`, strings.TrimSuffix(strings.Repeat(`"CVE-2026-1",`, 5000), ","), 1), `{"package":{"name":"tool","ecosystem":"PyPI"},"ranges":[]}`, strings.TrimSuffix(strings.Repeat(`{"package":{"name":"tool","ecosystem":"Debian:12"}},`, 300), ","), 1),
+		"deep JSON":           `{"affected":` + strings.Repeat("[", 20_000), "UTF-16": "\xff\xfe{\x00}\x00", "a bad name": strings.Replace(good, "DEBIAN-CVE-2026-1", "<b>", 1),
 	} {
 		if r, err := osv.Parse()("x.json", strings.NewReader(doc)); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("%s: %+v, %v", name, r.Statements, err)

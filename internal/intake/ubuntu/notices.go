@@ -5,6 +5,7 @@ package ubuntu
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
@@ -58,6 +59,9 @@ func Notices(releases ...string) intake.DocumentParser {
 		var reading intake.Reading
 		for _, n := range p.Notices {
 			statements, err := n.statements(releases)
+			if err == nil {
+				err = intake.Bounded(0, len(reading.Statements)+len(statements))
+			}
 			if err != nil {
 				return intake.Reading{}, err
 			}
@@ -70,6 +74,13 @@ func Notices(releases ...string) intake.DocumentParser {
 
 func (n notice) statements(releases []string) (all []intake.Statement, err error) {
 	ids := slices.DeleteFunc(slices.Clone(n.CVEs), func(id string) bool { return !name.MatchString(id) })
+	packages := 0
+	for _, of := range n.Packages {
+		packages += len(of)
+	}
+	if err := intake.Bounded(len(n.CVEs), len(n.CVEs)*packages); err != nil {
+		return nil, fmt.Errorf("Ubuntu notices: %w", err)
+	}
 	if !name.MatchString(n.ID) {
 		return nil, fault.New(fault.Invalid, "Ubuntu notices: %q is no name of a notice", intake.Clip(n.ID, 200))
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
@@ -150,7 +151,9 @@ func (o *oval) element(d *xml.Decoder, e xml.StartElement) (took bool, err error
 			o.release = m[1]
 		}
 		var one definition
-		err = d.DecodeElement(&one, &e)
+		if err = d.DecodeElement(&one, &e); err == nil {
+			err = intake.Bounded(len(one.CVEs), 0)
+		}
 		o.definitions = append(o.definitions, one)
 	case "uname_test", "variable_test":
 		o.running[id] = true
@@ -189,7 +192,10 @@ func (o *oval) element(d *xml.Decoder, e xml.StartElement) (took bool, err error
 			Values []string `xml:"value"`
 		}
 		err = d.DecodeElement(&one, &e)
-		o.packages[id] = one.Values
+		o.packages[id] = binaries(one.Values)
+		if err == nil {
+			err = intake.Bounded(len(o.packages[id]), 0)
+		}
 	default:
 		return false, nil
 	}
@@ -217,6 +223,9 @@ func (o *oval) statements() (all []intake.Statement, err error) {
 			}
 		}
 		tests := d.Criteria.all(0)
+		if err := intake.Bounded(0, len(all)+len(d.CVEs)*len(tests)); err != nil {
+			return nil, fmt.Errorf("Ubuntu OVAL: %w", err)
+		}
 		if len(d.CVEs) > 0 {
 			o.count(tests, notice != "")
 		} else if notice != "" {
@@ -233,6 +242,9 @@ func (o *oval) statements() (all []intake.Statement, err error) {
 				} else if one, ok := said(s, test[1]); ok {
 					all = append(all, one)
 				}
+				if err := intake.Bounded(0, len(all)); err != nil {
+					return nil, fmt.Errorf("Ubuntu OVAL: %w", err)
+				}
 			}
 		}
 	}
@@ -246,7 +258,7 @@ func (o *oval) count(tests [][2]string, notice bool) {
 		case o.running[test[0]] && notice:
 			o.passedOver[ofRunning]++
 		case o.running[test[0]]:
-		case notice && len(o.binaries(intake.Statement{}, test[0])) == 0:
+		case notice && len(o.tested(test[0])) == 0:
 			o.passedOver[unnamed]++
 		case !notice && !comment.MatchString(test[1]):
 			o.passedOver[unworded]++
@@ -299,16 +311,25 @@ func said(s intake.Statement, text string) (intake.Statement, bool) {
 
 var pattern = regexp.MustCompile(`^\^?([a-z0-9][a-z0-9.+-]+)`)
 
-// binaries gives the packages that a test of a notice compares.
+// binaries gives the names of packages in the values of a variable.
+func binaries(values []string) (names []string) {
+	for _, value := range values {
+		if m := pattern.FindStringSubmatch(strings.ReplaceAll(value, `\`, "")); m != nil && deb.ValidName(m[1]) {
+			names = append(names, m[1])
+		}
+	}
+	return names
+}
+
+// tested gives the packages that a test of a notice compares.
+func (o *oval) tested(test string) []string { return o.packages[o.variable[o.object[test]]] }
+
+// binaries gives what a test of a notice says of each.
 func (o *oval) binaries(s intake.Statement, test string) (all []intake.Statement) {
 	version := strings.TrimPrefix(o.version[o.state[test]], "0:")
-	for _, value := range o.packages[o.variable[o.object[test]]] {
-		m := pattern.FindStringSubmatch(strings.ReplaceAll(value, `\`, ""))
-		if m == nil || !deb.ValidName(m[1]) {
-			continue
-		}
+	for _, name := range o.tested(test) {
 		one := s
-		one.Package, one.Binary, one.Status, one.FixedVersion = m[1], true, intake.Fixed, version
+		one.Package, one.Binary, one.Status, one.FixedVersion = name, true, intake.Fixed, version
 		if deb.ValidVersion(version) != nil {
 			one.Status, one.FixedVersion, one.Note = intake.Undetermined, "", "the definition compares no version"
 		}

@@ -114,6 +114,28 @@ func TestDamageIsRefused(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
+	many := func(piece string, n int) string { return strings.TrimSuffix(strings.Repeat(piece, n), ",") }
+	for name, doc := range map[string]string{
+		"too many CVEs":       `{"notices":[{"id":"USN-1-1","cves_ids":[` + many(`"CVE-2026-1",`, 10_001) + `],"release_packages":{"jammy":[{"name":"tool","version":"1"}]}}]}`,
+		"CVEs times packages": `{"notices":[{"id":"USN-1-1","cves_ids":[` + many(`"CVE-2026-1",`, 5000) + `],"release_packages":{"jammy":[` + many(`{"name":"tool","version":"1"},`, 5000) + `]}}]}`,
+	} {
+		if r, err := ubuntu.Notices()("p.json", strings.NewReader(doc)); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%s: %d statements, %v", name, len(r.Statements), err)
+		}
+	}
+	for name, change := range map[string][2]string{
+		"too many CVEs":       {"<cve priority=\"low\">CVE-2026-3</cve>", strings.Repeat("<cve>CVE-2026-3</cve>", 10_001)},
+		"CVEs times packages": {`<criterion test_ref="t4" comment="fourth package in jammy may be odd."/>`, strings.Repeat(`<criterion test_ref="t4" comment="a package in jammy may be odd."/>`, 60_000)},
+		"packages of a test":  {"<value>", strings.Repeat("<value>tool</value>", 10_001) + "<value>"},
+	} {
+		doc := strings.Replace(definitions, change[0], change[1], 1)
+		if name == "CVEs times packages" {
+			doc = strings.Replace(doc, "</cve></advisory>", "</cve>"+strings.Repeat("<cve>CVE-2026-1</cve>", 99)+"</advisory>", 1)
+		}
+		if r, err := ubuntu.OVAL("jammy")(strings.NewReader(doc)); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%s: %d statements, %v", name, len(r.Statements), err)
+		}
+	}
 	laughs := `<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><oval_definitions>&b;</oval_definitions>`
 	for name, doc := range map[string]string{"empty": "", "not XML": page, "cut": definitions[:900], "billion laughs": laughs, "another release": strings.ReplaceAll(definitions, "jammy", "focal"),
 		"deep": strings.Repeat("<a>", 100), "endless": "<a x='" + strings.Repeat("x", 70<<20), "a charset of its own": `<?xml version="1.0" encoding="UTF-7"?><a/>`,
