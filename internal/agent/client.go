@@ -69,7 +69,7 @@ func (c *client) get(ctx context.Context, order, path string, w io.Writer, size 
 	return c.do(ctx, http.MethodGet, target.EscapedPath(), "", nil, func(body io.Reader) error {
 		n, err := io.Copy(w, io.LimitReader(body, size+1))
 		if err == nil && n != size {
-			return fault.New(fault.Unavailable, "file %s: got %d bytes, want %d", path, n, size)
+			return fault.New(fault.Unavailable, "file %s: %w: %d, not %d", path, errOther, n, size)
 		}
 		return err
 	})

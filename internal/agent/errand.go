@@ -149,7 +149,11 @@ func (a *Agent) fetch(ctx context.Context, e *errand) error {
 		if isFile(dir, f) {
 			continue
 		}
-		if err := a.fetchFile(ctx, dir, e.Order, f); err != nil {
+		err := a.fetchFile(ctx, dir, e.Order, f)
+		if errors.Is(err, errOther) && f.Path == releaseFile { // signed anew since it was offered: the next offer names what it is now
+			err = errors.Join(err, a.drop(e))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -167,6 +171,8 @@ func isFile(dir *os.Root, f wire.File) bool {
 	return err == nil && n == f.Size && hex.EncodeToString(sum.Sum(nil)) == f.SHA256
 }
 
+var errOther = errors.New("other bytes than the offer says")
+
 func (a *Agent) fetchFile(ctx context.Context, dir *os.Root, order string, f wire.File) error {
 	if err := dir.MkdirAll(path.Dir(f.Path), 0o755); err != nil {
 		return err
@@ -179,7 +185,7 @@ func (a *Agent) fetchFile(ctx context.Context, dir *os.Root, order string, f wir
 	sum := sha256.New()
 	err = a.client.get(ctx, order, f.Path, io.MultiWriter(w, sum), f.Size)
 	if err == nil && hex.EncodeToString(sum.Sum(nil)) != f.SHA256 {
-		err = fault.New(fault.Unavailable, "file %s has other bytes than the order says", f.Path)
+		err = fault.New(fault.Unavailable, "file %s: %w", f.Path, errOther)
 	}
 	if err = errors.Join(err, w.Sync(), w.Close()); err != nil {
 		return err

@@ -9,6 +9,8 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
+const releaseFile = "InRelease"
+
 // Bounds of the two files whose size no order names, in bytes; the executor's.
 const (
 	maxRelease = 1 << 20   // InRelease
@@ -51,7 +53,7 @@ func (a *Agent) none(w *wire.Work, err error) ([]wire.File, error) {
 // named reports whether an order lets this host fetch f.
 func named(l *warrant.Leave, f wire.File) bool {
 	switch {
-	case f.Path == "InRelease": // signed anew while the order is open, by the repository's key
+	case f.Path == releaseFile: // signed anew while the order is open, by the repository's key
 		return f.Size <= maxRelease
 	case f.Path == "Packages":
 		return f.Size <= maxIndex && f.SHA256 == l.Order.Snapshot.Index

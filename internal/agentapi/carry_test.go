@@ -82,6 +82,35 @@ func TestAgentTakesNoFileButTheOrders(t *testing.T) {
 	}
 }
 
+// TestAReleaseSignedAnewMeanwhileIsOfferedAgain: the server signs it each day; an agent that was away when it did takes the order anew.
+func TestAReleaseSignedAnewMeanwhileIsOfferedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.enrol()
+	w.start(files)
+	away := true
+	w.around = func(door http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if away && strings.HasPrefix(r.URL.Path, wire.FilePath) {
+				panic(http.ErrAbortHandler)
+			}
+			door.ServeHTTP(rw, r)
+		})
+	}
+	if err := w.once(); err == nil {
+		t.Fatal("a round without files succeeded")
+	}
+	away = false
+	w.rollout.mu.Lock()
+	w.rollout.files["InRelease"] = []byte("RELEASE")
+	w.rollout.mu.Unlock()
+	if err := w.once(); err == nil {
+		t.Error("other bytes than the offer names were taken")
+	}
+	w.finish()
+	w.carried()
+}
+
 // TestWhatIsNoWarrantIsCarriedWithoutFiles: the server made an order for itself, of as many packages as it likes. The
 // executor refuses it, with its signature; nothing is downloaded for that.
 func TestWhatIsNoWarrantIsCarriedWithoutFiles(t *testing.T) {
