@@ -139,12 +139,19 @@ func (s *Rollouts) next(ctx context.Context, tx *db.Tx, host string) (Rollout, *
 		return Rollout{}, nil, err
 	}
 	for _, order := range orders {
-		r, runs, err := load(ctx, tx, order)
+		r, err := loadRollout(ctx, tx, order)
 		if err != nil {
 			return r, nil, err
 		}
-		run := runs[slices.IndexFunc(runs, func(x Run) bool { return x.Host == host })]
-		if mayOffer(r, runs, run, s.Now()) {
+		run, err := loadRun(ctx, tx, order, host)
+		if err != nil {
+			return r, nil, err
+		}
+		first, err := unfinished(ctx, tx, order)
+		if err != nil {
+			return r, nil, err
+		}
+		if mayOffer(r, run, first, s.Now()) {
 			return r, &run, nil
 		}
 	}
@@ -203,12 +210,19 @@ func (s *Rollouts) files(ctx context.Context, host string, payload []byte) ([]wi
 
 // File opens a file of an order that the host has been offered and not finished; NotFound for any other.
 func (s *Rollouts) File(ctx context.Context, host, order, path string) (io.ReadCloser, error) {
-	r, runs, err := s.Get(ctx, order)
+	var r Rollout
+	var run Run
+	err := s.DB.Read(ctx, func(tx *db.Tx) (err error) {
+		if r, err = loadRollout(ctx, tx, order); err == nil {
+			run, err = loadRun(ctx, tx, order, host)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	none := fault.New(fault.NotFound, "host %s has been offered no file %s of order %s", host, path, order)
-	if !slices.ContainsFunc(runs, func(run Run) bool { return run.Host == host && (run.State == Offered || run.State == Begun) }) {
+	if run.State != Offered && run.State != Begun {
 		return nil, none
 	}
 	var e envelope.Envelope

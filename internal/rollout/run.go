@@ -19,7 +19,7 @@ func (s *Rollouts) Begin(ctx context.Context, host string, b wire.Begin) error {
 	var refused error
 	err := s.DB.Write(ctx, func(tx *db.Tx) error {
 		refused = nil
-		r, _, err := load(ctx, tx, b.Order)
+		r, err := loadRollout(ctx, tx, b.Order)
 		if err != nil {
 			return err
 		}
@@ -47,11 +47,15 @@ func (s *Rollouts) Report(ctx context.Context, host string, in wire.Report) erro
 	if err != nil {
 		return err
 	}
-	at, _, err := s.Get(ctx, in.Order)
+	var r Rollout
+	err = s.DB.Read(ctx, func(tx *db.Tx) error {
+		r, err = loadRollout(ctx, tx, in.Order)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	said, err := readReport(in, known, at.OrderDigest)
+	said, err := readReport(in, known, r.OrderDigest)
 	if err != nil {
 		return wrap("report of host "+host+" on order "+in.Order, err)
 	}
@@ -135,7 +139,11 @@ func (s *Rollouts) move(ctx context.Context, tx *db.Tx, run Run, to State, who s
 
 // settle halts or ends the rollout where its runs say so. A late report, of which the act of its run tells, moves the end.
 func (s *Rollouts) settle(ctx context.Context, tx *db.Tx, order string) error {
-	r, runs, err := load(ctx, tx, order)
+	r, err := loadRollout(ctx, tx, order)
+	if err != nil {
+		return err
+	}
+	runs, err := counts(ctx, tx, order)
 	if err != nil {
 		return err
 	}
@@ -151,12 +159,7 @@ func (s *Rollouts) settle(ctx context.Context, tx *db.Tx, order string) error {
 	if err := saveRollout(ctx, tx, r); err != nil || late {
 		return err
 	}
-	counts := map[string]any{}
-	for _, run := range runs {
-		n, _ := counts[string(run.State)].(int)
-		counts[string(run.State)] = n + 1
-	}
-	return s.act(ctx, tx, "rollout."+state, "rollout/"+order, "server", []string{r.OrderDigest}, map[string]any{"runs": counts})
+	return s.act(ctx, tx, "rollout."+state, "rollout/"+order, "server", []string{r.OrderDigest}, map[string]any{"runs": runs})
 }
 
 // Sweep gives up on runs whose window has been closed for longer than Grace.

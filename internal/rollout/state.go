@@ -112,36 +112,32 @@ func waves(n int) []int {
 	return wave
 }
 
-// mayOffer decides whether a run's host is handed the warrant now. A run that has begun is handed it again whatever
-// the rollout's state: the executor answers a known order with its stored outcome and never runs it twice.
-func mayOffer(r Rollout, runs []Run, run Run, now time.Time) bool {
+// mayOffer decides whether a run's host is handed the warrant now; first is the position of the rollout's first run that is not final.
+// A run that has begun is handed it again whatever the rollout's state: the executor answers a known order with its stored outcome
+// and never runs it twice.
+func mayOffer(r Rollout, run Run, first int, now time.Time) bool {
 	if run.State == Begun {
 		return true
 	}
 	if r.State != Running || run.State.Final() || now.Before(r.Window.OpensAt) || !now.Before(r.Window.ClosesAt) {
 		return false
 	}
-	for _, other := range runs {
-		if other.Wave < run.Wave && !other.State.Final() {
-			return false
-		}
-	}
-	return true
+	return first >= 1<<run.Wave-1 // where its wave begins: all before are final
 }
 
-// settled is the state of a rollout given its runs.
-func settled(r Rollout, runs []Run) string {
-	failures, final := 0, 0
-	for _, run := range runs {
-		if run.State.bad() {
-			failures++
+// settled is the state of a rollout given how many of its runs are in each state.
+func settled(r Rollout, runs map[State]int) string {
+	failures, open := 0, 0
+	for state, n := range runs {
+		if state.bad() {
+			failures += n
 		}
-		if run.State.Final() {
-			final++
+		if !state.Final() {
+			open += n
 		}
 	}
 	switch {
-	case final == len(runs):
+	case open == 0:
 		return Ended
 	case failures > r.Budget:
 		return Halted

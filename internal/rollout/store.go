@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/patchwarrant/patchwarrant/internal/db"
@@ -31,6 +32,7 @@ var (
 		ORDER BY position LIMIT $4`)
 	selectRunsOf = db.Q(`SELECT ` + runColumns + ` FROM rollout_run WHERE host_id = $1 AND ($2 = '' OR order_id < $2)
 		ORDER BY order_id DESC LIMIT $3`)
+	selectFirst    = db.Q(`SELECT MIN(position) FROM rollout_run WHERE order_id = $1 AND state = $2`)
 	countRuns      = db.Q(`SELECT state, COUNT(*) FROM rollout_run WHERE order_id = $1 GROUP BY state`)
 	selectOpenRuns = db.Q(`SELECT r.order_id FROM rollout_run r JOIN rollout o ON o.order_id = r.order_id
 		WHERE r.host_id = $1 AND r.state IN ('waiting', 'offered', 'begun') ORDER BY o.sequence`)
@@ -131,6 +133,21 @@ func counts(ctx context.Context, tx *db.Tx, order string) (map[State]int, error)
 		return nil, fmt.Errorf("count runs of order %s: %w", order, err)
 	}
 	return n, nil
+}
+
+// unfinished gives the position of an order's first run that is not final; one beyond all runs if there is none.
+func unfinished(ctx context.Context, tx *db.Tx, order string) (first int, err error) {
+	first = math.MaxInt
+	for _, state := range []State{Waiting, Offered, Begun} {
+		var position sql.NullInt64
+		if err := tx.QueryRow(ctx, selectFirst, order, string(state)).Scan(&position); err != nil {
+			return 0, fmt.Errorf("load runs of order %s: %w", order, err)
+		}
+		if position.Valid {
+			first = min(first, int(position.Int64))
+		}
+	}
+	return first, nil
 }
 
 func loadRun(ctx context.Context, tx *db.Tx, order, host string) (Run, error) {
