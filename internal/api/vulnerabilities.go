@@ -46,10 +46,17 @@ func (d *door) vulnerability(ctx context.Context, _ staff.Session, in *caseOf) (
 	return d.Triage.Case(ctx, in.CVE+"/"+in.Source, verdict.HostPage{Status: verdict.Status(in.Verdict), After: in.After, Limit: in.Limit})
 }
 
-func (d *door) findings(ctx context.Context, _ staff.Session, in *part) (v1.Findings, error) {
+// findingsOf is a page of a host's findings. It may have a source package in two versions, and again in another root.
+type findingsOf struct {
+	Named
+	Limit int    `query:"limit" minimum:"0" maximum:"1000" default:"0" doc:"at most so many; 0: all"`
+	After string `query:"after" maxLength:"5000" doc:"go on after this one, the last of the page before: id/source/source_version, and its root behind"`
+}
+
+func (d *door) findings(ctx context.Context, _ staff.Session, in *findingsOf) (v1.Findings, error) {
 	all, err := d.Triage.Findings(ctx, in.ID)
 	if err == nil {
-		all, err = pageOf(all, in.Page, func(f verdict.Finding) string { return f.ID + "/" + f.Source })
+		all, err = pageOf(all, Page{in.Limit, in.After}, func(f verdict.Finding) string { return f.ID + "/" + f.Source + "/" + f.Version + f.Root })
 	}
 	return v1.Findings{Findings: list(all)}, err
 }
