@@ -196,7 +196,7 @@ func (s *site) fail(v *visit, err error) {
 		detail = "The server's log says what."
 	}
 	body := troubleBody{trouble[kind], fault.CodeOf(err), detail, nil}
-	if v.me() != "" && (kind == fault.Invalid || kind == fault.Conflict) {
+	if typed := !v.r.PostForm.Has("signature"); typed && v.me() != "" && (kind == fault.Invalid || kind == fault.Conflict) {
 		body.Sent = fieldsOf(v.r.PostForm)
 	}
 	if err := v.show(status[kind], "trouble", trouble[kind], body); err != nil {
