@@ -97,11 +97,11 @@ func verify(document []byte, h warrant.Host, rootFile, at string) error {
 	if err != nil {
 		return err
 	}
-	packages := 0
+	packages, copies := 0, 0
 	for _, t := range leave.Transactions {
-		packages += len(t.Actions)
+		packages, copies = packages+len(t.Actions), copies+len(t.Copies)
 	}
-	fmt.Printf("VALID: order %s, %d packages for host %s, signed by", leave.Order.ID, packages, h.ID)
+	fmt.Printf("VALID: order %s, %d packages and %d copies for host %s, signed by", leave.Order.ID, packages, copies, h.ID)
 	for _, a := range leave.Approvals {
 		fmt.Print(" ", a.Person.ID)
 	}

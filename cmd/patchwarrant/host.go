@@ -122,8 +122,8 @@ func newHostShow() *cobra.Command {
 		}
 		for _, path := range slices.Sorted(maps.Keys(h.Roots)) {
 			r := h.Roots[path]
-			t.add("root "+path, fmt.Sprintf("%s %s, package set %s, file state %s, %d old copies, orders may change it: %s",
-				r.Distribution, r.Release, r.PackageSet, h.Trees[path], r.Lagging, yes(r.Changeable)))
+			t.add("root "+path, fmt.Sprintf("%s %s, package set %s, file state %s, %d old copies, %d copies, orders may change it: %s",
+				r.Distribution, r.Release, r.PackageSet, h.Trees[path], r.Lagging, r.Copies, yes(r.Changeable)))
 		}
 		t.print(w)
 	})

@@ -3,6 +3,7 @@
 package story
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,16 +19,21 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 )
 
-const chroot = "/srv/chroot"
+const (
+	chroot = "/srv/chroot"
+	jail   = "/srv/jail" // without packages: files that were copied from the host's
+)
 
 // rootsFollow: a chroot that stayed behind on each host is patched by the host's own executor, with the chroot's own apt, under
-// the order that patches its host or under one of its own, once the host's own policy names it, and never before.
+// the order that patches its host or under one of its own, and so are files that were copied into a root without packages; once the host's own policy names it, and never before.
 func rootsFollow(ctx context.Context, t *testing.T, s *Story) {
 	k := &killing{Story: s, t: t, c: s.changes[0], host: s.hosts["stage-1"]}
 	must(t, k.bringOld(ctx))
 	must(t, k.reset(ctx))
 	for _, name := range []string{"stage-1", "prod-1"} {
 		must(t, s.world.Chroot(ctx, s.hosts[name].Host, chroot))
+		_, err := s.hosts[name].Exec(ctx, "mkdir", "-p", jail)
+		must(t, err)
 		must(t, s.watchRoot(ctx, name))
 	}
 	if o, err := s.propose(ctx, k.c, "stage", "--roots"); err != nil || len(transactions(t, o.Payload)) != 1 {
@@ -37,6 +43,8 @@ func rootsFollow(ctx context.Context, t *testing.T, s *Story) {
 		must(t, s.openRoot(ctx, name))
 	}
 
+	copied, err := s.copyOut(ctx, "stage-1")
+	must(t, err)
 	refused, err := s.propose(ctx, k.c, "stage", "--roots")
 	must(t, err)
 	must(t, s.hosts["stage-1"].WriteFile(ctx, localPolicy, strings.NewReader("{}"), 0o644))
@@ -49,17 +57,29 @@ func rootsFollow(ctx context.Context, t *testing.T, s *Story) {
 		s.has(ctx, t, "stage-1", root, false)
 	}
 	must(t, s.openRoot(ctx, "stage-1"))
+	must(t, s.await(ctx, "the copies in the jail of stage-1", 2*time.Minute, func(ctx context.Context) (bool, error) {
+		h, err := s.known(ctx, "stage-1")
+		return err == nil && h.Roots[jail].Copies == len(copied) && h.Roots[jail].Changeable, err
+	}))
 
 	stage, err := s.propose(ctx, k.c, "stage", "--roots")
 	must(t, err)
-	if all := transactions(t, stage.Payload); len(all) != 2 || all[0].Root != "" || all[1].Root != chroot {
-		t.Fatalf("the order is not for both: %s", stage.Payload)
+	if all := transactions(t, stage.Payload); len(all) != 3 || all[0].Root != "" || all[1].Root != chroot || all[2].Root != jail || len(all[2].Actions) != 0 {
+		t.Fatalf("the order is not for all three: %s", stage.Payload)
 	}
 	must(t, s.approve(ctx, stage, "bob", "alice"))
 	if o, err = s.settled(ctx, stage.ID); err != nil || o.State != "closed" {
 		t.Fatalf("%v, %v", s.unexpected(ctx, o), err)
 	}
-	s.say("stage-1 patched / and %s under one order", chroot)
+	for _, path := range copied {
+		outside, err := s.hosts["stage-1"].ReadFile(ctx, path)
+		must(t, err)
+		inside, err := s.hosts["stage-1"].ReadFile(ctx, jail+path)
+		if err != nil || !bytes.Equal(inside, outside) {
+			t.Errorf("the copy of %s did not follow: %v", path, err)
+		}
+	}
+	s.say("stage-1 patched /, %s and %d copied files in %s under one order", chroot, len(transactions(t, stage.Payload)[2].Copies), jail)
 
 	must(t, s.promote(ctx, k.c, "production"))
 	prod, err := s.propose(ctx, k.c, "production", "--roots", "--class", "routine", "--of", stage.ID, "--notice", "all users of prod-1") // stage showed nothing to acknowledge
@@ -82,6 +102,30 @@ func rootsFollow(ctx context.Context, t *testing.T, s *Story) {
 	}
 }
 
+// copyOut copies programs and libraries of the first change's package into the jail of a host, and gives their paths.
+func (s *Story) copyOut(ctx context.Context, name string) (paths []string, err error) {
+	h := s.hosts[name]
+	list, err := h.Exec(ctx, "dpkg-query", "--listfiles", s.changes[0].pairs[0].Package)
+	if err != nil {
+		return nil, err
+	}
+	for path := range strings.Lines(string(list)) {
+		path = strings.TrimSpace(path)
+		info, err := os.Lstat(filepath.Join(h.Root, path))
+		if err != nil || !info.Mode().IsRegular() || info.Size() == 0 || !strings.HasPrefix(path, "/usr/bin/") && !strings.HasPrefix(path, "/usr/lib/") {
+			continue
+		}
+		if _, err := h.Exec(ctx, "cp", "--parents", "--archive", path, jail); err != nil {
+			return nil, err
+		}
+		paths = append(paths, path)
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("%s has no program or library to copy", s.changes[0].pairs[0].Package)
+	}
+	return paths, nil
+}
+
 func transactions(t *testing.T, payload []byte) []warrant.Transaction {
 	t.Helper()
 	o, err := warrant.DecodeOrder(payload)
@@ -101,7 +145,7 @@ func (s *Story) watchRoot(ctx context.Context, name string) error {
 	if err := json.Unmarshal(b, &config); err != nil {
 		return err
 	}
-	config["roots"] = []string{"/", chroot}
+	config["roots"] = []string{"/", chroot, jail}
 	if b, err = json.Marshal(config); err != nil {
 		return err
 	}
@@ -121,7 +165,7 @@ const localPolicy = "/etc/patchwarrant/executor.json"
 
 // openRoot has the policy of a host name its root, and waits until the server knows.
 func (s *Story) openRoot(ctx context.Context, name string) error {
-	if err := s.hosts[name].WriteFile(ctx, localPolicy, strings.NewReader(`{"roots": ["`+chroot+`"]}`), 0o644); err != nil {
+	if err := s.hosts[name].WriteFile(ctx, localPolicy, strings.NewReader(`{"roots": ["`+chroot+`", "`+jail+`"]}`), 0o644); err != nil {
 		return err
 	}
 	return s.await(ctx, name+" to say that its root may be changed", time.Minute, func(ctx context.Context) (bool, error) {

@@ -254,7 +254,7 @@ func (a *Agent) facts(o *observation, root string, packages []string) (string, e
 }
 
 // concerned gives the names of the packages an order changes, on any host, and those of the host's other roots that are
-// watched and that it changes here. A warrant that cannot be read concerns none: it is the executor's part to refuse it, with
+// watched and whose packages it changes here. A warrant that cannot be read concerns none: it is the executor's part to refuse it, with
 // its signature.
 func (a *Agent) concerned(document []byte) (packages, roots []string) {
 	w, err := warrant.Parse(document)
@@ -271,7 +271,7 @@ func (a *Agent) concerned(document []byte) (packages, roots []string) {
 		}
 	}
 	for _, t := range order.For(a.config.HostID) {
-		if t.Root != "" && slices.Contains(a.config.Roots, t.Root) {
+		if t.Root != "" && len(t.Actions) > 0 && slices.Contains(a.config.Roots, t.Root) {
 			roots = append(roots, t.Root)
 		}
 	}

@@ -15,13 +15,14 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/filetree"
+	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
-// lagSeen is what lags in a root, of which two trees.
+// lagSeen are the copies in a root, those that lag and the others, of which two trees.
 type lagSeen struct {
-	of  string
-	lag []wire.Lagging
+	of          string
+	lag, copies []wire.Lagging
 }
 
 // originsSeen are a package set's origins, of which lists.
@@ -35,7 +36,7 @@ func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 // describe reads what the configured roots say of themselves, after their trees were taken. A root besides / that cannot be
 // read does not silence the host: what was known of it stands, and the host says so.
 func (a *Agent) describe(ctx context.Context, o *observation) error {
-	var unread []string
+	var unread, bare []string
 	o.roots = map[string]wire.Root{}
 	for _, root := range a.config.Roots {
 		if root == "/" {
@@ -46,7 +47,8 @@ func (a *Agent) describe(ctx context.Context, o *observation) error {
 		case err == nil:
 			a.rootSeen[root] = r
 		case fault.KindOf(err) == fault.NotFound:
-			continue // files without a packager: its tree is told all the same
+			bare = append(bare, root)
+			continue
 		case ctx.Err() != nil:
 			return err
 		default:
@@ -67,6 +69,11 @@ func (a *Agent) describe(ctx context.Context, o *observation) error {
 	if err != nil {
 		return err
 	}
+	for _, root := range bare {
+		if err := a.describeBare(ctx, o, root, host.inventory); err != nil {
+			return err
+		}
+	}
 	host.inventory.Unread = unread
 	a.processes(ctx, &host.inventory)
 	b, err := envelope.Encode(host.inventory)
@@ -79,6 +86,21 @@ func (a *Agent) describe(ctx context.Context, o *observation) error {
 			o.objects[digest] = x
 		}
 	}
+	return nil
+}
+
+// describeBare tells of a root without a packager if it holds copies of the host's files, as one without packages and of the
+// host's release. Of any other only the tree is told.
+func (a *Agent) describeBare(ctx context.Context, o *observation, root string, host wire.Inventory) error {
+	i := wire.Inventory{Distribution: host.Distribution, Release: host.Release, Version: host.Version, Arch: host.Arch, Sources: []wire.Source{}}
+	if err := a.copied(ctx, &i, o.Trees, root); err != nil || len(i.Lagging)+len(i.Copies) == 0 {
+		return err
+	}
+	b, err := envelope.Encode(i)
+	if err != nil {
+		return err
+	}
+	o.roots[root] = wire.Root{PackageSet: o.add(wire.PackagesObject, pkgset.Set{}.Canonical()), Inventory: o.add(wire.InventoryObject, b)}
 	return nil
 }
 
@@ -101,9 +123,8 @@ func (a *Agent) readRoot(ctx context.Context, o *observation, root string) (r ro
 	if root != "/" {
 		r.inventory.Kernel.Running, r.inventory.Kernel.Version = "", "" // it runs none
 		r.inventory.Hardware, r.inventory.Addresses = wire.Hardware{}, nil
-		r.inventory.Changeable = a.places.changeable(root)
-		if r.inventory.Lagging, err = a.lags(ctx, root, o.Trees); err != nil {
-			return r, fmt.Errorf("look for old copies in %s: %w", root, err)
+		if err := a.copied(ctx, &r.inventory, o.Trees, root); err != nil {
+			return r, err
 		}
 	}
 	facts := observation{objects: map[string]object{}}
@@ -136,48 +157,51 @@ func (p Places) changeable(root string) bool {
 	return readJSON(filepath.Join(p.Etc, "executor.json"), &policy) == nil && slices.Contains(policy.Roots, root)
 }
 
-// ownedLag names the packages of what lags.
-func (a *Agent) ownedLag(root string, behind []wire.Lagging) []wire.Lagging {
-	paths := make([]string, len(behind))
-	for i, l := range behind {
+// owned names the packages of copies.
+func (a *Agent) owned(root string, copies []wire.Lagging) []wire.Lagging {
+	paths := make([]string, len(copies))
+	for i, l := range copies {
 		paths[i] = l.Path
 	}
-	return lag.Owned(behind, inventory.Owners(a.places.Root, paths), inventory.Owners(filepath.Join(a.places.Root, root), paths))
+	return lag.Owned(copies, inventory.Owners(a.places.Root, paths), inventory.Owners(filepath.Join(a.places.Root, root), paths))
 }
 
-// lags looks for lagging copies in a root whose tree or the host's changed since the last look.
-func (a *Agent) lags(ctx context.Context, root string, trees map[string]string) ([]wire.Lagging, error) {
-	of := trees["/"] + " " + trees[root]
-	if seen, ok := a.lagSeen[root]; ok && seen.of == of {
-		return seen.lag, nil
+// copied tells of a root whether orders may change it and which of its files are copies, looked for anew where its tree or the
+// host's changed since the last look.
+func (a *Agent) copied(ctx context.Context, i *wire.Inventory, trees map[string]string, root string) error {
+	i.Changeable = a.places.changeable(root)
+	seen, of := a.lagSeen[root], trees["/"]+" "+trees[root]
+	if seen.of != of && trees["/"] != "" && trees[root] != "" {
+		behind, level, err := a.compare(ctx, root)
+		if err != nil {
+			return fmt.Errorf("look for copies in %s: %w", root, err)
+		}
+		seen = lagSeen{of, a.owned(root, behind), a.owned(root, level)}
+		a.lagSeen[root] = seen
 	}
-	if trees["/"] == "" || trees[root] == "" {
-		return nil, nil
-	}
+	i.Lagging, i.Copies = seen.lag, seen.copies
+	return nil
+}
+
+// compare compares a root with the host's own, and remembers the copies.
+func (a *Agent) compare(ctx context.Context, root string) (behind, level []wire.Lagging, err error) {
 	host, err := filetree.Read(a.places.tree("/"))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	inside, err := filetree.Read(a.places.tree(root))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	was := map[string]string{}
 	if err := readJSON(a.places.copies(root), &was); err != nil && !isMissing(err) {
 		a.log.Warn("which files of a root were copies of the host's is not known any more", "root", root, "error", err)
 	}
-	copies, behind, err := lag.Find(ctx, lag.Tree{Objects: host, Digest: host.Digest}, lag.Tree{Objects: inside, Digest: inside.Digest}, was)
-	if err != nil {
-		return nil, err
+	copies, behind, level, err := lag.Find(ctx, lag.Tree{Objects: host, Digest: host.Digest}, lag.Tree{Objects: inside, Digest: inside.Digest}, was)
+	if err == nil && !maps.Equal(copies, was) {
+		err = writeJSON(a.places.copies(root), 0o600, copies)
 	}
-	if !maps.Equal(copies, was) {
-		if err := writeJSON(a.places.copies(root), 0o600, copies); err != nil {
-			return nil, err
-		}
-	}
-	behind = a.ownedLag(root, behind)
-	a.lagSeen[root] = lagSeen{of, behind}
-	return behind, nil
+	return behind, level, err
 }
 
 // processes adds which processes run replaced files, as the helper tells, with the packages that such files belong to; and

@@ -50,7 +50,7 @@ func TestAChrootIsReportedAndItsOldCopiesShow(t *testing.T) {
 	check(t, w.once())
 	h := w.host()
 	root := h.Roots["/srv/chroot"]
-	if root.Release != "bookworm" || root.PackageSet == h.PackageSet || root.Lagging != 0 || h.Trees["/srv/chroot"] == "" {
+	if root.Release != "bookworm" || root.PackageSet == h.PackageSet || root.Lagging != 0 || root.Copies != 1 || h.Trees["/srv/chroot"] == "" {
 		t.Fatalf("the chroot is %+v", root)
 	}
 	set, err := w.estate.PackageSet(t.Context(), root.PackageSet)
@@ -77,7 +77,7 @@ func TestAChrootIsReportedAndItsOldCopiesShow(t *testing.T) {
 	}
 	i, err := w.estate.InventoryOf(t.Context(), root.Inventory)
 	check(t, err)
-	if root.Lagging != 1 || len(i.Lagging) != 1 || i.Lagging[0].Path != "/usr/lib/libssl.so.3" || i.Lagging[0].Package != "libssl3" {
+	if root.Lagging != 1 || root.Copies != 0 || len(i.Lagging) != 1 || i.Lagging[0].Path != "/usr/lib/libssl.so.3" || i.Lagging[0].Package != "libssl3" {
 		t.Errorf("the old copy: %+v", i.Lagging)
 	}
 
@@ -92,6 +92,48 @@ func TestAChrootIsReportedAndItsOldCopiesShow(t *testing.T) {
 	check(t, w.once())
 	if got := w.acts(); got != "host.enrolled host.root-reported host.copies-lag host.root-gone" {
 		t.Errorf("acts %s", got)
+	}
+}
+
+// TestABareRootWithCopiesIsTold: a root without a packager counts as one while it has copies of the host's files, of the host's
+// release; of others only the tree is told.
+func TestABareRootWithCopiesIsTold(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.enrol()
+	w.machine.write("var/lib/dpkg/info/libssl3:amd64.list", "/.\n/usr\n/usr/lib\n/usr/lib/libssl.so.3\n")
+	w.machine.write("usr/lib/libssl.so.3", "old library")
+	w.machine.write("srv/jail/lib/libssl.so.3", "its own")
+	w.machine.write("srv/jail/usr/lib/libssl.so.3", "old library")
+	w.machine.write("srv/data/file", "data")
+	w.machine.configure(func(c map[string]any) { c["roots"] = []string{"/", "/srv/jail", "/srv/data"}; c["scan_hours"] = 1 })
+	check(t, os.WriteFile(filepath.Join(w.machine.places.Etc, "executor.json"), []byte(`{"roots": ["/srv/jail"]}`), 0o644))
+	check(t, w.once())
+	h := w.host()
+	jail := h.Roots["/srv/jail"]
+	if len(h.Roots) != 1 || h.Trees["/srv/data"] == "" || jail.Copies != 1 || jail.Lagging != 0 || !jail.Changeable || jail.Release != h.Release || jail.Arch != h.Arch {
+		t.Fatalf("roots %+v of %+v", h.Roots, h)
+	}
+	set, err := w.estate.PackageSet(t.Context(), jail.PackageSet)
+	if check(t, err); len(set) != 0 {
+		t.Errorf("it has packages: %+v", set)
+	}
+	i, err := w.estate.InventoryOf(t.Context(), jail.Inventory)
+	if check(t, err); len(i.Copies) != 1 || i.Copies[0].Path != "/usr/lib/libssl.so.3" || i.Copies[0].Package != "libssl3" || i.Copies[0].Host != "" {
+		t.Errorf("its copies: %+v", i.Copies)
+	}
+
+	w.machine.write("usr/lib/libssl.so.3", "new library")
+	w.clock.pass(2 * time.Hour)
+	check(t, w.once())
+	if jail = w.host().Roots["/srv/jail"]; jail.Copies != 0 || jail.Lagging != 1 {
+		t.Errorf("after the host's upgrade: %+v", jail)
+	}
+	w.machine.write("srv/jail/usr/lib/libssl.so.3", "its own")
+	w.clock.pass(2 * time.Hour)
+	check(t, w.once())
+	if got := w.acts(); len(w.host().Roots) != 0 || got != "host.enrolled host.root-reported host.copies-lag host.root-gone" {
+		t.Errorf("roots %+v, acts %s", w.host().Roots, got)
 	}
 }
 

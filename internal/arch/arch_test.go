@@ -175,10 +175,10 @@ func forEachLine(t *testing.T, visit func(p goPackage, file string, n int, line 
 	}
 }
 
-// TestExecutorIsSmall: what runs as root links few rooms, no network server, no database, and at most 2,100 lines of our code.
+// TestExecutorIsSmall: what runs as root links few rooms, no network server, no database, and at most 2,200 lines of our code.
 // Lines that hold only a comment or nothing do not count: what a host trusts is kept small, not what is said about it.
 func TestExecutorIsSmall(t *testing.T) {
-	const most = 2100 // ADR 0011
+	const most = 2200 // ADR 0012
 	allowed := []string{"executor", "warrant", "trustroot", "envelope", "proof", "fault", "id"}
 	code, all := 0, 0
 	for _, p := range linked(t, "./cmd/patchwarrant-executor") {

@@ -17,6 +17,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
+	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/id"
 	"github.com/patchwarrant/patchwarrant/internal/memo"
@@ -26,6 +27,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 // Ledger is what changes need of the log.
@@ -44,6 +46,7 @@ type Curation interface {
 type Estate interface {
 	Hosts(ctx context.Context) ([]estate.Host, error)
 	PackageSet(ctx context.Context, digest string) (pkgset.Set, error)
+	InventoryOf(ctx context.Context, digest string) (wire.Inventory, error)
 	// PlacesOf gives where hosts stand, each place once, sorted.
 	PlacesOf(ctx context.Context, hosts []string) ([]trustroot.Place, error)
 }
@@ -221,14 +224,28 @@ func (c *Changes) plan(ctx context.Context, o *Order, p Proposal) (rollout.Plan,
 	if hosts, err = chosen(hosts, p.Hosts, o.Environment); err != nil {
 		return rollout.Plan{}, err
 	}
+	return c.transactions(ctx, p, of, hosts)
+}
+
+// transactions works out what an order does on its hosts; of is the order it follows or undoes.
+func (c *Changes) transactions(ctx context.Context, p Proposal, of Order, hosts []rollout.HostPackages) (rollout.Plan, error) {
 	packages, err := c.Curation.Packages(ctx, p.Snapshot)
 	if err != nil {
 		return rollout.Plan{}, fmt.Errorf("packages of snapshot %s: %w", p.Snapshot, err)
 	}
+	var plan rollout.Plan
+	var undone []warrant.Transaction
 	if p.Kind == BackOut {
-		return rollout.PlanBackOut(of.Transactions, hosts, packages)
+		undone = of.Transactions
+		plan, err = rollout.PlanBackOut(undone, hosts, packages)
+	} else {
+		plan, err = rollout.PlanTransactions(hosts, packages)
 	}
-	return rollout.PlanTransactions(hosts, packages)
+	if err != nil {
+		return plan, err
+	}
+	contents := func(deb string) (explain.Contents, error) { return c.Integrity.Contents(ctx, deb) }
+	return plan.Follow(hosts, packages, contents, undone)
 }
 
 // acknowledge puts what stage showed beyond the packages, and the proposer's word on it, into what people sign.
@@ -245,8 +262,8 @@ func (c *Changes) acknowledge(ctx context.Context, o *Order, word string) error 
 }
 
 // hosts gives those of an environment that can be offered work and have said what they have, and with roots also what those of
-// their other roots have in which an order may change something: by the host's own policy, and of the host's own release, for
-// a snapshot is of one.
+// their other roots have in which an order may change something, copies among it: by the host's own policy, and of the host's own
+// release, for a snapshot is of one.
 func (c *Changes) hosts(ctx context.Context, environment string, roots bool) ([]rollout.HostPackages, error) {
 	all, err := c.Estate.Hosts(ctx)
 	if err != nil {
@@ -279,6 +296,14 @@ func (c *Changes) hosts(ctx context.Context, environment string, roots bool) ([]
 			if err := add(h.ID, path, r.Arch, r.PackageSet); err != nil {
 				return nil, err
 			}
+			if r.Lagging+r.Copies == 0 {
+				continue
+			}
+			i, err := c.Estate.InventoryOf(ctx, r.Inventory)
+			if err != nil {
+				return nil, fmt.Errorf("copies in root %s of host %s: %w", path, h.ID, err)
+			}
+			some[len(some)-1].Copies = slices.Concat(i.Lagging, i.Copies)
 		}
 	}
 	return some, nil

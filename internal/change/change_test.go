@@ -14,6 +14,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/db"
 	"github.com/patchwarrant/patchwarrant/internal/db/dbtest"
 	"github.com/patchwarrant/patchwarrant/internal/deb"
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/envelope/sshkey"
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/explain"
@@ -24,6 +25,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 func TestFromStageToProduction(t *testing.T) {
@@ -501,4 +503,38 @@ func TestRootsThatLagComeUnderTheSameOrder(t *testing.T) {
 	if err != nil || len(runs) != 2 {
 		t.Errorf("a host has one run, whatever it does in its roots: %d, %v", len(runs), err)
 	}
+}
+
+// Copied files come under the order that upgrades their package on the host, or later; never in a root that the host keeps closed.
+func TestCopiesComeUnderTheSameOrder(t *testing.T) {
+	w := begin(t, dbtest.Open(t))
+	stage := w.staged()
+	root := estate.HostRoot{PackageSet: "none", Inventory: "copies", Distribution: "debian", Release: "bookworm", Arch: "amd64", Copies: 1, Changeable: true}
+	closed := root
+	closed.Changeable = false
+	w.roots = map[string]estate.HostRoot{"/srv/chroot": root, "/srv/closed": closed}
+	d := func(s string) string { return envelope.Digest([]byte(s)) }
+	w.copies.Copies = []wire.Lagging{{Path: "/usr/lib/hello.so", Package: "hello", Has: d("old")}}
+	w.ships = explain.Contents{Name: "hello", Version: "2.0", Files: []explain.Shipped{{Path: "/usr/lib/hello.so", Type: "f", Size: 3, SHA256: d("new")}}}
+	p := w.proposal(Production)
+	p.Of = stage.ID
+	if o := w.propose(p); len(o.Transactions) != 1 {
+		t.Errorf("not asked for: %+v", o.Transactions)
+	}
+	p.Roots = true
+	want := warrant.Transaction{Hosts: []string{"hst_p"}, Root: "/srv/chroot", Actions: []warrant.Action{}, Copies: []warrant.Copy{{Path: "/usr/lib/hello.so",
+		From: d("old"), To: d("new"), Size: 3, Package: "hello", Version: "2.0", Deb: w.packages[0].SHA256}}}
+	o := w.propose(p)
+	if diff := cmp.Diff([]warrant.Transaction{want}, o.Transactions[1:]); diff != "" || o.Transactions[0].Root != "" {
+		t.Error(diff)
+	}
+	w.installed = "2.0" // the host's own package was upgraded before
+	w.copies = wire.Inventory{Lagging: []wire.Lagging{{Path: "/usr/lib/hello.so", Package: "hello", Has: d("old"), Host: d("new")}}}
+	alone := w.propose(p)
+	again, err := warrant.DecodeOrder(alone.Payload)
+	if diff := cmp.Diff([]warrant.Transaction{want}, again.Transactions); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	w.approve(o)
+	w.want("approved", w.state(o.ID).State, Warranted)
 }

@@ -38,7 +38,7 @@ type Proposal struct {
 	Snapshot        string   // digest; back-out orders name the older snapshot
 	Of              string   // production: the closed stage order; back-out: the order to undo
 	Hosts           []string // empty: every host of the environment, or of the order to undo
-	Roots           bool     // also in those other roots of the hosts that lag behind the snapshot; a back-out goes where its order went
+	Roots           bool     // also in those other roots of the hosts that lag behind the snapshot, copied files among it; a back-out goes where its order went
 	Window          warrant.Window
 	Reason          string
 	Grounds         string // emergency only: why it cannot wait

@@ -17,6 +17,7 @@ import (
 
 // Integrity says what a rollout changed. MakeManifest and Reconcile give the same when they are called again.
 type Integrity interface {
+	Contents(ctx context.Context, pkg string) (explain.Contents, error)
 	Manifest(ctx context.Context, digest string) (explain.Manifest, error)
 	MakeManifest(ctx context.Context, order warrant.Order, runs []integrity.Run) (digest string, err error)
 	Reconcile(ctx context.Context, order warrant.Order, runs []integrity.Run) (integrity.Reconciliation, error)

@@ -47,6 +47,8 @@ type world struct {
 	installed      string                     // version of hello on every host
 	unit           string                     // of every host
 	roots          map[string]estate.HostRoot // of hst_p
+	copies         wire.Inventory             // of those of them that have copies
+	ships          explain.Contents           // of any package
 }
 
 func (w *world) ok(err error) {
@@ -101,13 +103,23 @@ func (w *world) PlacesOf(_ context.Context, hosts []string) (places []trustroot.
 	return places, nil
 }
 
-// PackageSet has what is installed on every host, and version 1.0 in every other root.
+// PackageSet has what is installed on every host, and version 1.0 in other roots, but for those without packages.
 func (w *world) PackageSet(_ context.Context, digest string) (pkgset.Set, error) {
 	version := w.installed
-	if digest == "inside" {
+	switch digest {
+	case "inside":
 		version = "1.0"
+	case "none":
+		return pkgset.Set{}, nil
 	}
 	return pkgset.Set{{Name: "hello", Arch: "amd64", Version: version}}, nil
+}
+
+func (w *world) InventoryOf(context.Context, string) (wire.Inventory, error) { return w.copies, nil }
+
+func (w *world) Contents(_ context.Context, pkg string) (explain.Contents, error) {
+	w.ships.SHA256 = pkg
+	return w.ships, nil
 }
 
 func (w *world) MakeManifest(context.Context, warrant.Order, []integrity.Run) (string, error) {

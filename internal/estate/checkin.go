@@ -221,14 +221,14 @@ func (e *Estate) read(ctx context.Context, c wire.CheckIn, known Host) (*facts, 
 	for path, r := range c.Roots {
 		was := known.Roots[path]
 		root := HostRoot{PackageSet: r.PackageSet, Origins: r.Origins, Inventory: r.Inventory, Distribution: was.Distribution, Release: was.Release,
-			Arch: was.Arch, Lagging: was.Lagging, Changeable: was.Changeable}
+			Arch: was.Arch, Lagging: was.Lagging, Copies: was.Copies, Changeable: was.Changeable}
 		if r.Inventory != was.Inventory {
 			i, err := e.InventoryOf(ctx, r.Inventory)
 			if err != nil {
 				return nil, fault.New(fault.Invalid, "inventory of a root: %w", err)
 			}
 			root.Distribution, root.Release, root.Arch = i.Distribution, i.ReleaseName(), i.Arch
-			root.Lagging, root.Changeable = len(i.Lagging), i.Changeable
+			root.Lagging, root.Copies, root.Changeable = len(i.Lagging), len(i.Copies), i.Changeable
 		}
 		if err := e.readOrigins(ctx, r.Origins, was.Origins, r.PackageSet); err != nil {
 			return nil, err

@@ -70,6 +70,7 @@ type HostRoot struct {
 	Release      string `json:"release"`
 	Arch         string `json:"arch"`
 	Lagging      int    `json:"lagging"`              // files that were copies of the host's and stayed behind (R-306)
+	Copies       int    `json:"copies,omitempty"`     // files that are copies of the host's and did not
 	Changeable   bool   `json:"changeable,omitempty"` // the host's own policy lets orders change it
 }
 

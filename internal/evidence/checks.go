@@ -210,9 +210,9 @@ func (a *audit) upstream(r warrant.Record, u warrant.UpstreamRef) (int, error) {
 func (a *audit) packages() (string, error) {
 	n := 0
 	for _, o := range a.signed {
-		curated := map[warrant.SnapshotPackage]bool{}
+		curated, origins := map[warrant.SnapshotPackage]bool{}, map[warrant.Copy]bool{}
 		for _, p := range a.records[o.Snapshot.Curation].Packages {
-			curated[p.SnapshotPackage] = true
+			curated[p.SnapshotPackage], origins[warrant.Copy{Package: p.Name, Version: p.Version, Deb: p.SHA256}] = true, true
 		}
 		for _, t := range o.Transactions {
 			for _, x := range t.Actions {
@@ -224,7 +224,13 @@ func (a *audit) packages() (string, error) {
 					return "", fault.Refuse(fault.Arbitrary, "order %s: %s %s %s is not in the curation record", o.ID, x.Name, x.Arch, x.To)
 				}
 			}
+			for _, c := range t.Copies {
+				n++
+				if !origins[warrant.Copy{Package: c.Package, Version: c.Version, Deb: c.Deb}] {
+					return "", fault.Refuse(fault.Arbitrary, "order %s: %s is of %s %s, which is not in the curation record", o.ID, c.Path, c.Package, c.Version)
+				}
+			}
 		}
 	}
-	return fmt.Sprintf("%d package action(s), each of a curated package by sha256", n), nil
+	return fmt.Sprintf("%d package action(s) and copied file(s), each of a curated package by sha256", n), nil
 }

@@ -80,10 +80,10 @@ func (a *audit) outcome(o signedOrder, host string, approved []warrant.Transacti
 func asPlanned(approved []warrant.Transaction, found []warrant.Observed) error {
 	said, n := len(found), 0
 	for _, t := range approved {
-		n += len(t.Actions)
+		n += len(t.Actions) + len(t.Copies)
 	}
 	if n != said {
-		return fault.Refuse(Outcome, "it reports on %d packages, %d were approved", said, n)
+		return fault.Refuse(Outcome, "it reports on %d packages and copies, %d were approved", said, n)
 	}
 	for _, t := range approved {
 		for _, x := range t.Actions {
@@ -91,6 +91,13 @@ func asPlanned(approved []warrant.Transaction, found []warrant.Observed) error {
 			found = found[1:]
 			if f.Root != t.Root || f.Name != x.Name || f.Arch != x.Arch || f.Now != x.To || x.To != "" && f.Status != "installed" {
 				return fault.Refuse(Outcome, "%s %s %s was to be at %q and is at %q (%s)", t.Root, x.Name, x.Arch, x.To, f.Now, f.Status)
+			}
+		}
+		for _, c := range t.Copies {
+			f := found[0]
+			found = found[1:]
+			if want := (warrant.Observed{Root: t.Root, Name: c.Path, From: c.From, To: c.To, Now: c.To, Status: "copy"}); f != want {
+				return fault.Refuse(Outcome, "%s %s was to be a copy with sha256 %s and has %q", t.Root, c.Path, c.To, f.Now)
 			}
 		}
 	}
@@ -188,22 +195,28 @@ func (a *audit) reconciliation(o signedOrder, host string, approved []warrant.Tr
 	return nil
 }
 
+// work is what is done in a root.
+type work struct {
+	Actions []warrant.Action
+	Copies  []warrant.Copy
+}
+
 // did gives what an input says was done, root by root, and ordered what was approved.
-func did(in *explain.Input) map[string][]warrant.Action {
-	all := map[string][]warrant.Action{}
+func did(in *explain.Input) map[string]work {
+	all := map[string]work{}
 	if len(in.Actions) > 0 {
-		all[""] = in.Actions
+		all[""] = work{Actions: in.Actions}
 	}
 	for _, i := range in.Roots {
-		all[i.Root] = i.Actions
+		all[i.Root] = work{i.Actions, i.Copies}
 	}
 	return all
 }
 
-func ordered(transactions []warrant.Transaction) map[string][]warrant.Action {
-	all := map[string][]warrant.Action{}
+func ordered(transactions []warrant.Transaction) map[string]work {
+	all := map[string]work{}
 	for _, t := range transactions {
-		all[t.Root] = t.Actions
+		all[t.Root] = work{t.Actions, t.Copies}
 	}
 	return all
 }

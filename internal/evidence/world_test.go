@@ -60,6 +60,8 @@ type world struct {
 
 	// What a dishonest server, host or curator may arrange.
 	rooted     bool                                     // hosts have another root, and orders go there too
+	copied     bool                                     // and it has no packages but a copied file, which orders renew
+	stale      bool                                     // but executors say that it is as it was
 	silentRoot bool                                     // and executors do not report on it
 	burglar    bool                                     // a file changed in production's other root that nothing explains
 	intruder   bool                                     // a file changed on production that nothing explains
@@ -129,6 +131,9 @@ func (w *world) Host(_ context.Context, id string) (estate.Host, error) {
 	if w.rooted {
 		h.Roots = map[string]estate.HostRoot{chroot: {PackageSet: "set", Arch: "amd64", Changeable: true}}
 	}
+	if w.copied {
+		h.Roots = map[string]estate.HostRoot{chroot: {PackageSet: "none", Inventory: "copies", Arch: "amd64", Copies: 1, Changeable: true}}
+	}
 	return h, nil
 }
 func (w *world) PlacesOf(context.Context, []string) ([]trustroot.Place, error) {
@@ -140,11 +145,20 @@ func (w *world) Hosts(ctx context.Context) ([]estate.Host, error) {
 	p, _ := w.Host(ctx, "hst_p")
 	return []estate.Host{s, p}, nil
 }
-func (w *world) PackageSet(context.Context, string) (pkgset.Set, error) {
+func (w *world) InventoryOf(context.Context, string) (wire.Inventory, error) {
+	return wire.Inventory{Copies: []wire.Lagging{{Path: library, Package: "hello", Has: envelope.Digest([]byte("old"))}}}, nil
+}
+func (w *world) PackageSet(_ context.Context, digest string) (pkgset.Set, error) {
+	if digest == "none" {
+		return pkgset.Set{}, nil
+	}
 	return pkgset.Set{{Name: "hello", Arch: "amd64", Version: "1.0"}}, nil
 }
 
-const chroot = "/srv/chroot"
+const (
+	chroot  = "/srv/chroot"
+	library = "/usr/lib/hello.so" // of hello, where it is copied
+)
 
 // facts are what a host told of its other root.
 func (w *world) facts(of string) string {
@@ -152,8 +166,9 @@ func (w *world) facts(of string) string {
 	return w.put(&f)
 }
 
-// trees scans a host's file tree before and after: dpkg writes hello's list, and perhaps somebody else something.
-func (w *world) trees(intruder bool) (before, after string) {
+// trees scans a host's file tree before and after: dpkg writes hello's list, and perhaps somebody else something. In a bare root
+// it writes none.
+func (w *world) trees(bare, intruder bool) (before, after string) {
 	w.t.Helper()
 	root := w.t.TempDir()
 	scan := func() string {
@@ -167,9 +182,20 @@ func (w *world) trees(intruder bool) (before, after string) {
 		return s.Digest
 	}
 	info := filepath.Join(root, "var/lib/dpkg/info")
+	list := "/.\n"
 	w.ok(os.MkdirAll(info, 0o755))
+	if w.copied {
+		list += "/usr\n/usr/lib\n" + library + "\n"
+		w.ok(os.MkdirAll(filepath.Join(root, "usr/lib"), 0o755))
+		w.ok(os.WriteFile(filepath.Join(root, library), []byte("old"), 0o644))
+	}
 	before = scan()
-	w.ok(os.WriteFile(filepath.Join(info, "hello.list"), []byte("/.\n"), 0o644))
+	if w.copied {
+		w.ok(os.WriteFile(filepath.Join(root, library), []byte("newer"), 0o644))
+	}
+	if !bare {
+		w.ok(os.WriteFile(filepath.Join(info, "hello.list"), []byte(list), 0o644))
+	}
 	if intruder {
 		w.ok(os.WriteFile(filepath.Join(root, "var/lib/intruder"), nil, 0o644))
 	}
@@ -264,7 +290,11 @@ func (w *world) curate() {
 		w.meanwhile(w, decision)
 	}
 
-	bytes := debtest.Build(w.t, debtest.Spec{Control: debtest.Control("hello", "2.0", "amd64")})
+	spec := debtest.Spec{Control: debtest.Control("hello", "2.0", "amd64")}
+	if w.copied {
+		spec.Files = []debtest.File{{Path: library, Content: "newer"}}
+	}
+	bytes := debtest.Build(w.t, spec)
 	w.put(bytes)
 	hello := warranttest.Package("hello", "2.0", bytes)
 	hello.Decision, hello.AcceptedBy = decision.ID, cmp.Or(w.acceptedBy, "alice")
@@ -327,18 +357,31 @@ func (w *world) carryOut(p change.Proposal) change.Order {
 	w.ok(err)
 	leave, err := doc.Check(warrant.Host{ID: host, Environment: o.Environment, Root: w.people.Root, Now: now})
 	w.ok(err)
-	was, is := w.trees(w.intruder && p.Kind == change.Production)
+	was, is := w.trees(false, w.intruder && p.Kind == change.Production)
 	before := wire.Observation{At: now, PackageSet: w.put([]byte("before " + o.ID)), Trees: map[string]string{"/": was}}
 	after := wire.Observation{At: now, PackageSet: w.put([]byte("after " + o.ID)), Trees: map[string]string{"/": is}}
 	if w.rooted {
-		before.Trees[chroot], after.Trees[chroot] = w.trees(w.burglar && p.Kind == change.Production)
+		before.Trees[chroot], after.Trees[chroot] = w.trees(w.copied, w.burglar && p.Kind == change.Production)
+	}
+	if w.rooted && !w.copied {
 		before.RootFacts, after.RootFacts = map[string]string{chroot: w.facts("before")}, map[string]string{chroot: w.facts("after")}
 	}
 	w.ok(w.rollouts.Begin(ctx, host, wire.Begin{Order: o.ID, Before: before}))
 	found := []warrant.Observed{}
 	for _, t := range o.For(host) {
-		if a := t.Actions[0]; t.Root == "" || !w.silentRoot {
-			found = append(found, warrant.Observed{Root: t.Root, Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: cmp.Or(w.found, a.To), Status: "installed"})
+		for _, a := range t.Actions {
+			if t.Root == "" || !w.silentRoot {
+				found = append(found, warrant.Observed{Root: t.Root, Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: cmp.Or(w.found, a.To), Status: "installed"})
+			}
+		}
+		for _, c := range t.Copies {
+			now := c.To
+			if w.stale {
+				now = c.From
+			}
+			if !w.silentRoot {
+				found = append(found, warrant.Observed{Root: t.Root, Name: c.Path, From: c.From, To: c.To, Now: now, Status: "copy"})
+			}
 		}
 	}
 	payload, err := warrant.Report{Host: host, Order: o.ID, OrderDigest: o.Digest, Outcome: warrant.Done, BegunAt: now.Add(w.late), EndedAt: now.Add(w.late),

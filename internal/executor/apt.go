@@ -129,9 +129,15 @@ func copyIn(from *os.Root, name, to string, limit int64) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	digest, err := hashed(out, in, limit)
+	return digest, errors.Join(err, out.Close())
+}
+
+// hashed copies at most limit bytes and gives their digest.
+func hashed(to io.Writer, from io.Reader, limit int64) (string, error) {
 	h := sha256.New()
-	_, err = io.Copy(io.MultiWriter(out, h), io.LimitReader(in, limit))
-	return hex.EncodeToString(h.Sum(nil)), errors.Join(err, out.Close())
+	_, err := io.Copy(io.MultiWriter(to, h), io.LimitReader(from, limit))
+	return hex.EncodeToString(h.Sum(nil)), err
 }
 
 // Status is dpkg's view of a package: its version, what is wanted ("install", "hold", …) and what is ("installed", …).

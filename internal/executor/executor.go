@@ -68,6 +68,7 @@ type run struct {
 type part struct {
 	Root    string `json:",omitempty"` // empty: the host's own
 	Actions []warrant.Action
+	Copies  []warrant.Copy `json:",omitempty"`
 	Before  map[string]Status
 }
 
@@ -76,7 +77,7 @@ func (r *run) parts() []part { return append([]part{r.part}, r.More...) }
 // settleTime is how long a run that ended or was cut off may take to come to rest.
 const settleTime = 15 * time.Minute
 
-var errInterrupted = fault.Refuse(fault.Interrupted, "the run was cut off; the packages are as listed")
+var errInterrupted = fault.Refuse(fault.Interrupted, "the run was cut off; packages and copies are as listed")
 
 // Open reads the host's identity, trust root and memory, makes the report key at the first start, and waits for another
 // executor on this host to end.
@@ -191,8 +192,8 @@ func (x *Executor) permit(l *warrant.Leave) error {
 	}
 	for _, t := range l.Transactions {
 		switch {
-		case len(t.Actions) == 0:
-			return fault.Refuse(fault.Class, "order %s of class %s changes no packages", l.Order.ID, l.Order.Class)
+		case len(t.Actions)+len(t.Copies) == 0:
+			return fault.Refuse(fault.Class, "order %s of class %s changes nothing", l.Order.ID, l.Order.Class)
 		case t.Root != "" && (!slices.Contains(policy.Roots, t.Root) || !safe(t.Root)):
 			return fault.Refuse(fault.ForeignRoot, "%s/executor.json does not name root %s, or others than root can change its path", x.Etc, t.Root)
 		}
@@ -215,12 +216,14 @@ func safe(dir string) bool {
 func (x *Executor) prepare(ctx context.Context, l *warrant.Leave) (parts []part, err error) {
 	err = os.RemoveAll(x.path("sessions", l.Order.ID))
 	for _, t := range l.Transactions {
-		s, p := x.site(l.Order.ID, t.Root), part{Root: t.Root, Actions: t.Actions}
-		if err == nil {
-			err = s.takeOver(ctx, l, t.Actions)
+		s, p := x.site(l.Order.ID, t.Root), part{Root: t.Root, Actions: t.Actions, Copies: t.Copies}
+		if err == nil && len(t.Actions) > 0 {
+			if err = s.takeOver(ctx, l, t.Actions); err == nil {
+				p.Before, err = s.rehearse(ctx, t.Actions)
+			}
 		}
 		if err == nil {
-			p.Before, err = s.rehearse(ctx, t.Actions)
+			err = s.each(t.Copies, starts)
 		}
 		if parts = append(parts, p); err == nil {
 			continue
@@ -237,7 +240,7 @@ func (x *Executor) prepare(ctx context.Context, l *warrant.Leave) (parts []part,
 func (x *Executor) transact(ctx context.Context) error {
 	for i, p := range x.Last.parts() {
 		s := x.site(x.Last.Report.Order, p.Root)
-		if i > 0 {
+		if i > 0 && len(p.Actions) > 0 {
 			now, err := s.rehearse(ctx, p.Actions)
 			if err == nil && !maps.Equal(now, p.Before) {
 				err = fault.Refuse(fault.Plan, "the packages in %s have changed since they were looked at", p.Root)
@@ -246,7 +249,12 @@ func (x *Executor) transact(ctx context.Context) error {
 				return err
 			}
 		}
-		if _, err := s.apt(ctx, arguments(p.Actions)...); err != nil {
+		if len(p.Actions) > 0 {
+			if _, err := s.apt(ctx, arguments(p.Actions)...); err != nil {
+				return err
+			}
+		}
+		if err := s.each(p.Copies, starts, lay, take); err != nil {
 			return err
 		}
 	}
@@ -272,18 +280,25 @@ func (x *Executor) finish(ctx context.Context, ran error) error {
 	defer cancel()
 	r, cutOff, exact, err := x.Last.Report, ran == errInterrupted, true, error(nil)
 	for _, p := range x.Last.parts() {
-		s := x.site(r.Order, p.Root)
-		_, _ = s.apt(ctx, "check") // waits for the locks of what a killed apt may have left running
-		after, unknown := s.installed(ctx)
+		s, after, unknown := x.site(r.Order, p.Root), map[string]Status(nil), error(nil)
+		if len(p.Actions) > 0 {
+			_, _ = s.apt(ctx, "check") // waits for the locks of what a killed apt may have left running
+			after, unknown = s.installed(ctx)
+		}
 		exact = exact && unknown == nil && asPlanned(p.Before, after, p.Actions)
 		err = errors.Join(err, unknown, os.RemoveAll(s.copies()))
 		for _, a := range p.Actions {
 			is := after[key(a)]
 			r.Packages = append(r.Packages, warrant.Observed{Root: p.Root, Name: a.Name, Arch: a.Arch, From: a.From, To: a.To, Now: is.Version, Status: is.Is})
 		}
+		for _, c := range p.Copies {
+			now, _ := s.at(c, tidy)
+			exact = exact && now == c.To
+			r.Packages = append(r.Packages, warrant.Observed{Root: p.Root, Name: c.Path, From: c.From, To: c.To, Now: now, Status: "copy"})
+		}
 	}
 	if ran == nil && !exact {
-		ran = fault.Refuse(fault.Failed, "the packages are not as planned")
+		ran = fault.Refuse(fault.Failed, "the packages or copies are not as planned")
 	}
 	switch {
 	case exact && (ran == nil || cutOff):

@@ -39,6 +39,8 @@ type Inside struct {
 	Root     string           `json:"root"`
 	Actions  []warrant.Action `json:"actions"`
 	Contents []string         `json:"contents"`
+	Copies   []warrant.Copy   `json:"copies,omitempty"`
+	Origins  []string         `json:"origins,omitempty"` // of Contents documents, one for each of Copies' packages
 }
 
 // in gives what of the input is about one of its Roots, with paths as they are within it.
@@ -120,7 +122,7 @@ func Decode(b []byte, v any) error {
 func (in *Input) Facts() []string {
 	out := slices.Clone(in.Contents)
 	for _, i := range in.Roots {
-		out = append(out, i.Contents...)
+		out = append(append(out, i.Contents...), i.Origins...)
 	}
 	facts := slices.Collect(maps.Values(in.Before.RootFacts))
 	facts = slices.AppendSeq(facts, maps.Values(in.After.RootFacts))

@@ -22,12 +22,12 @@ func Reconcile(ctx context.Context, in *Input, objects filetree.Objects, facts F
 	}
 	before, after := newTrees(ctx, objects, in.Before.Trees), newTrees(ctx, objects, in.After.Trees)
 	m := &memory{before.find, after.find, map[string]Known{}}
-	r, err := reconcile(in.own(), "", facts, m)
+	r, err := reconcile(in.own(), Inside{}, facts, m)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, i := range in.Roots {
-		inside, err := reconcile(in.in(i), i.Root, facts, m)
+		inside, err := reconcile(in.in(i), i, facts, m)
 		if err != nil {
 			return nil, nil, fmt.Errorf("root %s: %w", i.Root, err)
 		}
@@ -45,9 +45,9 @@ func Reconcile(ctx context.Context, in *Input, objects filetree.Objects, facts F
 	return b, r, nil
 }
 
-// reconcile does what is about one root: empty, the host's own.
-func reconcile(in *Input, root string, facts Facts, m *memory) (*Report, error) {
-	s, err := newScene(in, root, facts, func(p string) *filetree.Entry { return m.ask(root + p).Before }, func(p string) *filetree.Entry { return m.ask(root + p).After })
+// reconcile does what is about one root: none, the host's own.
+func reconcile(in *Input, i Inside, facts Facts, m *memory) (*Report, error) {
+	s, err := newScene(in, i, facts, func(p string) *filetree.Entry { return m.ask(i.Root + p).Before }, func(p string) *filetree.Entry { return m.ask(i.Root + p).After })
 	if err != nil {
 		return nil, err
 	}

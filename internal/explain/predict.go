@@ -26,6 +26,7 @@ import (
 //	P10 conffiles: see conffile
 //	P11 dpkg keeps the control members and the list of paths
 //	P13 modes that maintainer scripts give (scriptModes)
+//	P14 in another root: a file that was copied from a package of the host's own has the content the order names
 //
 // P12, the status file, is checked as a book. Rules has the same for people who read a report.
 type Expected struct {
@@ -49,6 +50,7 @@ var Rules = map[string]string{
 	"P10": "a configuration file: the old one, the new one, or both, by what was changed on the host",
 	"P11": "dpkg's own notes about the package",
 	"P13": "a mode that the package's script gives to its file",
+	"P14": "a file that was copied from a package of the host's own root: the content that the package has and the order names, otherwise as it was",
 }
 
 // scriptModes are modes that a postinst gives to a shipped file (rule P13). Source: openssh-client.postinst.

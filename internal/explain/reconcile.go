@@ -21,7 +21,7 @@ type Verdict string
 // the first three verdicts and no path has one of the last two:
 //
 //   - as shipped: the path is in the state that the packages' own contents and the host's settings predict (rules P1 to
-//     P13): type, mode, owner and group by name, size, SHA-256, link target, extended attributes;
+//     P14): type, mode, owner and group by name, size, SHA-256, link target, extended attributes;
 //   - derived: the path is an output of a named derivation whose cause is part of this transaction (or that runs on every
 //     live system), and its content passed that derivation's own check; a known path alone never suffices;
 //   - as staged: the path is in the very state, attribute by attribute as above, that the sealed manifest shows for stage,
@@ -43,7 +43,7 @@ const (
 type Line struct {
 	Path     string          `json:"path"`
 	Verdict  Verdict         `json:"verdict"`
-	Rule     string          `json:"rule,omitempty"`    // P1 … P13, or the derivation's name
+	Rule     string          `json:"rule,omitempty"`    // P1 … P14, or the derivation's name
 	Package  string          `json:"package,omitempty"` // whose contents or derivation it is
 	Why      string          `json:"why,omitempty"`     // of missing and unexplained: what does not fit
 	Before   *filetree.Entry `json:"before,omitempty"`
@@ -82,8 +82,8 @@ type scene struct {
 	outside       bool            // no order ran
 }
 
-// newScene fetches and reads the facts, and predicts. Paths are within a root; empty: the host's own.
-func newScene(in *Input, root string, facts Facts, wasAt, isAt lookup) (*scene, error) {
+// newScene fetches and reads the facts, and predicts. Paths are within the root of i; none: the host's own.
+func newScene(in *Input, i Inside, facts Facts, wasAt, isAt lookup) (*scene, error) {
 	s := &scene{actions: in.Actions, outside: in.Order == "", before: &wire.HostFacts{}, after: &wire.HostFacts{}, wasAt: wasAt, isAt: isAt,
 		staged: map[string][]filetree.Entry{}, gone: map[string]bool{}}
 	load := func(digest string, v any) error {
@@ -133,7 +133,7 @@ func newScene(in *Input, root string, facts Facts, wasAt, isAt lookup) (*scene, 
 		}
 	}
 	for _, c := range m.Changes {
-		switch p, inside := within(root, c.Path); {
+		switch p, inside := within(i.Root, c.Path); {
 		case !inside:
 		case c.After == nil:
 			s.gone[p] = true
@@ -142,7 +142,7 @@ func newScene(in *Input, root string, facts Facts, wasAt, isAt lookup) (*scene, 
 		}
 	}
 	s.expected = predict(in.Actions, s.contents, s.before, wasAt)
-	return s, nil
+	return s, s.renewed(i, load)
 }
 
 // reconcile gives each changed path, and each path that should have changed, its verdict.

@@ -10,6 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/explain"
 	"github.com/patchwarrant/patchwarrant/internal/explain/explaintest"
+	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
@@ -50,7 +51,7 @@ func (n nested) upgrade(do func(next string)) *explain.Input {
 	actions := explaintest.Upgrades("tool")
 	actions[0].SHA256, actions[0].To, actions[0].Arch = p.SHA256, p.Version, p.Arch
 	contents := []string{n.host.Fact(&c)}
-	in := &explain.Input{Order: "ord_x", Host: "hst_x", Actions: actions, Contents: contents, Roots: []explain.Inside{{chroot, actions, contents}}, Before: n.look()}
+	in := &explain.Input{Order: "ord_x", Host: "hst_x", Actions: actions, Contents: contents, Roots: []explain.Inside{{Root: chroot, Actions: actions, Contents: contents}}, Before: n.look()}
 	do(next)
 	in.After = n.look()
 	return in
@@ -136,12 +137,79 @@ func TestARootsChangesAreAsStaged(t *testing.T) {
 	}
 }
 
+// A copied file is explained by the order that names it, with the content that its package has there, and by nothing else (P14).
+func TestACopyFollowsItsPackage(t *testing.T) {
+	d := func(s string) string { return envelope.Digest([]byte(s)) }
+	for name, row := range map[string]struct {
+		to      string // what the order says that it shall have
+		do      func(inside *explaintest.Host)
+		without bool // the content list of its package
+		want    string
+	}{
+		"as signed":       {"22", func(inside *explaintest.Host) { inside.Write("/usr/bin/tool", "22") }, false, "as shipped P14"},
+		"not done":        {"22", func(*explaintest.Host) {}, false, "missing P14"},
+		"another content": {"22", func(inside *explaintest.Host) { inside.Write("/usr/bin/tool", "ev") }, false, "unexplained P14"},
+		"another mode": {"22", func(inside *explaintest.Host) {
+			inside.Write("/usr/bin/tool", "22")
+			inside.Must(os.Chmod(inside.At("/usr/bin/tool"), 0o4755))
+		}, false, "unexplained P14"},
+		"gone":                       {"22", func(inside *explaintest.Host) { inside.Must(os.Remove(inside.At("/usr/bin/tool"))) }, false, "unexplained P14"},
+		"what the package never had": {"ev", func(inside *explaintest.Host) { inside.Write("/usr/bin/tool", "ev") }, false, "unexplained"},
+		"a package nobody can see":   {"22", func(inside *explaintest.Host) { inside.Write("/usr/bin/tool", "22") }, true, "unexplained"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := nested{t: t, host: explaintest.New(t, time.Now)}
+			n.inside = n.host.Inside(chroot)
+			n.host.Dpkg("-i", n.host.Pack("tool", "1", map[string]string{"/usr/bin/tool": "1"}))
+			n.inside.Write("/usr/bin/tool", "1")
+			next := n.host.Pack("tool", "2", map[string]string{"/usr/bin/tool": "22"})
+			f, err := os.Open(next)
+			n.host.Must(err)
+			p, err := deb.Read(f)
+			n.host.Must(err)
+			f.Close()
+			c := explain.ContentsOf(p)
+			actions := explaintest.Upgrades("tool")
+			actions[0].SHA256, actions[0].To, actions[0].Arch = p.SHA256, p.Version, p.Arch
+			contents := []string{n.host.Fact(&c)}
+			copied := explain.Inside{Root: chroot, Actions: []warrant.Action{}, Contents: []string{}, Origins: contents, Copies: []warrant.Copy{
+				{Path: "/usr/bin/tool", From: d("1"), To: d(row.to), Size: 2, Package: "tool", Version: "2", Deb: p.SHA256}}}
+			if row.without {
+				copied.Origins = nil
+			}
+			in := &explain.Input{Order: "ord_x", Host: "hst_x", Actions: actions, Contents: contents, Roots: []explain.Inside{copied}, Before: n.look()}
+			n.host.Dpkg("-i", next)
+			row.do(n.inside)
+			in.After = n.look()
+			r := report(t, n.host, in)
+			got := verdicts(r)
+			if got["/usr/bin/tool"] != "as shipped P1" || got[chroot+"/usr/bin/tool"] != row.want {
+				t.Errorf("%q on the host, %q in the root, want %q", got["/usr/bin/tool"], got[chroot+"/usr/bin/tool"], row.want)
+			}
+			if r.Clean() != (row.want == "as shipped P14") {
+				t.Errorf("%+v", r.Discrepancies())
+			}
+		})
+	}
+}
+
+// A package's file has one content whichever way its path is written; a configuration file is the root's own.
+func TestOriginalsOfCopies(t *testing.T) {
+	c := explain.Contents{Conffiles: []string{"/etc/tool"}, Files: []explain.Shipped{{Path: "/lib/tool.so", Type: "f", SHA256: "a"},
+		{Path: "/usr/bin/tool", Type: "f", SHA256: "b"}, {Path: "/etc/tool", Type: "f", SHA256: "c"}, {Path: "/usr/lib", Type: "d"}}}
+	for path, want := range map[string]string{"/lib/tool.so": "a", "/usr/lib/tool.so": "a", "/bin/tool": "b", "/usr/bin/tool": "b", "/etc/tool": "", "/usr/lib": "", "/usr/bin/other": ""} {
+		if f, ok := c.Original(path); f.SHA256 != want || ok != (want != "") {
+			t.Errorf("%s: %+v, %v", path, f, ok)
+		}
+	}
+}
+
 // All that a reconciliation rests on is cited, that of its roots too.
 func TestFactsOfRootsAreCited(t *testing.T) {
 	d := func(s string) string { return envelope.Digest([]byte(s)) }
-	in := &explain.Input{Contents: []string{d("a")}, Roots: []explain.Inside{{Root: chroot, Contents: []string{d("b")}}},
+	in := &explain.Input{Contents: []string{d("a")}, Roots: []explain.Inside{{Root: chroot, Contents: []string{d("b")}, Origins: []string{d("f")}}},
 		Before: wire.Observation{RootFacts: map[string]string{chroot: d("c")}}, After: wire.Observation{RootFacts: map[string]string{chroot: d("e")}}}
-	if got := in.Facts(); len(got) != 4 {
+	if got := in.Facts(); len(got) != 5 {
 		t.Errorf("%v", got)
 	}
 }

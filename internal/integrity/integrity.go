@@ -198,7 +198,11 @@ func (i *Integrity) observe(ctx context.Context, order warrant.Order, run Run) (
 		if t.Root == "" {
 			in.Actions, in.Contents = t.Actions, contents
 		} else {
-			in.Roots = append(in.Roots, explain.Inside{Root: t.Root, Actions: t.Actions, Contents: contents})
+			origins, err := i.originsOf(ctx, t.Copies)
+			if err != nil {
+				return explain.StagedHost{}, nil, err
+			}
+			in.Roots = append(in.Roots, explain.Inside{Root: t.Root, Actions: t.Actions, Contents: contents, Copies: t.Copies, Origins: origins})
 		}
 	}
 	input, report, err := explain.Reconcile(ctx, in, objects{i.Blobs}, i.facts(ctx))
@@ -244,6 +248,32 @@ func (i *Integrity) contentsOf(ctx context.Context, actions []warrant.Action) ([
 		all = append(all, digest)
 	}
 	return all, nil
+}
+
+// originsOf gives the digests of the content lists of the packages that copies are of, each once.
+func (i *Integrity) originsOf(ctx context.Context, copies []warrant.Copy) (all []string, err error) {
+	known := map[string]bool{}
+	for _, c := range copies {
+		if known[c.Deb] {
+			continue
+		}
+		known[c.Deb] = true
+		digest, err := i.contents(ctx, c.Deb)
+		if err != nil {
+			return nil, fmt.Errorf("contents of %s %s: %w", c.Package, c.Version, err)
+		}
+		all = append(all, digest)
+	}
+	return all, nil
+}
+
+// Contents gives the content list of a package whose bytes are here, by their digest.
+func (i *Integrity) Contents(ctx context.Context, pkg string) (c explain.Contents, err error) {
+	digest, err := i.contents(ctx, pkg)
+	if err != nil {
+		return c, err
+	}
+	return c, i.fetch(ctx, digest, &c)
 }
 
 // contents gives the digest of a package's content list, which is made once.

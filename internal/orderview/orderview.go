@@ -82,8 +82,12 @@ func (p *page) texts(o warrant.Order) {
 
 func (p *page) packages(o warrant.Order) {
 	for i, t := range o.Transactions {
-		fmt.Fprintf(&p.b, "\nTRANSACTION %d of %d: %d %s on %d %s\n", i+1, len(o.Transactions),
-			len(t.Actions), plural(len(t.Actions), "package"), len(t.Hosts), plural(len(t.Hosts), "host"))
+		copies := ""
+		if n := len(t.Copies); n > 0 {
+			copies = fmt.Sprintf(" and %d copied %s", n, plural(n, "file"))
+		}
+		fmt.Fprintf(&p.b, "\nTRANSACTION %d of %d: %d %s%s on %d %s\n", i+1, len(o.Transactions),
+			len(t.Actions), plural(len(t.Actions), "package"), copies, len(t.Hosts), plural(len(t.Hosts), "host"))
 		if t.Root != "" {
 			p.line("  in root", "%s  (not in the host's own)", Clean(t.Root))
 		}
@@ -95,6 +99,11 @@ func (p *page) packages(o warrant.Order) {
 			if a.SHA256 != "" {
 				p.line("", "sha256:%s  %d bytes  %s", Clean(a.SHA256), a.Size, Clean(a.File))
 			}
+		}
+		for _, c := range t.Copies {
+			p.line("  copy", "%s  as in %s %s", Clean(c.Path), Clean(c.Package), Clean(c.Version))
+			p.line("", "now sha256:%s", Clean(c.From))
+			p.line("", "new sha256:%s  %d bytes, from package sha256:%s", Clean(c.To), c.Size, Clean(c.Deb))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/patchwarrant/patchwarrant/internal/envelope"
 	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/warrant/warranttest"
@@ -77,6 +78,7 @@ func TestRenderShowsEveryField(t *testing.T) {
 		"another root": func(o *warrant.Order) {
 			o.Transactions = append(o.Transactions, warrant.Transaction{Hosts: []string{"hst_1"}, Root: "/srv/chroot", Actions: o.Transactions[0].Actions})
 		},
+		"copy": func(o *warrant.Order) { withCopy(o) },
 		"from": func(o *warrant.Order) { o.Transactions[0].Actions[0].From = "1.1" },
 		"size": func(o *warrant.Order) { o.Transactions[0].Actions[0].Size++ },
 	} {
@@ -106,6 +108,41 @@ func TestRenderNamesTheRoot(t *testing.T) {
 	}))
 	if _, second, ok := strings.Cut(text, "\nTRANSACTION 2 of 2: 1 package on 1 host\n"); !ok || !strings.HasPrefix(second, line) || strings.Count(text, line) != 1 {
 		t.Errorf("the root is not shown once, in the second transaction:\n%s", text)
+	}
+}
+
+// withCopy makes the order renew a copied file in another root.
+func withCopy(o *warrant.Order) *warrant.Copy {
+	d := func(s string) string { return envelope.Digest([]byte(s)) }
+	o.Transactions = append(o.Transactions, warrant.Transaction{Hosts: []string{"hst_1"}, Root: "/srv/chroot", Actions: []warrant.Action{},
+		Copies: []warrant.Copy{{Path: "/usr/lib/hello.so", From: d("old"), To: d("new"), Size: 4711, Package: "hello", Version: "2.0", Deb: d("deb")}}})
+	return &o.Transactions[1].Copies[0]
+}
+
+// Of a copied file everything is shown, and each change of it changes the text.
+func TestRenderShowsCopies(t *testing.T) {
+	plain := render(t, sample(t, func(o *warrant.Order) { withCopy(o) }))
+	d := func(s string) string { return envelope.Digest([]byte(s)) }
+	for _, want := range []string{"TRANSACTION 2 of 2: 0 packages and 1 copied file on 1 host\n  in root      /srv/chroot ", "  copy         /usr/lib/hello.so  as in hello 2.0\n",
+		"now sha256:" + d("old") + "\n", "new sha256:" + d("new") + "  4711 bytes, from package sha256:" + d("deb") + "\n"} {
+		if !strings.Contains(plain, want) {
+			t.Errorf("the text lacks %q:\n%s", want, plain)
+		}
+	}
+	_, copies, _ := strings.Cut(plain, "TRANSACTION 2")
+	for name, edit := range map[string]func(c *warrant.Copy){
+		"path":    func(c *warrant.Copy) { c.Path = "/usr/lib/other.so" },
+		"from":    func(c *warrant.Copy) { c.From = d("x") },
+		"to":      func(c *warrant.Copy) { c.To = d("x") },
+		"size":    func(c *warrant.Copy) { c.Size++ },
+		"package": func(c *warrant.Copy) { c.Package = "other" },
+		"version": func(c *warrant.Copy) { c.Version = "2.1" },
+		"deb":     func(c *warrant.Copy) { c.Deb = d("x") },
+	} {
+		_, changed, _ := strings.Cut(render(t, sample(t, func(o *warrant.Order) { edit(withCopy(o)) })), "TRANSACTION 2")
+		if changed == copies {
+			t.Errorf("%s: the text does not change", name)
+		}
 	}
 }
 

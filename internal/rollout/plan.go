@@ -10,6 +10,7 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
+	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
 
 // HostPackages is what a host has in one of its roots: its architecture in dpkg's words and its installed packages.
@@ -18,6 +19,7 @@ type HostPackages struct {
 	Root     string // empty: the host's own
 	Arch     string
 	Packages pkgset.Set
+	Copies   []wire.Lagging // in another root: files that were copied from the host's own packages
 }
 
 // Plan is the exact transactions of an order, those of other roots after those of the hosts' own, and the hosts that need nothing.
@@ -47,7 +49,7 @@ func PlanTransactions(hosts []HostPackages, snapshot []deb.IndexEntry) (Plan, er
 			}
 			known[key] = actions
 		}
-		if err := g.add(h.ID, h.Root, actions); err != nil {
+		if err := g.add(h.ID, h.Root, actions, nil); err != nil {
 			return Plan{}, err
 		}
 	}
@@ -72,7 +74,7 @@ func PlanBackOut(done []warrant.Transaction, hosts []HostPackages, older []deb.I
 			if err != nil {
 				return Plan{}, err
 			}
-			if err := g.add(id, t.Root, actions); err != nil {
+			if err := g.add(id, t.Root, actions, nil); err != nil {
 				return Plan{}, err
 			}
 		}
@@ -102,18 +104,19 @@ func undo(actions []warrant.Action, has contents, older []deb.IndexEntry) ([]war
 	return back, nil
 }
 
-// grouping collects hosts with equal actions in the same root, in order of first appearance.
+// grouping collects hosts with equal actions and copies in the same root, in order of first appearance.
 type grouping struct {
 	plan  Plan
 	group map[string]int
 }
 
-func (g *grouping) add(host, root string, actions []warrant.Action) error {
-	if len(actions) == 0 {
+func (g *grouping) add(host, root string, actions []warrant.Action, copies []warrant.Copy) error {
+	if len(actions)+len(copies) == 0 {
 		g.plan.Idle = append(g.plan.Idle, host)
 		return nil
 	}
-	b, err := envelope.Encode(warrant.Transaction{Root: root, Actions: actions})
+	t := warrant.Transaction{Root: root, Actions: actions, Copies: copies}
+	b, err := envelope.Encode(t)
 	if err != nil {
 		return err
 	}
@@ -124,7 +127,7 @@ func (g *grouping) add(host, root string, actions []warrant.Action) error {
 	if !ok {
 		i = len(g.plan.Transactions)
 		g.group[string(b)] = i
-		g.plan.Transactions = append(g.plan.Transactions, warrant.Transaction{Root: root, Actions: actions})
+		g.plan.Transactions = append(g.plan.Transactions, t)
 	}
 	g.plan.Transactions[i].Hosts = append(g.plan.Transactions[i].Hosts, host)
 	return nil

@@ -83,11 +83,25 @@ type Notice struct {
 
 // Transaction is the exact set for hosts with equal need; Actions sorted by name, arch. Root is the file-system root of the
 // hosts that it changes, as their own configuration names it; empty: the host's own. What an order does on a host is done in
-// the order in which its transactions stand.
+// the order in which its transactions stand. Copies, sorted by path, are only in another root, and are done after its Actions.
 type Transaction struct {
 	Hosts   []string `json:"hosts"`
 	Root    string   `json:"root,omitempty"`
 	Actions []Action `json:"actions"`
+	Copies  []Copy   `json:"copies,omitempty"`
+}
+
+// Copy renews a file of a root that was copied from a package of the hosts' own root (R-306): at Path below the root, the
+// content From gives way to To, Size bytes, which Version of Package has at that path. The bytes are those of the host's own
+// file; type, mode, owner and extended attributes stay. Deb is the package in the curation record.
+type Copy struct {
+	Path    string `json:"path"`
+	From    string `json:"from"` // sha256
+	To      string `json:"to"`   // sha256
+	Size    int64  `json:"size"`
+	Package string `json:"package"`
+	Version string `json:"version"`
+	Deb     string `json:"deb"` // sha256
 }
 
 // Action is one package's change. Do: install, upgrade, downgrade, remove. From is empty for install, To, SHA256, Size and
@@ -177,7 +191,9 @@ type Report struct {
 	LogRoot     string     `json:"log_root"`          // lower hex
 }
 
-// Observed is one package's change as found on the host. Now and Status are empty where it is not installed.
+// Observed is one package's change as found on the host. Now and Status are empty where it is not installed. A copy stands after
+// the packages of its root, with its path for a name, digests for versions, no architecture and the status "copy"; Now is empty
+// where it cannot be had.
 type Observed struct {
 	Root   string `json:"root,omitempty"` // of the transaction
 	Name   string `json:"name"`

@@ -24,6 +24,7 @@ var (
 	rootForm   = regexp.MustCompile(`^((/[A-Za-z0-9_@+.-]+)+)?$`)
 	actionForm = regexp.MustCompile(`^(install` + named + ` ` + version + file +
 		`|(up|down)grade` + named + version + ` ` + version + file + `|remove` + named + version + `   0 )$`)
+	copyForm = regexp.MustCompile(`^[A-Za-z0-9_@+.,:~%=/-]{2,1000} ([0-9a-f]{64} ){2}[1-9][0-9]* [a-z0-9][a-z0-9+.-]{1,127} ` + version + ` [0-9a-f]{64}$`)
 )
 
 // Encode gives the payload that people sign, after the checks of DecodeOrder.
@@ -121,8 +122,8 @@ func (o Order) check() error {
 	}
 	hosts := map[string]bool{}
 	for _, t := range o.Transactions {
-		if len(t.Hosts) == 0 || (len(t.Actions) == 0) != (o.Class == trustroot.RetireHost) {
-			return bad("a transaction needs hosts, and actions unless hosts are retired")
+		if len(t.Hosts) == 0 || (len(t.Actions)+len(t.Copies) == 0) != (o.Class == trustroot.RetireHost) || t.Root == "" && len(t.Copies) > 0 {
+			return bad("a transaction needs hosts, and actions, or copies in another root, unless hosts are retired")
 		}
 		if !rootForm.MatchString(t.Root) || t.Root != "" && path.Clean(t.Root) != t.Root {
 			return bad("root " + t.Root + " is no clean absolute path of letters, digits and _@+.-")
@@ -142,8 +143,19 @@ func (o Order) check() error {
 				return bad("actions are not sorted by name and architecture at " + a.Name)
 			}
 		}
+		for i, c := range t.Copies {
+			if !c.Sound() || i > 0 && t.Copies[i-1].Path >= c.Path {
+				return bad("not a copy, or not sorted by path: " + c.Path)
+			}
+		}
 	}
 	return nil
+}
+
+// Sound reports whether an order may name a copy.
+func (c Copy) Sound() bool {
+	return copyForm.MatchString(fmt.Sprintf("%s %s %s %d %s %s %s", c.Path, c.From, c.To, c.Size, c.Package, c.Version, c.Deb)) &&
+		path.Clean("/"+c.Path) == c.Path && c.From != c.To
 }
 
 func (r Record) subjects() (out []envelope.Subject) {

@@ -102,6 +102,65 @@ func TestOrderRules(t *testing.T) {
 	}
 }
 
+func copies() []warrant.Copy {
+	d := func(s string) string { return envelope.Digest([]byte(s)) }
+	c := warrant.Copy{Path: "/usr/lib/libssl.so.3", From: d("old"), To: d("new"), Size: 3, Package: "libssl3", Version: "3.0.17-1~deb12u2", Deb: d("deb")}
+	other := c
+	other.Path = "/usr/lib/x86_64-linux-gnu/libstdc++.so.6"
+	return []warrant.Copy{c, other}
+}
+
+// An order may be for copies alone; they survive encoding, and each is in its one form.
+func TestCopiesOfAnOrder(t *testing.T) {
+	o, _ := sample(t)
+	o.Transactions = []warrant.Transaction{{Hosts: []string{"hst_1"}, Root: "/srv/chroot", Actions: []warrant.Action{}, Copies: copies()}}
+	payload, err := o.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := warrant.DecodeOrder(payload)
+	if diff := cmp.Diff(o, again); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	for name, spoil := range map[string]func(tr *warrant.Transaction, c *warrant.Copy){
+		"in the hosts' own root":   func(tr *warrant.Transaction, _ *warrant.Copy) { tr.Root = "" },
+		"path that is relative":    func(_ *warrant.Transaction, c *warrant.Copy) { c.Path = "usr/lib/libssl.so.3" },
+		"path that climbs":         func(_ *warrant.Transaction, c *warrant.Copy) { c.Path = "/usr/lib/../../etc/passwd" },
+		"path that is not clean":   func(_ *warrant.Transaction, c *warrant.Copy) { c.Path = "/usr//lib" },
+		"path of a directory":      func(_ *warrant.Transaction, c *warrant.Copy) { c.Path = "/usr/lib/" },
+		"path of the root":         func(_ *warrant.Transaction, c *warrant.Copy) { c.Path = "/" },
+		"no path":                  func(_ *warrant.Transaction, c *warrant.Copy) { c.Path = "" },
+		"path with a space":        func(_ *warrant.Transaction, c *warrant.Copy) { c.Path = "/usr/a b" },
+		"path with a line break":   func(_ *warrant.Transaction, c *warrant.Copy) { c.Path = "/usr/a\nb" },
+		"path with a null":         func(_ *warrant.Transaction, c *warrant.Copy) { c.Path = "/usr/a\x00b" },
+		"path that is too long":    func(_ *warrant.Transaction, c *warrant.Copy) { c.Path = "/" + strings.Repeat("a", 1000) },
+		"the same path twice":      func(tr *warrant.Transaction, c *warrant.Copy) { tr.Copies[1].Path = c.Path },
+		"paths out of order":       func(tr *warrant.Transaction, c *warrant.Copy) { c.Path = "/zzz" },
+		"nothing to start from":    func(_ *warrant.Transaction, c *warrant.Copy) { c.From = "" },
+		"no new content":           func(_ *warrant.Transaction, c *warrant.Copy) { c.To = "" },
+		"digest in upper case":     func(_ *warrant.Transaction, c *warrant.Copy) { c.To = strings.ToUpper(c.To) },
+		"the content that it has":  func(_ *warrant.Transaction, c *warrant.Copy) { c.To = c.From },
+		"no size":                  func(_ *warrant.Transaction, c *warrant.Copy) { c.Size = 0 },
+		"negative size":            func(_ *warrant.Transaction, c *warrant.Copy) { c.Size = -1 },
+		"no package":               func(_ *warrant.Transaction, c *warrant.Copy) { c.Package = "" },
+		"option for a package":     func(_ *warrant.Transaction, c *warrant.Copy) { c.Package = "-o" },
+		"version with a slash":     func(_ *warrant.Transaction, c *warrant.Copy) { c.Version = "1/stable" },
+		"no package digest":        func(_ *warrant.Transaction, c *warrant.Copy) { c.Deb = "" },
+		"package digest too short": func(_ *warrant.Transaction, c *warrant.Copy) { c.Deb = c.Deb[1:] },
+	} {
+		o.Transactions[0].Root, o.Transactions[0].Copies = "/srv/chroot", copies()
+		spoil(&o.Transactions[0], &o.Transactions[0].Copies[0])
+		if _, err := o.Encode(); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%s: accepted (%v)", name, err)
+		}
+	}
+	o.Transactions[0].Root, o.Transactions[0].Copies = "/srv/chroot", copies()
+	o.Class = trustroot.RetireHost
+	if _, err := o.Encode(); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("copies to retire a host: accepted (%v)", err)
+	}
+}
+
 func TestRecordRules(t *testing.T) {
 	for name, spoil := range map[string]func(r *warrant.Record){
 		"packages out of order":   func(r *warrant.Record) { r.Packages[0], r.Packages[1] = r.Packages[1], r.Packages[0] },
@@ -156,6 +215,13 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(b, doc.Order.Payload)
 	f.Add([]byte("{}"), doc.Curation.Payload)
+	o := w.Order(record)
+	o.Transactions = append(o.Transactions, warrant.Transaction{Hosts: []string{"hst_1"}, Root: "/srv/chroot", Actions: []warrant.Action{}, Copies: copies()})
+	payload, err := o.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte("[]"), payload)
 	f.Fuzz(func(t *testing.T, b, payload []byte) {
 		if doc, err := warrant.Parse(b); err == nil {
 			if again, err := doc.Encode(); err != nil || string(again) != string(b) {
@@ -178,7 +244,7 @@ func FuzzParse(f *testing.F) {
 func TestRootsOfAnOrder(t *testing.T) {
 	o, _ := sample(t)
 	plain, err := o.Encode()
-	if err != nil || bytes.Contains(plain, []byte(`"root":`)) || !bytes.Contains(plain, []byte(`"transactions":[{"hosts":["hst_1"],"actions":[`)) {
+	if err != nil || bytes.Contains(plain, []byte(`"root":`)) || bytes.Contains(plain, []byte(`"copies":`)) || !bytes.Contains(plain, []byte(`"transactions":[{"hosts":["hst_1"],"actions":[`)) {
 		t.Errorf("%s, %v", plain, err)
 	}
 	own := o.Transactions[0]

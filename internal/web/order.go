@@ -23,7 +23,7 @@ type orderBody struct {
 	Cut            bool   // lists are cut on this page; the text has all
 	Shown          []warrant.Transaction
 	Hosts          int
-	Packages       int
+	Lines          int // packages and copies
 	Rule           trustroot.Rule
 	Local          int // signatures made by the command line
 	MaySign        bool
@@ -83,13 +83,15 @@ func (s *site) order(v *visit) error {
 // cut takes as much of the transactions as a page can show.
 func (b *orderBody) cut() {
 	for _, t := range b.Transactions {
-		hosts, actions := min(len(t.Hosts), mostHosts-b.Hosts), min(len(t.Actions), mostActions-b.Packages)
-		if hosts > 0 && actions > 0 {
-			b.Shown = append(b.Shown, warrant.Transaction{Hosts: t.Hosts[:hosts], Root: t.Root, Actions: t.Actions[:actions]})
+		hosts, left := min(len(t.Hosts), mostHosts-b.Hosts), max(0, mostActions-b.Lines)
+		actions := min(len(t.Actions), left)
+		copies := min(len(t.Copies), left-actions)
+		if hosts > 0 && actions+copies > 0 {
+			b.Shown = append(b.Shown, warrant.Transaction{Hosts: t.Hosts[:hosts], Root: t.Root, Actions: t.Actions[:actions], Copies: t.Copies[:copies]})
 		}
-		b.Cut = b.Cut || hosts < len(t.Hosts) || actions < len(t.Actions)
+		b.Cut = b.Cut || hosts < len(t.Hosts) || actions < len(t.Actions) || copies < len(t.Copies)
 		b.Hosts += len(t.Hosts)
-		b.Packages += len(t.Actions)
+		b.Lines += len(t.Actions) + len(t.Copies)
 	}
 	b.Hosts = len(rollout.HostsOf(b.Order.Order))
 	if len(b.Text) > mostText {

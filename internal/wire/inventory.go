@@ -44,6 +44,7 @@ type Inventory struct {
 	Processes Processes `json:"processes,omitzero"`
 	Found     []Found   `json:"found,omitempty"`   // other systems on this host
 	Lagging   []Lagging `json:"lagging,omitempty"` // in this root: copies that stayed behind
+	Copies    []Lagging `json:"copies,omitempty"`  // in this root: copies that are as the host's files are now
 
 	Changeable bool     `json:"changeable,omitempty"` // of a root beside the host's own: the host's policy lets orders change it
 	Unread     []string `json:"unread,omitempty"`     // configured roots that could not be read now; what is known of them is older
@@ -142,12 +143,15 @@ type Found struct {
 	Reported     bool   `json:"reported"` // it is one of the host's configured roots
 }
 
-// Lagging is a file of a root that was the same as the host's own and stayed behind when that was replaced.
+// Lagging is a file of a root that was the same as the host's own and stayed behind when that was replaced. Among copies Host is
+// empty: it is Has.
 type Lagging struct {
 	Path    string `json:"path"`
 	Package string `json:"package"` // the host's, whose file was copied
 	Has     string `json:"has"`     // SHA-256
 	Host    string `json:"host"`    // SHA-256 of the host's file
+
+	Attributes bool `json:"attributes,omitempty"` // it has extended attributes: no order renews it
 }
 
 // ReleaseName is what sources of advisories call the release: its codename, or where it has none ID and major version, e.g.
@@ -170,7 +174,7 @@ func (i *Inventory) Check() error {
 		return invalid("inventory: sources")
 	case len(i.Addresses) > MaxSettings || slices.ContainsFunc(i.Addresses, notAddress) || len(i.Hardware.Serial) > MaxText:
 		return invalid("inventory: machine")
-	case len(i.Found) > MaxSources || len(i.Lagging) > MaxSources || len(i.Unread) > MaxRoots:
+	case len(i.Found) > MaxSources || len(i.Lagging) > MaxSources || len(i.Copies) > MaxSources || len(i.Unread) > MaxRoots:
 		return invalid("inventory")
 	}
 	return i.Processes.Check()

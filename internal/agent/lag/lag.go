@@ -23,23 +23,24 @@ const maxCopies = 100_000
 
 // Find finds duplicated components: files of a root that are byte for byte the host's file of the same path, and
 // later are still what they were while the host's was replaced. was is what was equal at an earlier look; it gives what is
-// to be remembered for the next (a copy that lags is remembered until it follows), and what lags now, sorted by path.
+// to be remembered for the next (a copy that lags is remembered until it follows), what lags now, and the copies without extended
+// attributes that do not, both sorted by path.
 //
 // It is pure: whose files they are is looked up by who asks, among those that lag.
-func Find(ctx context.Context, host, inside Tree, was map[string]string) (copies map[string]string, lag []wire.Lagging, err error) {
+func Find(ctx context.Context, host, inside Tree, was map[string]string) (copies map[string]string, lag, level []wire.Lagging, err error) {
 	w := &walk{ctx: ctx, host: host, inside: inside, was: was, copies: map[string]string{}}
 	object, err := w.top(inside)
 	if err == nil {
 		err = w.dir("/", object, 0)
 	}
-	return w.copies, w.lag, err
+	return w.copies, w.lag, w.level, err
 }
 
 type walk struct {
 	ctx          context.Context
 	host, inside Tree
 	was, copies  map[string]string
-	lag          []wire.Lagging
+	lag, level   []wire.Lagging
 }
 
 // top gives the digest of the root directory: the tree's own object has it as its one entry.
@@ -86,7 +87,7 @@ func (w *walk) dir(name, digest string, depth int) error {
 }
 
 func (w *walk) file(name string, ours, theirs filetree.Entry) {
-	if ours.SHA256 == "" || theirs.Type != filetree.File || theirs.SHA256 == "" || len(w.copies) >= maxCopies {
+	if ours.Note+theirs.Note != "" || ours.SHA256 == "" || theirs.Type != filetree.File || theirs.SHA256 == "" || len(w.copies) >= maxCopies {
 		return
 	}
 	key := filetree.Quote(name)
@@ -95,9 +96,12 @@ func (w *walk) file(name string, ours, theirs filetree.Entry) {
 		if ours.Size > 0 {
 			w.copies[key] = ours.SHA256
 		}
+		if ours.Size > 0 && len(ours.Xattrs) == 0 {
+			w.level = append(w.level, wire.Lagging{Path: key, Has: ours.SHA256})
+		}
 	case w.was[key] == ours.SHA256:
 		w.copies[key] = ours.SHA256
-		w.lag = append(w.lag, wire.Lagging{Path: key, Has: ours.SHA256, Host: theirs.SHA256})
+		w.lag = append(w.lag, wire.Lagging{Path: key, Has: ours.SHA256, Host: theirs.SHA256, Attributes: len(ours.Xattrs) > 0})
 	}
 }
 

@@ -40,21 +40,21 @@ func TestCopiesLagWhenOnlyTheHostsWereReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, inside, map[string]string{"lib/ssl.so": "old", "usr/lib/z.so": "old", "usr/bin/own": "its own", "usr/lib/only": "here"})
-	copies, behind, err := Find(t.Context(), scan(t, host), scan(t, inside), nil)
-	if err != nil || len(copies) != 2 || len(behind) != 0 {
+	copies, behind, level, err := Find(t.Context(), scan(t, host), scan(t, inside), nil)
+	if err != nil || len(copies) != 2 || len(behind) != 0 || len(level) != 2 || level[0].Path != "/lib/ssl.so" || level[0].Host != "" {
 		t.Fatalf("at first: %v, %v, %v", copies, behind, err)
 	}
 	write(t, host, map[string]string{"usr/lib/ssl.so": "new", "usr/lib/z.so": "new", "usr/bin/own": "new"})
 	write(t, inside, map[string]string{"usr/lib/z.so": "new"})
-	copies, behind, err = Find(t.Context(), scan(t, host), scan(t, inside), copies)
-	if err != nil || len(behind) != 1 || behind[0].Path != "/lib/ssl.so" || behind[0].Has != copies["/lib/ssl.so"] || behind[0].Host == behind[0].Has {
+	copies, behind, level, err = Find(t.Context(), scan(t, host), scan(t, inside), copies)
+	if err != nil || len(behind) != 1 || behind[0].Path != "/lib/ssl.so" || behind[0].Has != copies["/lib/ssl.so"] || behind[0].Host == behind[0].Has || len(level) != 1 {
 		t.Fatalf("after the host's upgrade: %v, %v", behind, err)
 	}
-	if _, again, _ := Find(t.Context(), scan(t, host), scan(t, inside), copies); len(again) != 1 {
+	if _, again, _, _ := Find(t.Context(), scan(t, host), scan(t, inside), copies); len(again) != 1 {
 		t.Errorf("it is forgotten before the copy followed: %v", again)
 	}
 	write(t, inside, map[string]string{"lib/ssl.so": "new"})
-	if _, behind, err = Find(t.Context(), scan(t, host), scan(t, inside), copies); err != nil || len(behind) != 0 {
+	if _, behind, _, err = Find(t.Context(), scan(t, host), scan(t, inside), copies); err != nil || len(behind) != 0 {
 		t.Errorf("after the copy followed: %v, %v", behind, err)
 	}
 }
