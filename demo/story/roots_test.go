@@ -25,7 +25,8 @@ const (
 )
 
 // rootsFollow: a chroot that stayed behind on each host is patched by the host's own executor, with the chroot's own apt, under
-// the order that patches its host or under one of its own, and so are files that were copied into a root without packages; once the host's own policy names it, and never before.
+// the order that patches its host or under one of its own, once the host's own policy names it, and never before; and so are files
+// that were copied into a root without packages.
 func rootsFollow(ctx context.Context, t *testing.T, s *Story) {
 	k := &killing{Story: s, t: t, c: s.changes[0], host: s.hosts["stage-1"]}
 	must(t, k.bringOld(ctx))

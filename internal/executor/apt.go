@@ -64,6 +64,16 @@ func (s site) copies(names ...string) string {
 	return s.root + filepath.Join(s.work, filepath.Join(names...))
 }
 
+// safe reports whether a directory and all above it are root's, no links, and not for others to write in, or to write in as
+// in /tmp: then nobody else can put another in its place.
+func safe(dir string) bool {
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() || info.Sys().(*syscall.Stat_t).Uid != 0 || info.Mode()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
+		return false
+	}
+	return dir == "/" || safe(filepath.Dir(dir))
+}
+
 // takeOver copies what the agent carried into root's own directory, checks there what people signed, the .debs
 // (ARBITRARY) and the index (MIXMATCH), and makes it apt's only source. The agent may change its files at any time; only
 // the copies are used.

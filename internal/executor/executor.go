@@ -201,16 +201,6 @@ func (x *Executor) permit(l *warrant.Leave) error {
 	return nil
 }
 
-// safe reports whether a directory and all above it are root's, no links, and not for others to write in, or to write in as
-// in /tmp: then nobody else can put another in its place.
-func safe(dir string) bool {
-	info, err := os.Lstat(dir)
-	if err != nil || !info.IsDir() || info.Sys().(*syscall.Stat_t).Uid != 0 || info.Mode()&0o022 != 0 && info.Mode()&os.ModeSticky == 0 {
-		return false
-	}
-	return dir == "/" || safe(filepath.Dir(dir))
-}
-
 // prepare brings the host to where only the last steps are missing, and gives the packages as they are. It refuses unless
 // in each root the package manager would do the transaction and nothing else. Source: R-604.
 func (x *Executor) prepare(ctx context.Context, l *warrant.Leave) (parts []part, err error) {

@@ -7,38 +7,38 @@ import (
 
 	"github.com/patchwarrant/patchwarrant/internal/deb"
 	"github.com/patchwarrant/patchwarrant/internal/explain"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/warrant"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
+
+// maxCopies bounds the copies of an order's transactions together: what people sign travels to each host in a warrant.
+const maxCopies = 4000
 
 // Follow adds to a plan what brings the copies in other roots of its hosts level with the hosts' own packages as the plan leaves
 // them. Only what a package of the snapshot has at that path is taken: contents gives the content list of one, by digest.
 // Configuration files stay. What of the host's own is not as its package has it is not copied. A back-out names the transactions
 // that it undoes: only copies that these renewed go back, with their package.
 func (p Plan) Follow(hosts []HostPackages, snapshot []deb.IndexEntry, contents func(deb string) (explain.Contents, error), undone []warrant.Transaction) (Plan, error) {
+	if !slices.ContainsFunc(hosts, func(h HostPackages) bool { return len(h.Copies) > 0 }) {
+		return p, nil
+	}
 	f := following{entries: map[[3]string]deb.IndexEntry{}, contents: contents, lists: map[string]explain.Contents{}, known: map[[2]string]original{}}
 	for _, e := range snapshot {
 		f.entries[[3]string{e.Name, e.Arch, e.Version}] = e
 	}
-	planned, own, renewed := map[string][]warrant.Action{}, map[string]HostPackages{}, map[string]bool{}
+	planned, own, copies := map[string][]warrant.Action{}, map[string]HostPackages{}, map[string][]warrant.Copy{}
 	for _, t := range p.Transactions {
 		for _, id := range t.Hosts {
 			planned[id+t.Root] = t.Actions
 		}
 	}
-	for _, t := range undone {
-		for _, id := range t.Hosts {
-			for _, c := range t.Copies {
-				renewed[id+t.Root+" "+c.Path+" "+c.To] = true
-			}
-		}
-	}
-	copies := map[string][]warrant.Copy{}
 	for _, h := range hosts {
 		if h.Root == "" {
 			own[h.ID] = h
 		}
 	}
+	renewed := renewedBy(undone)
 	for _, h := range hosts {
 		all, err := f.copies(own[h.ID], planned[h.ID], h.Copies)
 		if err != nil {
@@ -49,6 +49,24 @@ func (p Plan) Follow(hosts []HostPackages, snapshot []deb.IndexEntry, contents f
 		}
 		copies[h.ID+h.Root] = all
 	}
+	return p.with(hosts, copies)
+}
+
+// renewedBy gives what transactions renew, by host, root, path and new content.
+func renewedBy(transactions []warrant.Transaction) map[string]bool {
+	all := map[string]bool{}
+	for _, t := range transactions {
+		for _, id := range t.Hosts {
+			for _, c := range t.Copies {
+				all[id+t.Root+" "+c.Path+" "+c.To] = true
+			}
+		}
+	}
+	return all
+}
+
+// with adds copies, by host and root, to a plan.
+func (p Plan) with(hosts []HostPackages, copies map[string][]warrant.Copy) (Plan, error) {
 	g := grouping{plan: Plan{Idle: p.Idle}}
 	for _, t := range p.Transactions {
 		for _, id := range t.Hosts {
@@ -59,11 +77,20 @@ func (p Plan) Follow(hosts []HostPackages, snapshot []deb.IndexEntry, contents f
 		}
 	}
 	for _, h := range hosts {
-		if err := g.add(h.ID, h.Root, []warrant.Action{}, copies[h.ID+h.Root]); err != nil {
-			return Plan{}, err
+		if alone := copies[h.ID+h.Root]; len(alone) > 0 {
+			if err := g.add(h.ID, h.Root, []warrant.Action{}, alone); err != nil {
+				return Plan{}, err
+			}
 		}
 	}
-	return g.done(), nil
+	p, n := g.done(), 0
+	for _, t := range p.Transactions {
+		n += len(t.Copies)
+	}
+	if n > maxCopies {
+		return p, fault.New(fault.Conflict, "the order would renew %d copied files, more than the %d that one takes: propose it for fewer hosts, one after the other", n, maxCopies)
+	}
+	return p, nil
 }
 
 // following finds the originals of copies, each once.

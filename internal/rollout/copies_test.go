@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -126,6 +127,14 @@ func TestHostsWithEqualCopiesShareATransaction(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"c"}, p.Idle); d != "" {
 		t.Error(d)
+	}
+	var many []HostPackages
+	for i := range maxCopies + 1 {
+		id := fmt.Sprint("h", i)
+		many = append(many, host(id, "ssl", "2"), copied(id, "/c", behind("/usr/lib/ssl.so", fmt.Sprint("old ", i), "2")))
+	}
+	if _, err := (Plan{}).Follow(many, snapshot, listOf, nil); fault.KindOf(err) != fault.Conflict {
+		t.Errorf("more copies than an order takes: %v", err)
 	}
 	if _, err := (Plan{}).Follow(hosts, []deb.IndexEntry{entry("ssl", "2")}, listOf, nil); fault.KindOf(err) != fault.NotFound {
 		t.Errorf("a package without its bytes: %v", err)
