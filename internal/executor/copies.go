@@ -85,8 +85,7 @@ func lay(c warrant.Copy, _ string, dir, old int) error {
 
 // take puts the new file in the place of the old one.
 func take(c warrant.Copy, _ string, dir, _ int) error {
-	name := filepath.Base(c.Path)
-	return errors.Join(unix.Renameat(dir, name+aside, dir, name), unix.Fsync(dir))
+	return errors.Join(unix.Renameat(dir, filepath.Base(c.Path)+aside, dir, filepath.Base(c.Path)), unix.Fsync(dir))
 }
 
 // tidy takes away what an attempt left.
