@@ -40,8 +40,7 @@ func (s site) at(c warrant.Copy, do step) (now string, err error) {
 	defer func() { _ = errors.Join(root.Close(), dir.Close(), old.Close()) }()
 	var in, is unix.Stat_t
 	err = errors.Join(err, noDir, noFile, unix.Fstat(int(dir.Fd()), &in), unix.Fstat(int(old.Fd()), &is))
-	attributes, _ := unix.Flistxattr(int(old.Fd()), nil)
-	if err != nil || in.Uid != 0 || in.Mode&0o022 != 0 || is.Mode&unix.S_IFMT != unix.S_IFREG || attributes > 0 {
+	if attributes, _ := unix.Flistxattr(int(old.Fd()), nil); err != nil || in.Uid != 0 || in.Mode&0o022 != 0 || is.Mode&unix.S_IFMT != unix.S_IFREG || attributes > 0 {
 		return "", fault.Refuse(fault.ForeignRoot, "%s in %s is no plain file in a directory of root's own: %v", c.Path, s.root, err)
 	}
 	if now, err = hashed(io.Discard, old, 2<<30); err != nil {
