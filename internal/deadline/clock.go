@@ -50,6 +50,12 @@ type subject struct {
 	fixAt     time.Time
 }
 
+// over says whether nothing is seen any more of what made its limits as tight as they were: the limits that held until then count.
+func (s subject) over() bool {
+	return !s.episode.FixedAt.IsZero() || !s.episode.GoneAt.IsZero() ||
+		s.row.Affected+s.row.AfterReboot == 0 && (!s.episode.AffectedAt.IsZero() || len(s.row.Releases) == 0)
+}
+
 // stopper says what stops a clock, and since when as far as that is known; empty: nothing does. answered: no host is left for which
 // it runs.
 func (s subject) stopper(clock policy.Clock, answered bool) (why string, at time.Time) {
@@ -162,6 +168,9 @@ func (s subject) clocks(p *policy.Compiled, base policy.Facts, recorded map[poli
 			continue
 		}
 		c := Clock{Vulnerability: s.episode.Vulnerability, Episode: s.episode.Number, Deadline: l.Deadline, Policy: p.Version, Lead: l.whose}
+		if known && s.over() {
+			l.Deadline, limited, c.Deadline, c.Policy, c.Lead = old.Deadline, true, old.Deadline, old.Policy, old.Lead
+		}
 		why, at := s.stopper(l.Clock, l.answered)
 		if !limited {
 			c = old

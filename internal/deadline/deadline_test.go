@@ -586,3 +586,22 @@ func TestAWorseWordComesThroughAnAssessment(t *testing.T) {
 		t.Errorf("sources lowered it, and remediation is %s", got)
 	}
 }
+
+// TestABreachStaysWhenItIsFixed: with the last host fixed nothing is known any more of what made the limit tight, and the limit that
+// held until then counts.
+func TestABreachStaysWhenItIsFixed(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d)
+		w.row.Exploited, w.standings = &intake.Exploited{ID: "CVE-2026-1", Since: "2026-01-02"}, []deadline.Standing{{Environment: "production", Exposure: "internet"}}
+		w.want("exploited", w.after(30), told{"review": "due 48h0m0s", "assessment": "due 48h0m0s", "response": "due 24h0m0s, late", "remediation": "due 96h0m0s"})
+		w.after(97)
+		w.row, w.standings, w.episode.FixedAt = triage.Vulnerability{}, nil, warranttest.Now.Add(100*time.Hour)
+		w.want("fixed too late", w.after(101), told{"review": "stopped 100h0m0s by observed, late", "assessment": "stopped 100h0m0s by observed, late",
+			"response": "stopped 100h0m0s by observed, late", "remediation": "stopped 100h0m0s by observed, late"})
+		all, err := w.Of(t.Context(), name)
+		if err != nil || len(all) != 4 || all[3].Due.Sub(warranttest.Now) != 96*time.Hour || all[3].Rule != "exploited" || all[3].Lead.Exposure != "internet" {
+			t.Errorf("%v, %+v", err, all)
+		}
+		w.want("nothing new", w.after(102), w.after(103))
+	})
+}

@@ -183,7 +183,7 @@ func TestRealCollections(t *testing.T) {
 		source, file                   string
 		documents, refused, statements int
 	}{
-		{"redhat-vex", "redhat/csaf-vex/csaf_vex_2024-08-04.tar.zst", 5, 0, 70},
+		{"redhat-vex", "redhat/csaf-vex/csaf_vex_2024-08-04.tar.zst", 5, 0, 74},
 		{"redhat-csaf", "redhat/csaf-advisories/csaf_advisories_2024-08-11.tar.zst", 5, 0, 36},
 		{"ubuntu-osv", "ubuntu/osv-all-sample.tar.xz", 3, 0, 634},
 		{"osv", "osv/osv-debian-all.zip", 120, 0, 433},
