@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"sync"
@@ -45,7 +46,7 @@ type Finding struct {
 	Vulnerability string    `json:"vulnerability"` // ID/source; empty: any, see Doubt
 	Version       string    `json:"source_version"`
 	Fixed         string    `json:"fixed_version,omitempty"`
-	Since         time.Time `json:"since,omitzero"`
+	Since         time.Time `json:"since,omitzero"` // it affects the build
 	DueAt         time.Time `json:"due_at,omitzero"`
 	Doubt         string    `json:"doubt,omitempty"` // why it is undetermined; empty: it affects the build
 }
@@ -284,36 +285,44 @@ func (b *Builds) judge(ctx context.Context, x Build) error {
 	return err
 }
 
-// update keeps what was found. Where no source speaks about the release nothing is known, which is not clean.
+// update keeps what was found. Where no source speaks about the release nothing is known, which is not clean. What becomes
+// undetermined has not ended: its time goes on when it is known again.
 func (b *Builds) update(ctx context.Context, tx *db.Tx, x Build, found []verdict.Finding, spoken bool) error {
-	since := map[string]time.Time{}
-	for _, f := range x.Findings {
-		since[f.Vulnerability] = f.Since
+	before := map[string]Finding{}
+	for _, f := range slices.Concat(x.Findings, x.Undetermined) {
+		if !f.Since.IsZero() {
+			before[f.Vulnerability] = f
+		}
 	}
 	at := b.Now().UTC().Truncate(time.Microsecond)
 	began, ended := []string{}, []string{}
 	x.Findings, x.JudgedAt = nil, at
 	open := 0
+	silent := "no source states anything about " + x.Release
 	if !spoken {
-		x.Findings = append(x.Findings, Finding{Doubt: "no source states anything about " + x.Release})
+		x.Findings = append(x.Findings, Finding{Doubt: silent})
 	}
 	for _, f := range found {
 		name := f.ID + "/" + f.Source
 		if f.Verdict.Status == verdict.Undetermined {
-			x.Findings = append(x.Findings, Finding{Vulnerability: name, Version: f.Version, Doubt: f.Verdict.Reason})
+			x.Findings = append(x.Findings, Finding{Vulnerability: name, Version: f.Version, Since: before[name].Since, Doubt: f.Verdict.Reason})
+			delete(before, name)
 			continue
 		}
-		first, known := since[name]
+		was, known := before[name]
 		open++
-		if delete(since, name); !known {
-			first, began = at, append(began, name)
+		if delete(before, name); !known {
+			was.Since, began = at, append(began, name)
 		}
-		x.Findings = append(x.Findings, Finding{Vulnerability: name, Version: f.Version, Fixed: f.Verdict.Fixed, Since: first})
+		x.Findings = append(x.Findings, Finding{Vulnerability: name, Version: f.Version, Fixed: f.Verdict.Fixed, Since: was.Since})
 	}
-	for name := range since {
-		ended = append(ended, name)
+	for _, name := range slices.Sorted(maps.Keys(before)) {
+		if spoken {
+			ended = append(ended, name)
+		} else {
+			x.Findings = append(x.Findings, Finding{Vulnerability: name, Version: before[name].Version, Since: before[name].Since, Doubt: silent})
+		}
 	}
-	slices.Sort(ended)
 	if err := saveFindings(ctx, tx, x); err != nil || len(began)+len(ended) == 0 {
 		return err
 	}

@@ -129,6 +129,41 @@ func TestABuildIsAFindingWithItsOwnTime(t *testing.T) {
 	})
 }
 
+// TestDoubtEndsNoTime: a vulnerability of which nobody speaks clearly for a while is not out of the build, and its time goes on.
+func TestDoubtEndsNoTime(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d)
+		w.state("CVE-2026-0001")
+		x, err := w.Register(t.Context(), "carol", New{Name: "base-12", Days: 14, Release: "bookworm", Status: []byte(status)})
+		if err != nil || len(x.Findings) != 1 {
+			t.Fatalf("%+v, %v", x, err)
+		}
+		first := w.now
+		look := func(what string, findings int) {
+			t.Helper()
+			w.now = w.now.Add(24 * time.Hour)
+			if err := w.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			x, err := w.Get(t.Context(), "base-12")
+			if all := append(x.Findings, x.Undetermined...); err != nil || len(x.Findings) != findings || !all[len(all)-1].Since.Equal(first) || len(w.acts) != 2 {
+				t.Errorf("%s: %+v, acts %v, %v", what, x, w.acts, err)
+			}
+		}
+		for range 2 {
+			w.state("CVE-2026-0001")
+			w.known.Statements[0].Status = intake.Undetermined
+			look("undetermined", 0)
+		}
+		w.state("CVE-2026-0001")
+		look("affected again", 1)
+		w.state()
+		look("no source speaks of the release", 0)
+		w.state("CVE-2026-0001")
+		look("it speaks again", 1)
+	})
+}
+
 // TestAnOldImageIsJudged: thousands of vulnerabilities at once are no more than an act may tell.
 func TestAnOldImageIsJudged(t *testing.T) {
 	w := newWorld(t, dbtest.Open(t))
