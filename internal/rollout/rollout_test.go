@@ -239,6 +239,9 @@ func TestOffersKeepToTheWindow(t *testing.T) {
 	if err := w.begin("h1"); fault.KindOf(err) != fault.Conflict {
 		t.Errorf("begun after the window: %v", err)
 	}
+	w.now = w.now.Add(Grace)
+	w.ok(w.Sweep(t.Context()))
+	w.want("a host that came too late, and was told so", w.states(), "ended missed")
 }
 
 // The machine as a table: what may follow what.

@@ -27,15 +27,19 @@ func (s *Rollouts) Begin(ctx context.Context, host string, b wire.Begin) error {
 		if err != nil || run.State == Begun {
 			return err
 		}
-		if run.State == Offered && r.State == Halted {
+		switch {
+		case r.State == Halted:
 			refused = fault.New(fault.Conflict, "the rollout of order %s is halted; do not begin", b.Order)
-			return s.move(ctx, tx, run, Waiting, "server", nil)
+		case !s.Now().Before(r.Window.ClosesAt):
+			refused = fault.New(fault.Conflict, "the window of order %s closed at %s; do not begin", b.Order, r.Window.ClosesAt)
+		default:
+			run.BegunAt, run.Before = s.Now(), &b.Before
+			return s.move(ctx, tx, run, Begun, "host/"+host, observed(b.Before))
 		}
-		if !s.Now().Before(r.Window.ClosesAt) {
-			return fault.New(fault.Conflict, "the window of order %s closed at %s; do not begin", b.Order, r.Window.ClosesAt)
+		if run.State != Offered {
+			return nil
 		}
-		run.BegunAt, run.Before = s.Now(), &b.Before
-		return s.move(ctx, tx, run, Begun, "host/"+host, observed(b.Before))
+		return s.move(ctx, tx, run, Waiting, "server", nil)
 	})
 	return wrap("begin order "+b.Order+" on host "+host, errors.Join(err, refused))
 }

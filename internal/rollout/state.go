@@ -12,8 +12,8 @@ import (
 // State of one host's run.
 type State string
 
-// A run goes waiting → offered → begun → one of the outcomes. An offer that was not begun when the rollout halts goes back
-// to waiting. Lost and missed are given when the window has been closed for the time of Grace; a late report still
+// A run goes waiting → offered → begun → one of the outcomes. An offer that is not begun before the rollout halts or its window
+// closes goes back to waiting. Lost and missed are given when the window has been closed for the time of Grace; a late report still
 // replaces lost, because what a host signed is worth more than our assumption.
 const (
 	Waiting     State = "waiting"           // its wave has not come
@@ -24,7 +24,7 @@ const (
 	Failed      State = warrant.RunFailed   // the executor tried and did not succeed
 	Interrupted State = warrant.Interrupted // the executor was stopped in the middle and says so
 	Lost        State = "lost"              // offered, then silence
-	Missed      State = "missed"            // never offered: the host was silent, or the rollout halted before its wave
+	Missed      State = "missed"            // not begun: the host came too late or not at all, or the rollout halted before its wave
 )
 
 // Grace is how long after its window a run may still report before it counts as lost.
