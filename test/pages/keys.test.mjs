@@ -141,6 +141,21 @@ test("the theme is chosen, kept, and given back to the system", async () => {
   await page.emulateMedia({ colorScheme: "light" });
 });
 
+test("a double click sends a form once", async () => {
+  await visitor.go("/hosts/groups");
+  let sent = 0;
+  page.on("request", (r) => { if (r.method() === "POST") sent++; });
+  await page.getByRole("button", { name: "New group" }).click();
+  await page.locator("#new [name=name]").fill("twice");
+  await page.locator("#new [name=expression]").fill("recorded");
+  await page.locator("#new").getByRole("button", { name: "Save" }).dblclick();
+  await page.waitForURL(/said=recorded/);
+  assert.equal(sent, 1);
+  await page.locator("tr", { hasText: "twice" }).getByRole("button", { name: "Drop" }).click();
+  await page.waitForURL(/said=over/);
+  visitor.fine();
+});
+
 test("on paper there is the matter alone, dark on white", async () => {
   await page.setViewportSize({ width: 680, height: 960 }); // A4 with margins of 15 mm
   for (const path of ["/vulnerabilities", `/changes/${site.story.closed}`, `/investigations/${site.story.investigation}`]) {

@@ -54,6 +54,16 @@ const sign = (form) => assert(form, { challenge: form.dataset.challenge, rp: for
 
 const why = (error) => (error.name === "NotAllowedError" ? "No passkey answered, or you cancelled." : error.message);
 
+// once lets a form go, and not again by a second click: the server would do it twice.
+const sent = new WeakSet();
+function once(event) {
+  const form = event.target;
+  if (form.method !== "post") return;
+  if (sent.has(form)) event.preventDefault();
+  sent.add(form);
+  setTimeout(() => sent.delete(form), 5000); // a download leaves the page as it is
+}
+
 // paint changes the theme without leaving the page, and puts the button for the next one in place of the one that was used.
 async function paint(form, button) {
   const theme = button.value;
@@ -73,7 +83,10 @@ document.addEventListener("submit", async (event) => {
     return;
   }
   const way = "passkeyLogin" in form.dataset ? signIn : "passkeyRegister" in form.dataset ? register : "passkey" in form.dataset ? sign : null;
-  if (!way || event.submitter?.hasAttribute("data-plain")) return;
+  if (!way || event.submitter?.hasAttribute("data-plain")) {
+    once(event);
+    return;
+  }
   event.preventDefault();
   const trouble = form.querySelector(".trouble");
   trouble.hidden = true;
