@@ -102,11 +102,14 @@ func approval(root *trustroot.Root, o Order, now []trustroot.Place, who string, 
 }
 
 // Resume lets the halted rollout of an order go on: the approval of a person who is not its author, and the scopes of whose roles cover
-// its hosts, where it says that they stand and where they stand now.
+// its hosts, where it says that they stand and where they stand now. Refusals have the codes ROOT-EXPIRED and SCOPE.
 func (c *Changes) Resume(ctx context.Context, who, order, reason string) error {
 	root, err := c.Root.CurrentRoot(ctx)
+	if err == nil {
+		err = root.Current(c.Now())
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("resume order %s: %w", order, err)
 	}
 	o, err := c.Get(ctx, order)
 	if err != nil {

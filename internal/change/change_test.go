@@ -326,6 +326,9 @@ func TestAnExpiredTrustRootWarrantsNothing(t *testing.T) {
 	if _, _, err := w.Propose(t.Context(), "bob", w.proposal(Stage)); fault.CodeOf(err) != fault.RootExpired {
 		t.Errorf("propose: %v", err)
 	}
+	if err := w.Resume(t.Context(), "carol", o.ID, "looked at"); fault.CodeOf(err) != fault.RootExpired {
+		t.Errorf("resume: %v", err)
+	}
 }
 
 // What stage showed and nothing explained will pass as staged on production: whoever approves that reads it in what they sign.
