@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -176,11 +177,19 @@ func (a *Agent) copied(ctx context.Context, i *wire.Inventory, trees map[string]
 		if err != nil {
 			return fmt.Errorf("look for copies in %s: %w", root, err)
 		}
-		seen = lagSeen{of, a.owned(root, behind), a.owned(root, level)}
+		seen = lagSeen{of, a.owned(root, behind), slices.DeleteFunc(a.owned(root, level), func(l wire.Lagging) bool { return a.oneFile(root, l.Path) })}
 		a.lagSeen[root] = seen
 	}
 	i.Lagging, i.Copies = seen.lag, seen.copies
 	return nil
+}
+
+// oneFile reports whether a path leads to the host's own file in a root too, by a mount or a second name: that is no copy yet.
+func (a *Agent) oneFile(root, path string) bool {
+	name, _ := filetree.Unquote(path)
+	outside, err := os.Lstat(filepath.Join(a.places.Root, name))
+	inside, errInside := os.Lstat(filepath.Join(a.places.Root, root, name))
+	return err == nil && errInside == nil && os.SameFile(outside, inside)
 }
 
 // compare compares a root with the host's own, and remembers the copies.
