@@ -29,10 +29,12 @@ func TestStandingsFollowHostsRecordsAndGroups(t *testing.T) {
 		}
 		last = version
 	}
+	saved := map[string]group.Group{}
 	save := func(name, condition string) {
 		t.Helper()
-		_, err := s.server.groups.Save(ctx, "erin", group.Group{Name: name, Expression: condition})
+		x, err := s.server.groups.Save(ctx, "erin", group.Group{Name: name, Expression: condition, ChangedAt: saved[name].ChangedAt})
 		s.ok(err)
+		saved[name] = x
 	}
 	s.enrol("web-1", "production")
 	s.enrol("stage-1", "stage")
