@@ -68,8 +68,8 @@ func (s subject) stopper(clock policy.Clock, answered bool) (why string, at time
 		return "reviewed", time.Time{}
 	case clock == policy.Assessment && s.assessed != nil:
 		return "assessment " + s.assessed.ID, s.assessed.MadeAt
-	case clock == policy.Remediation && s.row.Affected+s.row.AfterReboot == 0:
-		return "no host is affected any more", time.Time{}
+	case clock == policy.Remediation && s.row.Affected+s.row.AfterReboot == 0 && (s.row.Undetermined == 0 || s.episode.AffectedAt.IsZero()):
+		return "no host is known to be affected", time.Time{}
 	case (clock == policy.Response || clock == policy.Remediation) && answered:
 		return s.answer()
 	}

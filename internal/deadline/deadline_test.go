@@ -56,7 +56,7 @@ func (w *world) RootInForce(context.Context, *db.Tx) (warrant.RootRef, error) {
 }
 func (w *world) Vulnerabilities(context.Context) (triage.View, error) {
 	v := triage.View{}
-	if w.row.Affected+w.row.AfterReboot > 0 {
+	if w.row.Affected+w.row.AfterReboot+w.row.Undetermined > 0 {
 		v.Rows = []triage.Vulnerability{w.row}
 	}
 	return v, nil
@@ -604,4 +604,27 @@ func TestABreachStaysWhenItIsFixed(t *testing.T) {
 		}
 		w.want("nothing new", w.after(102), w.after(103))
 	})
+}
+
+// TestNotKnowingStopsNoRemediation: hosts that were affected, and of which nobody can say any more, were not observed fixed. What only
+// ever was undetermined has nothing to remediate yet.
+func TestNotKnowingStopsNoRemediation(t *testing.T) {
+	w := newWorld(t, dbtest.Open(t))
+	w.after(0)
+	w.row.Affected, w.row.Undetermined, w.row.Releases[0].Status, w.standings = 0, 1, intake.Undetermined, nil
+	if got := w.after(1)["remediation"]; got != "due 336h0m0s" {
+		t.Errorf("of unknown state, and remediation is %s", got)
+	}
+	if got := w.after(400)["remediation"]; got != "due 336h0m0s, late" {
+		t.Errorf("of unknown state for long, and remediation is %s", got)
+	}
+	w.row.Decisions = []triage.Decision{w.decision(triage.NotConcerned, triage.FleetScope)}
+	if got := w.after(401)["remediation"]; got != "stopped 400h0m0s by decision, late" {
+		t.Errorf("decided, and remediation is %s", got)
+	}
+	w = newWorld(t, dbtest.Open(t))
+	w.row.Affected, w.row.Undetermined, w.standings, w.episode.AffectedAt = 0, 1, nil, time.Time{}
+	if got := w.after(1)["remediation"]; got != "stopped 1h0m0s by no" {
+		t.Errorf("never affected, and remediation is %s", got)
+	}
 }
