@@ -166,7 +166,7 @@ func facets(rows []triage.Vulnerability, f filter) []facet {
 		pick("state", "State", f.state, string(verdict.Affected), "affected", string(verdict.FixedAfterReboot), "fixed after reboot",
 			string(verdict.Undetermined), "undetermined"),
 		pick("decision", "Decision", f.decision, "none", "undecided", triage.Accept, "accepted", triage.Defer, "deferred",
-			triage.NotConcerned, "not affected", triage.Reject, "rejected"),
+			triage.Configure, "configured", triage.NotConcerned, "not affected", triage.Reject, "rejected", triage.AcceptRisk, "risk accepted"),
 		pick("kev", "Exploitation", f.kev, "yes", "known exploited"),
 		pick("source", "Source package", f.source, largest(n["source"], f.source)...),
 	}
