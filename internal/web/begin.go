@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -148,20 +149,35 @@ func (s *site) arrival(v *visit) error {
 	if err != nil {
 		return fault.New(fault.Invalid, "since when?")
 	}
-	hosts, err := s.Estate.List(v.r.Context(), estate.Filter{Text: v.r.PathValue("name")}, "", hostsPage)
+	host, err := s.arrived(v.r.Context(), v.r.PathValue("name"), time.Unix(since, 0))
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(hosts, func(h estate.Host) bool {
-		return h.Name == v.r.PathValue("name") && h.PackageSet != "" && !h.FactsAt.Before(time.Unix(since, 0))
-	})
-	if i >= 0 {
-		to := "/hosts/" + hosts[i].ID
+	if host != "" {
+		to := "/hosts/" + host
 		if q.Get("setup") != "" {
-			to = "/setup?host=" + hosts[i].ID
+			to = "/setup?host=" + host
 		}
 		v.w.Header().Set("HX-Redirect", to)
 	}
 	v.w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// arrived gives the ID of a host of a name that has reported since; "" if there is none. The name may be a part of many others.
+func (s *site) arrived(ctx context.Context, name string, since time.Time) (string, error) {
+	for after := ""; ; {
+		hosts, err := s.Estate.List(ctx, estate.Filter{Text: name}, after, estate.MaxList)
+		if err != nil {
+			return "", err
+		}
+		for _, h := range hosts {
+			if after = h.ID; h.Name == name && h.PackageSet != "" && !h.FactsAt.Before(since) {
+				return h.ID, nil
+			}
+		}
+		if len(hosts) < estate.MaxList {
+			return "", nil
+		}
+	}
 }
