@@ -78,6 +78,22 @@ func TestWhatNothingExplainsKeepsTheOrderOpen(t *testing.T) {
 	}
 }
 
+// TestAnOrderIsConcludedOnce: also where the server that took the last report has a clock that is ahead.
+func TestAnOrderIsConcludedOnce(t *testing.T) {
+	w := begin(t, dbtest.Open(t))
+	o := w.propose(w.proposal(Stage))
+	w.approve(o)
+	_, err := w.Rollouts.Offer(t.Context(), "hst_s", 1)
+	w.ok(err)
+	w.now = w.now.Add(5 * time.Second)
+	w.ok(w.report(o, "hst_s", warrant.RunFailed))
+	for _, after := range []time.Duration{-4 * time.Second, 10 * time.Second, 10 * time.Second} {
+		w.now = w.now.Add(after)
+		w.ok(w.Settle(t.Context()))
+	}
+	w.want("acts", w.acts(o.ID), "order.proposed order.approved order.approved order.warranted order.failed")
+}
+
 // TestALateReportIsReconciledToo: of a host that was given up, after its order was settled without it.
 func TestALateReportIsReconciledToo(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {

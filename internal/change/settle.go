@@ -95,6 +95,9 @@ func (c *Changes) conclude(ctx context.Context, o Order) error {
 	if err != nil || r.State != rollout.Ended {
 		return err
 	}
+	if now.Before(r.EndedAt) { // by the clock of another server
+		now = r.EndedAt
+	}
 	done := rollout.Succeeded(runs)
 	if o.Kind == Stage && o.State == Warranted && done {
 		manifest, err := c.Integrity.MakeManifest(ctx, o.Order, observed(runs))
