@@ -46,6 +46,7 @@ const maxIndex = 256 << 20
 // index is what a collection's fact in force holds: its documents, sorted by path.
 type index struct {
 	Documents []Document `json:"documents"`
+	base      string     // digest of the index that it was made from
 }
 
 func (x index) find(path string) (Document, bool) {

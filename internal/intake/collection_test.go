@@ -354,3 +354,36 @@ func TestLeadingStatements(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestNoDeliveryIsLostToAnother: one comes while the files of another are on their way, and one while those are read.
+func TestNoDeliveryIsLostToAnother(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		n := openNotes(t, d)
+		other := func(id string) {
+			t.Helper()
+			if _, err := n.deliver(false, id+".txt=2026-01-01 "+id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other("CVE-1")
+		_, err := n.Deliver(t.Context(), "", "notes", intake.Delivery{From: "x", Each: func(take func(intake.File) error) error {
+			other("CVE-2")
+			return each("CVE-3.txt=2026-01-01 CVE-3")(take)
+		}})
+		if got := n.ids(); err != nil || got != "CVE-1 CVE-2 CVE-3" {
+			t.Errorf("states %s, %v", got, err)
+		}
+		parse := n.Sources[len(n.Sources)-1].Collection
+		parse.Parse = func(path string, r io.Reader) (intake.Reading, error) {
+			parse.Parse = n.parse
+			other("CVE-4")
+			return n.parse(path, r)
+		}
+		if _, err := n.deliver(false, "CVE-5.txt=2026-01-01 CVE-5"); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("%v, want a conflict", err)
+		}
+		if _, err := n.deliver(false, "CVE-5.txt=2026-01-01 CVE-5"); err != nil || n.ids() != "CVE-1 CVE-2 CVE-3 CVE-4 CVE-5" {
+			t.Errorf("states %s, %v", n.ids(), err)
+		}
+	})
+}

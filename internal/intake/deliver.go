@@ -55,7 +55,7 @@ type staged struct {
 
 // Deliver takes documents. Each is accepted or refused by itself; of a refused one the version before stays in force,
 // and the index says why. The whole is refused as Import does: when it is damaged, states 5 % less than before, or most
-// of its documents are refused. An error that is not fault.Invalid is none of the delivery's fault and changes nothing.
+// of its documents are refused. It is a Conflict where others came while its documents were read. An error that is not fault.Invalid is none of the delivery's fault and changes nothing.
 func (in *Intake) Deliver(ctx context.Context, who, source string, d Delivery) (Receipt, error) {
 	src, err := in.source(source)
 	if err != nil {
@@ -70,7 +70,11 @@ func (in *Intake) Deliver(ctx context.Context, who, source string, d Delivery) (
 }
 
 func (in *Intake) deliver(ctx context.Context, who string, src Source, d Delivery, receipt *Receipt) error {
-	state, err := in.state(ctx, src.Name)
+	came, other, err := in.stage(ctx, *src.Collection, d)
+	if err != nil {
+		return err
+	}
+	state, err := in.state(ctx, src.Name) // late: what was long on its way is put beside what came meanwhile
 	if err != nil {
 		return err
 	}
@@ -78,15 +82,11 @@ func (in *Intake) deliver(ctx context.Context, who string, src Source, d Deliver
 	if err != nil {
 		return err
 	}
-	came, other, err := in.stage(ctx, *src.Collection, d)
-	if err != nil {
-		return err
-	}
 	gone := make(map[string]bool, len(d.Gone))
 	for _, path := range d.Gone {
 		gone[path] = true
 	}
-	after := index{Documents: []Document{}}
+	after := index{Documents: []Document{}, base: state.Digest}
 	for _, old := range before.Documents {
 		if came[old.Path] == nil && !d.Whole && !gone[old.Path] {
 			after.Documents = append(after.Documents, old)
@@ -118,7 +118,7 @@ func (in *Intake) receiveIndex(ctx context.Context, who string, src Source, x in
 	if err != nil {
 		return err
 	}
-	return in.receive(ctx, who, src, reading, receipt, reason)
+	return in.receive(ctx, who, src, reading, x.base, receipt, reason)
 }
 
 // stage keeps the documents of a delivery as blobs and joins them with the files beside them. other counts the files that

@@ -75,7 +75,7 @@ func (in *Intake) Import(ctx context.Context, who, source string, r io.Reader, f
 		err = in.older(ctx, src, reading, digest)
 	}
 	if err == nil {
-		err = in.receive(ctx, who, src, reading, &receipt, "")
+		err = in.receive(ctx, who, src, reading, "", &receipt, "")
 	}
 	return in.finish(ctx, who, src, receipt, err)
 }
@@ -129,13 +129,17 @@ func (in *Intake) older(ctx context.Context, src Source, reading Reading, digest
 		reading.Revised.UTC().Format(time.RFC3339), now.Revised.UTC().Format(time.RFC3339))
 }
 
-// receive puts a reading in force. With a reason, a person accepts that it shrank.
-func (in *Intake) receive(ctx context.Context, who string, src Source, reading Reading, receipt *Receipt, reason string) error {
+// receive puts a reading in force; of a collection, if base is the index in force still. With a reason, a person accepts that it
+// shrank.
+func (in *Intake) receive(ctx context.Context, who string, src Source, reading Reading, base string, receipt *Receipt, reason string) error {
 	now, revisions := in.Now(), reading.advisories()
 	return in.DB.Write(ctx, func(tx *db.Tx) error {
 		state, _, err := loadSource(ctx, tx, src.Name)
 		if err != nil {
 			return err
+		}
+		if src.Collection != nil && reason == "" && state.Digest != base {
+			return fault.New(fault.Conflict, "other documents of %s came meanwhile; bring these again", src.Name)
 		}
 		receipt.Statements, receipt.Signals, receipt.Support = len(reading.Statements), len(reading.Signals), len(reading.Support)
 		receipt.PassedOver, receipt.Unchanged = reading.PassedOver, state.Digest == receipt.Digest
@@ -281,7 +285,7 @@ func (in *Intake) AcceptShrink(ctx context.Context, who, source, digest, reason 
 	if err != nil {
 		return Receipt{}, err
 	}
-	return receipt, in.receive(ctx, who, src, reading, &receipt, reason)
+	return receipt, in.receive(ctx, who, src, reading, "", &receipt, reason)
 }
 
 // counts are what shrunk compares: statements by release, all else under the empty name.
