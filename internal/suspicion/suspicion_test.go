@@ -373,3 +373,13 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestOfAnyPackage: rpm's source packages have names that Debian's have not.
+func TestOfAnyPackage(t *testing.T) {
+	for name, good := range map[string]bool{"NetworkManager": true, "mod_http2": true, "R": true, "libstdc++-v3": true, "": false, "-x": false, "a b": false, "a/b": false, "<b>": false} {
+		n := Ours{Title: "x", Package: name, Affected: []Affected{{Release: "rhel-9", RPM: true, Fixed: "1:1.40-2.el9"}}}
+		if err := n.check(); (err == nil) != good {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
