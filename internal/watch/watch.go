@@ -91,11 +91,11 @@ func (w *Watch) Sweep(ctx context.Context) error {
 // look judges what changed on one host; done is false while an order runs on it or its state after one is not known yet.
 func (w *Watch) look(ctx context.Context, id string) (done bool, err error) {
 	h, err := w.Hosts.Host(ctx, id)
-	if err != nil || !h.RetiredAt.IsZero() || len(h.Trees) == 0 {
+	if err != nil || !h.RetiredAt.IsZero() {
 		return true, err
 	}
 	was, err := w.read(ctx, id)
-	if err != nil || was != nil && maps.Equal(was.Trees, h.Trees) {
+	if err != nil || was == nil && len(h.Trees) == 0 || was != nil && maps.Equal(was.Trees, h.Trees) {
 		return true, err
 	}
 	runs, err := w.Runs.RunsOf(ctx, id, "", known)

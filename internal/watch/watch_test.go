@@ -232,3 +232,21 @@ func TestATreeThatComesAndGoes(t *testing.T) {
 		w.want("/srv/jail changed while no order ran, /srv/jail/a changed while no order ran")
 	})
 }
+
+// TestAHostThatTellsNoFilesAnyMore: that all its trees are gone is a discrepancy as that one of them is.
+func TestAHostThatTellsNoFilesAnyMore(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		w := newWorld(t, d)
+		w.host.Trees, w.turn = map[string]string{}, 1
+		w.must(w.Sweep(t.Context())) // it has not said anything yet
+		w.write("a", "1")
+		w.report()
+		w.want()
+		for range 2 {
+			w.host.Trees, w.host.FactsAt = map[string]string{}, w.now
+			w.turn++
+			w.must(w.Sweep(t.Context()))
+		}
+		w.want("/ changed while no order ran, /a changed while no order ran")
+	})
+}
