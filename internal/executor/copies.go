@@ -68,10 +68,9 @@ func starts(c warrant.Copy, now string, _, _ int) error {
 // given the old one's owner and mode.
 func lay(c warrant.Copy, _ string, dir, old int) error {
 	in, noFile := os.OpenFile(c.Path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	defer in.Close()
 	fd, err := unix.Openat(dir, filepath.Base(c.Path)+aside, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
 	out, was := os.NewFile(uintptr(fd), aside), unix.Stat_t{}
-	defer out.Close()
+	defer func() { _ = errors.Join(in.Close(), out.Close()) }()
 	digest, notRead := hashed(out, in, c.Size)
 	if err = errors.Join(err, noFile, notRead, unix.Fstat(old, &was)); err != nil || digest != c.To {
 		return fault.Refuse(fault.Arbitrary, "the host's own %s has sha256 %s, not %s: %v", c.Path, digest, c.To, err)

@@ -145,7 +145,7 @@ func (p *listParser) pack(line string) error {
 		p.statements = append(p.statements, s)
 	}
 	if err := intake.Bounded(len(p.ids), len(p.statements)); err != nil {
-		return fmt.Errorf("Debian %s: line %d: %w", p.what, p.number, err)
+		return fmt.Errorf("read Debian %s: line %d: %w", p.what, p.number, err)
 	}
 	return nil
 }

@@ -79,7 +79,7 @@ func (n notice) statements(releases []string) (all []intake.Statement, err error
 		packages += len(of)
 	}
 	if err := intake.Bounded(len(n.CVEs), len(n.CVEs)*packages); err != nil {
-		return nil, fmt.Errorf("Ubuntu notices: %w", err)
+		return nil, fmt.Errorf("read Ubuntu notices: %w", err)
 	}
 	if !name.MatchString(n.ID) {
 		return nil, fault.New(fault.Invalid, "Ubuntu notices: %q is no name of a notice", intake.Clip(n.ID, 200))

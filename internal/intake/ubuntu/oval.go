@@ -224,7 +224,7 @@ func (o *oval) statements() (all []intake.Statement, err error) {
 		}
 		tests := d.Criteria.all(0)
 		if err := intake.Bounded(0, len(all)+len(d.CVEs)*len(tests)); err != nil {
-			return nil, fmt.Errorf("Ubuntu OVAL: %w", err)
+			return nil, fmt.Errorf("read Ubuntu OVAL: %w", err)
 		}
 		if len(d.CVEs) > 0 {
 			o.count(tests, notice != "")
@@ -243,7 +243,7 @@ func (o *oval) statements() (all []intake.Statement, err error) {
 					all = append(all, one)
 				}
 				if err := intake.Bounded(0, len(all)); err != nil {
-					return nil, fmt.Errorf("Ubuntu OVAL: %w", err)
+					return nil, fmt.Errorf("read Ubuntu OVAL: %w", err)
 				}
 			}
 		}
