@@ -75,7 +75,7 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.AddCommand(newLoginCommand(), newLogoutCommand(), newWhoamiCommand(), newSessionCommand(), newTokenCommand(), newPasskeyCommand(),
-		newPersonCommand(), newTrustRootCommand(), newHostCommand(), newRecordCommand(), newGroupCommand(), newBuildCommand(), newHealthCommand(), newSourceCommand(),
+		newPersonCommand(), newTrustRootCommand(), newHostCommand(), newRecordCommand(), newGroupCommand(), newBuildCommand(), newHealthCommand(), newSourceCommand(), newAdvisoryCommand(),
 		newOrderCommand(), newApproveCommand(), newLedgerCommand(),
 		newVulnerabilityCommand(), newClockCommand(), newPolicyCommand(), newVEXCommand(), newUpstreamCommand(), newSnapshotCommand(), newChannelCommand(), newReconciliationCommand(),
 		newInvestigationCommand(), newReportCommand(), newViewCommand(), newBundleCommand(), newVerifyCommand(), newScanCommand(), newScanReportCommand(), newSuspicionCommand(), newDutyCommand())

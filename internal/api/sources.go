@@ -3,10 +3,13 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/staff"
 )
@@ -82,13 +85,38 @@ func (d *door) fetchSource(ctx context.Context, s staff.Session, in *Named) (v1.
 	return v1.Receipt{Receipt: r, Digest: r.Digest, Unchanged: r.Unchanged}, err
 }
 
-func (d *door) queue(ctx context.Context, _ staff.Session, in *Limited) (v1.Advisories, error) {
-	queue, all, err := d.Intake.Queue(ctx, in.Limit)
+// queueOf is a part of the queue.
+type queueOf struct {
+	Limited
+	After string `query:"after" maxLength:"2000" doc:"go on after this one, the last of the page before: due_at/source/id"`
+}
+
+func (d *door) queue(ctx context.Context, _ staff.Session, in *queueOf) (v1.Advisories, error) {
+	last, err := queuedLast(in.After)
+	if err != nil {
+		return v1.Advisories{}, err
+	}
+	queue, all, err := d.Intake.QueueAfter(ctx, last, in.Limit)
 	return v1.Advisories{All: all, Advisories: list(queue)}, err
 }
 
-func (d *door) review(ctx context.Context, s staff.Session, in *struct{ Body v1.Review }) (none, error) {
-	return none{}, d.Intake.Review(ctx, s.Person.ID, intake.Review(in.Body))
+// queuedLast reads where a part of the queue begins.
+func queuedLast(after string) (last intake.Advisory, err error) {
+	if after == "" {
+		return last, nil
+	}
+	due, name, _ := strings.Cut(after, "/")
+	if last.DueAt, err = time.Parse(time.RFC3339Nano, due); err == nil {
+		last.Source, last.ID, _ = strings.Cut(name, "/")
+	}
+	if last.ID == "" {
+		return last, fault.New(fault.Invalid, "after: want due_at/source/id of an advisory")
+	}
+	return last, nil
+}
+
+func (d *door) review(ctx context.Context, s staff.Session, in *struct{ Body intake.Review }) (none, error) {
+	return none{}, d.Intake.Review(ctx, s.Person.ID, in.Body)
 }
 
 var _ huma.Resolver = (*content)(nil)

@@ -109,7 +109,11 @@ func TestBulletinsAreReviewed(t *testing.T) {
 	if got := waits(); got != "a=one b=CVE-2026-0001 c=three" {
 		t.Errorf("waiting: %s", got)
 	}
-	if err := in.Review(t.Context(), "alice", intake.Review{Source: "feed", IDs: []string{"b"}, Reason: "read"}); err != nil {
+	queue, _, err := in.Queue(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Review(t.Context(), "alice", intake.Review{Advisories: []intake.Seen{queue[1].Seen()}, Reason: "read"}); err != nil {
 		t.Fatal(err)
 	}
 	imports("c three", "d four")

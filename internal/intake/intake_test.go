@@ -267,7 +267,7 @@ func TestReviewQueue(t *testing.T) {
 		if err != nil || all != 3 || len(rest) != 1 || rest[0].ID != "CVE-2026-1002" {
 			t.Errorf("rest of the queue of %d: %+v %v", all, rest, err)
 		}
-		review := intake.Review{Source: debian.TrackerSource, IDs: []string{"CVE-2026-1002", "CVE-2026-1001"}, Reason: "curl is not used"}
+		review := intake.Review{Advisories: []intake.Seen{rest[0].Seen(), queue[1].Seen()}, Reason: "curl is not used"}
 		if err := w.Review(t.Context(), "bob", review); err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +275,7 @@ func TestReviewQueue(t *testing.T) {
 		if got := acts[len(acts)-1]; got != `person/bob advisory.reviewed {"count":2,"relevant":false,"reason":"curl is not used"}` {
 			t.Error(got)
 		}
-		review.IDs = []string{"CVE-2026-1000", "CVE-2026-1001"}
+		review.Advisories = []intake.Seen{queue[0].Seen(), queue[1].Seen()}
 		if err := w.Review(t.Context(), "bob", review); fault.KindOf(err) != fault.Conflict {
 			t.Errorf("a second review of the same: %v", err)
 		}
@@ -300,6 +300,22 @@ func TestReviewQueue(t *testing.T) {
 			t.Errorf("%d wait after a revision, want 3", all)
 		}
 		whole("CVE-2026-1000", "CVE-2026-1001", "CVE-2026-1002")
+		review.Advisories = review.Advisories[:1]
+		if err := w.Review(t.Context(), "bob", review); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("a review of what was revised since: %v", err)
+		}
+		queue, _, err = w.Queue(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		review.Advisories[0].Revision = queue[0].Revision[:15]
+		if err := w.Review(t.Context(), "bob", review); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("a review of any revision that begins so: %v", err)
+		}
+		review.Advisories[0].Revision = queue[0].Revision[:16]
+		if err := w.Review(t.Context(), "bob", review); err != nil {
+			t.Errorf("a review of the revision that there is: %v", err)
+		}
 		review.Reason = " "
 		if err := w.Review(t.Context(), "bob", review); fault.KindOf(err) != fault.Invalid {
 			t.Errorf("a review without a reason: %v", err)

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -90,12 +91,24 @@ func (in *Intake) WholeQueue(ctx context.Context) (queue []Advisory, all int, er
 // advisorySize is about what an advisory takes in memory, in bytes.
 const advisorySize = 250
 
-// Review is a person's word on advisories of one source: relevant or not, one reason for all of them.
+// Seen is an advisory as a person looked at it.
+type Seen struct {
+	Source   string `json:"source"`
+	ID       string `json:"id"`
+	Revision string `json:"revision" doc:"as the queue gave it, or its first 16 digits"`
+}
+
+// Seen names the advisory as it is in the queue.
+func (a Advisory) Seen() Seen { return Seen{a.Source, a.ID, a.Revision} }
+
+// LeastRevision is how much of a revision names it, in hex digits.
+const LeastRevision = 16
+
+// Review is a person's word on advisories: relevant or not, one reason for all of them.
 type Review struct {
-	Source   string
-	IDs      []string
-	Relevant bool
-	Reason   string
+	Advisories []Seen `json:"advisories" minItems:"1"`
+	Relevant   bool   `json:"relevant"`
+	Reason     string `json:"reason"`
 }
 
 // reviewed is the detail of the act advisory.reviewed. Its fact is the list of [ID, revision] pairs that were looked at.
@@ -105,36 +118,54 @@ type reviewed struct {
 	Reason   string `json:"reason"`
 }
 
-// Review takes advisories off the queue, in one act. An ID that is not in the queue is a Conflict and nothing changes.
+// Review takes advisories off the queue, in one act for each source. One that is not in the queue, or was revised since it was looked
+// at, is a Conflict, and nothing changes.
 func (in *Intake) Review(ctx context.Context, who string, r Review) error {
-	if who == "" || strings.TrimSpace(r.Reason) == "" || len(r.IDs) == 0 {
+	if who == "" || strings.TrimSpace(r.Reason) == "" || len(r.Advisories) == 0 {
 		return fault.New(fault.Invalid, "a review needs a person, a reason and at least one advisory")
 	}
-	now := in.Now()
-	ids := slices.Compact(slices.Sorted(slices.Values(r.IDs)))
+	all := slices.Compact(slices.SortedFunc(slices.Values(r.Advisories), func(a, b Seen) int {
+		return cmp.Or(strings.Compare(a.Source, b.Source), strings.Compare(a.ID, b.ID), strings.Compare(a.Revision, b.Revision))
+	}))
 	return in.DB.Write(ctx, func(tx *db.Tx) error {
-		looked := make([][2]string, 0, len(ids))
-		for _, id := range ids {
-			revision, due, err := loadDue(ctx, tx, r.Source, id)
-			if err != nil {
-				return err
+		for first, next := 0, 0; first < len(all); first = next {
+			for next = first + 1; next < len(all) && all[next].Source == all[first].Source; next++ {
 			}
-			if !due {
-				return fault.New(fault.Conflict, "advisory %s of %s waits for no review; look at the queue again", Clip(id, maxNote), Clip(r.Source, maxNote))
-			}
-			looked = append(looked, [2]string{id, revision})
-			if err := saveReview(ctx, tx, who, r, id, now); err != nil {
+			if err := in.reviewOf(ctx, tx, who, r, all[first:next]); err != nil {
 				return err
 			}
 		}
-		list, err := envelope.Encode(looked)
-		if err != nil {
-			return err
-		}
-		fact, err := blob.PutBytes(ctx, in.Blobs, list)
-		if err != nil {
-			return err
-		}
-		return in.act(ctx, tx, who, "advisory.reviewed", r.Source, []string{fact}, reviewed{len(ids), r.Relevant, Clip(r.Reason, maxNote)})
+		return nil
 	})
+}
+
+// reviewOf takes advisories of one source off the queue.
+func (in *Intake) reviewOf(ctx context.Context, tx *db.Tx, who string, r Review, seen []Seen) error {
+	source, now := seen[0].Source, in.Now()
+	looked := make([][2]string, 0, len(seen))
+	for _, a := range seen {
+		revision, due, err := loadDue(ctx, tx, source, a.ID)
+		if err != nil {
+			return err
+		}
+		if !due {
+			return fault.New(fault.Conflict, "advisory %s of %s waits for no review; look at the queue again", Clip(a.ID, maxNote), Clip(source, maxNote))
+		}
+		if len(a.Revision) < LeastRevision || !strings.HasPrefix(revision, a.Revision) {
+			return fault.New(fault.Conflict, "advisory %s of %s is not as you saw it: its revision is %s; look again", Clip(a.ID, maxNote), Clip(source, maxNote), revision)
+		}
+		looked = append(looked, [2]string{a.ID, revision})
+		if err := saveReview(ctx, tx, who, r, a, now); err != nil {
+			return err
+		}
+	}
+	list, err := envelope.Encode(looked)
+	if err != nil {
+		return err
+	}
+	fact, err := blob.PutBytes(ctx, in.Blobs, list)
+	if err != nil {
+		return err
+	}
+	return in.act(ctx, tx, who, "advisory.reviewed", source, []string{fact}, reviewed{len(looked), r.Relevant, Clip(r.Reason, maxNote)})
 }

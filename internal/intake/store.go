@@ -125,12 +125,12 @@ func loadDue(ctx context.Context, tx *db.Tx, source, id string) (revision string
 	return revision, err == nil, err
 }
 
-func saveReview(ctx context.Context, tx *db.Tx, who string, r Review, id string, now time.Time) error {
+func saveReview(ctx context.Context, tx *db.Tx, who string, r Review, a Seen, now time.Time) error {
 	word := "irrelevant"
 	if r.Relevant {
 		word = "relevant"
 	}
-	_, err := tx.Exec(ctx, qSaveReview, r.Source, id, word, who, db.Micros(now), r.Reason)
+	_, err := tx.Exec(ctx, qSaveReview, a.Source, a.ID, word, who, db.Micros(now), r.Reason)
 	return err
 }
 

@@ -4,11 +4,13 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	v1 "github.com/patchwarrant/patchwarrant/internal/api/v1"
 	"github.com/patchwarrant/patchwarrant/internal/envelope"
+	"github.com/patchwarrant/patchwarrant/internal/intake"
 	"github.com/patchwarrant/patchwarrant/internal/pkgset"
 	"github.com/patchwarrant/patchwarrant/internal/wire"
 )
@@ -50,5 +52,30 @@ func TestPagesOfFindings(t *testing.T) {
 	}
 	if d := cmp.Diff(whole, got); d != "" || len(whole.Findings) < 3 {
 		t.Errorf("%d findings; page by page: %s", len(whole.Findings), d)
+	}
+}
+
+// TestPagesOfTheQueue: an advisory that is reviewed meanwhile moves none of the others to another page.
+func TestPagesOfTheQueue(t *testing.T) {
+	s := tell(t)
+	var whole v1.Advisories
+	s.as("alice", http.MethodGet, "/advisories?limit=1000", nil, &whole)
+	if len(whole.Advisories) < 2 || whole.All != len(whole.Advisories) {
+		t.Fatalf("%d of %d", len(whole.Advisories), whole.All)
+	}
+	var got []intake.Advisory
+	for after := ""; len(got) <= len(whole.Advisories); {
+		var page v1.Advisories
+		s.as("alice", http.MethodGet, "/advisories?limit=1&after="+url.QueryEscape(after), nil, &page)
+		if len(page.Advisories) == 0 {
+			break
+		}
+		got = append(got, page.Advisories...)
+		last := got[len(got)-1]
+		after = last.DueAt.Format(time.RFC3339Nano) + "/" + last.Source + "/" + last.ID
+		s.as("alice", http.MethodPost, "/advisories/reviews", intake.Review{Advisories: []intake.Seen{last.Seen()}, Reason: "read"}, nil)
+	}
+	if d := cmp.Diff(whole.Advisories, got); d != "" {
+		t.Error("page by page: ", d)
 	}
 }

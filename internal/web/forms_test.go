@@ -236,21 +236,35 @@ func TestALineEndsWithOneCharacter(t *testing.T) {
 	}
 }
 
+// between gives what stands in a page after one text and before another.
+func between(t *testing.T, page, after, before string) string {
+	t.Helper()
+	_, rest, there := strings.Cut(page, after)
+	text, _, ended := strings.Cut(rest, before)
+	if !there || !ended {
+		t.Fatalf("the page has no %q", after)
+	}
+	return text
+}
+
 // TestManyAdvisoriesAreReviewedAtOnce: all that match, in one act with one reason, unless the queue changed meanwhile.
 func TestManyAdvisoriesAreReviewedAtOnce(t *testing.T) {
 	w := newWorld(t, "")
 	token := w.login("alice")
 	_, before, err := w.Intake.Queue(t.Context(), 1)
 	w.ok(err)
-	form := url.Values{"q": {"CVE-2025"}, "source": {"debian-tracker"}, "all": {"59"}, "relevant": {"no"}, "reason": {"low"}}
+	form := url.Values{"q": {"CVE-2025"}, "source": {"debian-tracker"}, "all": {strings.Repeat("0", 64)}, "relevant": {"no"}, "reason": {"low"}}
 	if a := w.ask(token, http.MethodPost, "/sources/reviews", form); a.Code != http.StatusConflict {
-		t.Errorf("another number than shown: %d", a.Code)
+		t.Errorf("others than shown: %d", a.Code)
 	}
-	form.Set("all", "60")
+	page := w.ask(token, http.MethodGet, "/sources?q=CVE-2025&source=debian-tracker", nil).Body.String()
+	form.Set("all", between(t, page, `name="all" value="`, `"`))
 	if a := w.ask(token, http.MethodPost, "/sources/reviews", form); a.Code != http.StatusSeeOther {
 		t.Fatalf("%d %s", a.Code, a.Body)
 	}
-	one := url.Values{"advisory": {"debian-tracker/CVE-2026-1004"}, "relevant": {"yes"}, "reason": {"we use it"}}
+	one := url.Values{"relevant": {"yes"}, "reason": {"we use it"}}
+	page = w.ask(token, http.MethodGet, "/sources?q=CVE-2026-1004", nil).Body.String()
+	one.Set("advisory", between(t, page, `name="advisory" value="`, `"`))
 	if a := w.ask(token, http.MethodPost, "/sources/reviews", one); a.Code != http.StatusSeeOther {
 		t.Errorf("%d %s", a.Code, a.Body)
 	}

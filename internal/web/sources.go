@@ -1,10 +1,12 @@
 package web
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/patchwarrant/patchwarrant/internal/fault"
@@ -21,6 +23,7 @@ type sourcesBody struct {
 	Sources []sourceRow
 	Waiting int // in all
 	Queue   cut[waiting]
+	All     string // names all that match, as they are
 	Facets  []facet
 	Search  string
 }
@@ -62,7 +65,10 @@ func (s *site) sources(v *visit) error {
 		}
 	}
 	body.Facets = []facet{facetOf("source", "Source", f.source, sources), facetOf("here", "Installed here", f.here, here)}
-	body.Queue = paged(v, slices.DeleteFunc(all, func(w waiting) bool { return !f.takes(w, "") }), 50)
+	all = slices.DeleteFunc(all, func(w waiting) bool { return !f.takes(w, "") })
+	if body.Queue = paged(v, all, 50); body.Queue.Pages > 1 {
+		body.All = matching(all)
+	}
 	return v.show(http.StatusOK, "sources", "Sources", body)
 }
 
@@ -145,41 +151,47 @@ func (s *site) reviewAdvisories(v *visit) error {
 	if err != nil {
 		return err
 	}
-	for source, ids := range chosen {
-		r := intake.Review{Source: source, IDs: ids, Relevant: relevant == "yes", Reason: form.Get("reason")}
-		if err := s.Intake.Review(v.r.Context(), v.me(), r); err != nil {
-			return err
-		}
+	r := intake.Review{Advisories: chosen, Relevant: relevant == "yes", Reason: form.Get("reason")}
+	if err := s.Intake.Review(v.r.Context(), v.me(), r); err != nil {
+		return err
 	}
 	return v.see("/sources", "reviewed")
 }
 
-// chosen reads which advisories a review is about, by source. "All that match" counts only while it is as many as the
-// person saw.
-func (s *site) chosen(v *visit, form url.Values) (map[string][]string, error) {
-	chosen := map[string][]string{}
-	for _, one := range form["advisory"] {
-		source, id, ok := strings.Cut(one, "/")
-		if !ok {
-			return nil, fault.New(fault.Invalid, "an advisory is named by source and ID")
-		}
-		chosen[source] = append(chosen[source], id)
-	}
+// chosen reads which advisories a review is about. "All that match" counts only while it is what the person saw.
+func (s *site) chosen(v *visit, form url.Values) (chosen []intake.Seen, err error) {
 	if all := form.Get("all"); all != "" {
 		found, _, err := s.queue(v, queueFilterOf(form))
 		if err != nil {
 			return nil, err
 		}
-		if strconv.Itoa(len(found)) != all {
+		if matching(found) != all {
 			return nil, fault.New(fault.Conflict, "the queue changed: %d advisories match now; look again", len(found))
 		}
-		clear(chosen)
 		for _, w := range found {
-			chosen[w.Source] = append(chosen[w.Source], w.ID)
+			chosen = append(chosen, w.Seen())
 		}
+		return chosen, nil
+	}
+	for _, one := range form["advisory"] {
+		source, rest, _ := strings.Cut(one, "/")
+		revision, id, ok := strings.Cut(rest, "/")
+		if !ok {
+			return nil, fault.New(fault.Invalid, "an advisory is named by source, revision and ID")
+		}
+		chosen = append(chosen, intake.Seen{Source: source, ID: id, Revision: revision})
 	}
 	if len(chosen) == 0 {
 		return nil, fault.New(fault.Invalid, "choose the advisories that the review is about")
 	}
 	return chosen, nil
+}
+
+// matching names advisories as they are, by a digest.
+func matching(found []waiting) string {
+	h := sha256.New()
+	for _, w := range found {
+		fmt.Fprintf(h, "%q %q %s\n", w.Source, w.ID, w.Revision)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }

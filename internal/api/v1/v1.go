@@ -185,14 +185,6 @@ type Advisories struct {
 	Advisories []intake.Advisory `json:"advisories"`
 }
 
-// Review takes advisories of one source off the queue.
-type Review struct {
-	Source   string   `json:"source"`
-	IDs      []string `json:"ids" minItems:"1"`
-	Relevant bool     `json:"relevant"`
-	Reason   string   `json:"reason"`
-}
-
 // Act is an entry of the ledger.
 type Act struct {
 	Index int64 `json:"index"`
