@@ -34,6 +34,20 @@ func (e *Estate) PlacesOf(ctx context.Context, hosts []string) (places []trustro
 	return places, err
 }
 
+// PlaceOfEach gives where each of some hosts stands, by ID; nowhere for one that is not known.
+func (e *Estate) PlaceOfEach(ctx context.Context, hosts []string) (places map[string]trustroot.Place, err error) {
+	err = e.current(ctx, func(d *directory) error {
+		places = make(map[string]trustroot.Place, len(hosts))
+		for _, id := range hosts {
+			if h := d.byID[id]; h != nil {
+				places[id] = h.place()
+			}
+		}
+		return nil
+	})
+	return places, err
+}
+
 // Places gives where every host stands, by ID.
 func (e *Estate) Places(ctx context.Context) (places map[string]trustroot.Place, err error) {
 	err = e.current(ctx, func(d *directory) error {

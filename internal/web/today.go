@@ -16,21 +16,13 @@ import (
 	"github.com/patchwarrant/patchwarrant/internal/estate"
 	"github.com/patchwarrant/patchwarrant/internal/exposure"
 	"github.com/patchwarrant/patchwarrant/internal/integrity"
-	"github.com/patchwarrant/patchwarrant/internal/staff"
 	"github.com/patchwarrant/patchwarrant/internal/triage"
-	"github.com/patchwarrant/patchwarrant/internal/trustroot"
 )
 
 // clock is something that is due.
 type clock struct {
 	What, Link, Rule string
 	Due              time.Time
-}
-
-// duty is something that waits for the visitor.
-type duty struct {
-	What, Link, Why string
-	Since           time.Time
 }
 
 // alarm is something that should speak and does not, or says what is refused.
@@ -163,107 +155,6 @@ func windows(orders []change.Order, now time.Time) []change.Order {
 	})
 	slices.SortStableFunc(ahead, func(a, b change.Order) int { return a.Window.OpensAt.Compare(b.Window.OpensAt) })
 	return ahead[:min(len(ahead), mostWindows)]
-}
-
-// seatFor reports whether a person fills a seat of a class for what touches hosts at some places; none: at all.
-func seatFor(root *trustroot.Root, class string, p trustroot.Person, touched ...trustroot.Place) bool {
-	rule, ok := root.Rule(class)
-	return ok && slices.ContainsFunc(rule.Seats, func(seat []string) bool {
-		return trustroot.Seated([][]string{seat}, []trustroot.Approval{{Person: p}}, touched...)
-	})
-}
-
-func (s *site) duties(v *visit, orders []change.Order, investigations []integrity.Investigation, view triage.View) ([]duty, error) {
-	ctx, me := v.r.Context(), v.session.Person
-	root, err := v.root()
-	if err != nil {
-		return nil, err
-	}
-	var all []duty
-	for _, o := range orders {
-		if o.State != change.Proposed || o.Author == me.ID {
-			continue
-		}
-		full, err := s.Changes.Get(ctx, o.ID)
-		if err != nil {
-			return nil, err
-		}
-		if seatFor(root, o.Class, me, full.Places...) && !slices.ContainsFunc(full.Signatures, func(x change.Signature) bool { return x.Person == me.ID }) {
-			all = append(all, duty{"Sign the " + o.Class + " order", "/changes/" + o.ID, o.Reason, o.MadeAt})
-		}
-	}
-	unsigned, err := s.unsigned(ctx, root, me)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, unsigned...)
-	leaving, err := s.retiring(ctx, root, me)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, leaving...)
-	policies, err := s.unsignedPolicies(ctx, root, me)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, policies...)
-	agreements, err := s.agreements(v, root)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, agreements...)
-	waiting, _, err := s.suspected(ctx, v)
-	if err != nil {
-		return nil, err
-	}
-	all = append(all, waiting...)
-	if v.session.Can(staff.Investigate) {
-		for _, i := range investigations {
-			stands, err := s.Estate.PlacesOf(ctx, []string{i.Host})
-			if err != nil {
-				return nil, err
-			}
-			switch {
-			case !integrity.MayAnswer(me, stands...):
-			case i.State == integrity.Open:
-				all = append(all, duty{"Explain a discrepancy", "/investigations/" + i.ID, "files changed that nothing explains", i.OpenedAt})
-			case i.State == integrity.Proposed && i.ProposedBy != me.ID:
-				all = append(all, duty{"Ratify or refuse", "/investigations/" + i.ID, "one person calls the change legitimate", i.OpenedAt})
-			}
-		}
-	}
-	if v.session.Can(staff.Decide) {
-		queue, n, err := s.Intake.Queue(ctx, 1)
-		if err != nil {
-			return nil, err
-		}
-		if n > 0 {
-			all = append(all, duty{count(n) + " advisories to review", "/sources#queue", "relevant here or not", queue[0].FirstAt})
-		}
-		if view.Undecided > 0 {
-			all = append(all, duty{count(view.Undecided) + " vulnerabilities to decide", "/vulnerabilities?decision=none&state=affected",
-				"affected hosts, no decision in force", time.Time{}})
-		}
-	}
-	return all, nil
-}
-
-// unsigned are the snapshots that wait for a person's signature.
-func (s *site) unsigned(ctx context.Context, root *trustroot.Root, me trustroot.Person) (all []duty, err error) {
-	if !seatFor(root, trustroot.Curation, me) {
-		return nil, nil
-	}
-	snapshots, err := s.Curation.SnapshotsAfter(ctx, "", snapshotsPage)
-	if err != nil {
-		return nil, err
-	}
-	for _, x := range snapshots {
-		if x.SignedAt.IsZero() && x.Record.Author != me.ID && !signedBy(x.Signatures, me.ID) {
-			all = append(all, duty{"Sign a snapshot of " + count(len(x.Record.Packages)) + " packages", "/repository/snapshots/" + x.Ref.Curation,
-				"its packages reach no host before", x.Record.MadeAt})
-		}
-	}
-	return all, nil
 }
 
 // clocks are the next due times, the most urgent first: of all, and whatever else has one.
