@@ -121,3 +121,13 @@ export async function cli(id, ...args) {
     return { code: e.code, stdout: e.stdout, stderr: e.stderr };
   }
 }
+
+// until looks at a page again until it shows what the server is still about to do.
+export async function until(visitor, path, there, what) {
+  for (let i = 0; i < 60; i++) {
+    await visitor.go(path);
+    if (await there(visitor.page)) return;
+    await visitor.page.waitForTimeout(1000);
+  }
+  assert.fail(`it never came: ${what}`);
+}

@@ -6,7 +6,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { cli, launch, site, Visitor } from "./browser.mjs";
+import { cli, launch, site, until, Visitor } from "./browser.mjs";
 
 const { story } = site;
 let browser;
@@ -19,16 +19,6 @@ after(() => browser.close());
 const digest = (page) => page.locator(".full code").first().textContent();
 const said = (page) => page.getByRole("status").textContent();
 const badge = (page) => page.locator(".head h1 .badge").textContent();
-
-// until looks at a page again until it shows what the server is still about to do.
-async function until(visitor, path, there, what) {
-  for (let i = 0; i < 60; i++) {
-    await visitor.go(path);
-    if (await there(visitor.page)) return;
-    await visitor.page.waitForTimeout(1000);
-  }
-  assert.fail(`it never came: ${what}`);
-}
 
 test("advisories are reviewed many at once", async () => {
   const { page } = await as("alice");

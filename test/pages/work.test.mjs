@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { cli, launch, site, Visitor } from "./browser.mjs";
+import { cli, launch, site, until, Visitor } from "./browser.mjs";
 
 const { story, hosts } = site;
 let browser;
@@ -275,6 +275,7 @@ test("sessions end when nobody uses them; the order's window opens, and a back-o
   await again(bob.page, "bob");
   await bob.go(`/changes/${order}`);
   await bob.page.locator("#rollout .legend", { hasText: /done\s*1/ }).waitFor({ timeout: 60_000 });
+  await until(bob, `/hosts/${hosts["stage-web"]}?tab=packages&q=nginx`, async (page) => (await page.locator("main").textContent()).includes("1.22.1-9+deb12u4"), "the host tells its new package");
   const before = await bob.page.evaluate(async (path) => (await (await fetch(path)).text()), `/repository/snapshots/${story.records[2]}`);
   const snapshot = before.match(/kind=stage&amp;snapshot=([0-9a-f]{64})/)[1];
   const id = await propose(bob, "back-out", { snapshot, of: order, "Notice goes now to": "owners", ...texts });
