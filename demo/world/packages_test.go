@@ -116,9 +116,15 @@ func packagesLive(ctx context.Context, t *testing.T, h *Host) {
 	leave(ctx, t, h)
 	kept(ctx, t, h)
 	run(ctx, t, h, "systemctl", "disable", "--now", processesUnit)
-	if err := h.InstallDebs(ctx, nextVersion(t, "deb")...); err != nil {
+	broken := "/etc/systemd/system/" + agentUnit + ".d/broken.conf"
+	if err := h.WriteFile(ctx, broken, strings.NewReader("[Service]\nExecStart=\nExecStart=/nonexistent\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if err := h.InstallDebs(ctx, nextVersion(t, "deb")...); err != nil { // also where the agent cannot start
+		t.Fatal(err)
+	}
+	run(ctx, t, h, "rm", broken)
+	run(ctx, t, h, "systemctl", "daemon-reload")
 	for _, name := range ourNames {
 		if v := run(ctx, t, h, "dpkg-query", "--show", "--showformat=${Version} ${db:Status-Status}", name); v != "0.1.1 installed" {
 			t.Errorf("%s is %s", name, v)
