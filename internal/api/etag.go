@@ -10,7 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/patchwarrant/patchwarrant/internal/fault"
+	"github.com/patchwarrant/patchwarrant/internal/db"
 )
 
 // outer lets a type embed a context, which has a method Context.
@@ -74,7 +74,7 @@ func base[T any](d *door, ifMatch string, read func() (T, error)) (now T, err er
 		return now, err
 	}
 	if strings.TrimPrefix(strings.TrimSpace(ifMatch), "W/") != name(b.Bytes()) {
-		err = fault.New(fault.Conflict, "%w", fault.Refuse(fault.Stale, "it was changed since you read it; look again"))
+		err = db.Outdated("it was changed since you read it; look again")
 	}
 	return now, err
 }

@@ -141,7 +141,7 @@ func (b *Builds) Register(ctx context.Context, who string, n New) (Build, error)
 			return err
 		}
 		if !before.RegisteredAt.Equal(n.From) {
-			return fault.New(fault.Conflict, "%w", fault.Refuse(fault.Stale, "build %s was registered or dropped since you looked; look again", n.Name))
+			return db.Outdated("build %s was registered or dropped since you looked; look again", n.Name)
 		}
 		x.RegisteredAt = db.Later(b.Now(), before.RegisteredAt)
 		if err := save(ctx, tx, x); err != nil {

@@ -215,7 +215,7 @@ func (c *Changes) SaveTemplate(ctx context.Context, who string, t Template) (Tem
 			before = all[i]
 		}
 		if !before.ChangedAt.Equal(t.ChangedAt) {
-			return fault.New(fault.Conflict, "%w", fault.Refuse(fault.Stale, "template %s was made, changed or dropped since you looked; look again", t.Name))
+			return db.Outdated("template %s was made, changed or dropped since you looked; look again", t.Name)
 		}
 		if before.Name == "" && len(all) >= MostTemplates {
 			return fault.New(fault.Conflict, "there are %d templates already; drop one first", MostTemplates)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/patchwarrant/patchwarrant/internal/fault"
 )
 
 // Query is a statement declared with Q.
@@ -100,6 +102,11 @@ func Later(now, before time.Time) time.Time {
 		now = before.Add(time.Microsecond)
 	}
 	return now
+}
+
+// Outdated is a Conflict with the code STALE: somebody changed meanwhile what would be written over.
+func Outdated(format string, args ...any) error {
+	return fault.New(fault.Conflict, "%w", fault.Refuse(fault.Stale, format, args...))
 }
 
 // Time reads what Micros wrote.

@@ -78,7 +78,7 @@ func (g *Groups) Save(ctx context.Context, who string, x Group) (Group, error) {
 			before = all[i]
 		}
 		if !before.ChangedAt.Equal(x.ChangedAt) {
-			return fault.New(fault.Conflict, "%w", fault.Refuse(fault.Stale, "group %s was made, changed or dropped since you looked; look again", x.Name))
+			return db.Outdated("group %s was made, changed or dropped since you looked; look again", x.Name)
 		}
 		if before.Name == "" && len(all) == Most {
 			return fault.New(fault.Conflict, "there are %d groups already; drop one first", Most)

@@ -81,7 +81,7 @@ type Records struct{ Config }
 func New(c Config) *Records { return &Records{c} }
 
 func stale(hostname string) error {
-	return fault.New(fault.Conflict, "%w", fault.Refuse(fault.Stale, "the record of %s was changed since you read it; look again", hostname))
+	return db.Outdated("the record of %s was changed since you read it; look again", hostname)
 }
 
 // Get gives a record, dropped ones too, or NotFound.
